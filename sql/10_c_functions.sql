@@ -1,0 +1,66 @@
+-- Purpose: functions written in C: small pure ones, and the handles of workers and engine.
+-- Rights: granted in 85_access.sql; nothing to PUBLIC.
+
+CREATE FUNCTION uuid_v5(namespace uuid, name text) RETURNS uuid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_uuid_v5';
+COMMENT ON FUNCTION uuid_v5(uuid, text) IS 'Name-based UUID, version 5 (RFC 4122), of a UTF-8 name';
+
+CREATE FUNCTION phone_e164(phone text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_phone_e164';
+COMMENT ON FUNCTION phone_e164(text) IS 'Digits of a phone number in international form without plus; NULL when the text is no usable phone';
+
+CREATE FUNCTION url_encode(value text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_url_encode';
+COMMENT ON FUNCTION url_encode(text) IS 'Percent-encodes everything but unreserved characters; a space becomes %20';
+
+CREATE FUNCTION json_problem(body bytea) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_problem';
+COMMENT ON FUNCTION json_problem(bytea) IS 'NULL when the bytes are JSON in UTF-8, else a sentence that says what is wrong and where';
+
+CREATE FUNCTION secret_value(reference text) RETURNS text
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'sd_sql_secret_value';
+COMMENT ON FUNCTION secret_value(text) IS 'Value behind file:NAME (in salesdrive.secrets_directory) or env:NAME (environment of the server); any other text is itself';
+
+CREATE FUNCTION system_identity(OUT system_identifier text, OUT database_oid oid, OUT database_name text) RETURNS record
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'sd_sql_system_identity';
+COMMENT ON FUNCTION system_identity() IS 'What this database is: identifier of the cluster, oid and name of the database';
+
+CREATE FUNCTION clock() RETURNS timestamptz
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sd_sql_clock';
+COMMENT ON FUNCTION clock() IS 'The time every rule uses: clock_timestamp() moved by salesdrive.clock_offset, which only tests set';
+
+CREATE FUNCTION wake() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sd_sql_wake';
+COMMENT ON FUNCTION wake() IS 'Statement trigger: at COMMIT sets the latch of the workers named in its arguments (exchanger, receiver, settings)';
+
+CREATE FUNCTION wake_launcher() RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sd_sql_wake_launcher';
+COMMENT ON FUNCTION wake_launcher() IS 'At COMMIT makes the launcher look at this database again';
+
+CREATE FUNCTION start_workers() RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sd_sql_start_workers';
+COMMENT ON FUNCTION start_workers() IS 'Starts receiver and exchanger for this database, and the launcher where it is not preloaded';
+
+CREATE FUNCTION stop_workers() RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sd_sql_stop_workers';
+COMMENT ON FUNCTION stop_workers() IS 'Stops receiver and exchanger of this database until start_workers() or a restart of the cluster';
+
+CREATE FUNCTION restart_workers() RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sd_sql_restart_workers';
+COMMENT ON FUNCTION restart_workers() IS 'Stops and starts the workers of this database, so that changed settings come into force';
+
+CREATE FUNCTION worker_state(OUT role text, OUT pid integer, OUT state text, OUT started_at timestamptz, OUT restarts integer, OUT last_error text) RETURNS SETOF record
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sd_sql_worker_state';
+COMMENT ON FUNCTION worker_state() IS 'Launcher, receiver and exchanger as shared memory knows them; view worker_status shows more';
+
+CREATE FUNCTION engine_alive() RETURNS boolean
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sd_sql_engine_alive';
+COMMENT ON FUNCTION engine_alive() IS 'True while a worker or a session runs the exchange engine in this database';
+
+CREATE PROCEDURE run()
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sd_sql_run';
+COMMENT ON PROCEDURE run() IS 'Drives the exchange in this session, committing as it goes, until nothing is due now';
+
+CREATE PROCEDURE wait(task_id bigint, timeout interval DEFAULT '10 min')
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sd_sql_wait';
+COMMENT ON PROCEDURE wait(bigint, interval) IS 'Commits, then waits until the task is done or parked; drives the engine itself when no worker does';

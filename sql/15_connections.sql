@@ -1,0 +1,172 @@
+-- Purpose: what is connected with what: BAS infobases, SalesDrive accounts, secrets, and the identity of this database.
+-- Rights: only 'admin' writes here; credential_secret is read by 'admin' alone (85_access.sql).
+
+CREATE TABLE instance (
+    only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    system_identifier text NOT NULL,
+    database_oid      oid NOT NULL,
+    database_name     text NOT NULL,
+    adopted_at        timestamptz,
+    recorded_at       timestamptz NOT NULL DEFAULT clock()
+);
+COMMENT ON TABLE instance IS 'The database that may speak with the outside; a copy finds another identity here and keeps quiet until adopt()';
+COMMENT ON COLUMN instance.only_row IS 'Keeps the table at one row';
+COMMENT ON COLUMN instance.system_identifier IS 'Identifier of the cluster, as in pg_control_system()';
+COMMENT ON COLUMN instance.database_oid IS 'Oid of the database';
+COMMENT ON COLUMN instance.database_name IS 'Name of the database';
+COMMENT ON COLUMN instance.adopted_at IS 'When adopt() took over; orders older than this are read back from BAS before their first write';
+COMMENT ON COLUMN instance.recorded_at IS 'When this row was written';
+
+CREATE TABLE credential (
+    name      text PRIMARY KEY,
+    kind      text NOT NULL CHECK (kind IN ('literal', 'file', 'env')),
+    reference text,
+    set_at    timestamptz NOT NULL DEFAULT clock(),
+    CHECK ((kind = 'literal') = (reference IS NULL))
+);
+COMMENT ON TABLE credential IS 'Where a secret is found; written by set_secret()';
+COMMENT ON COLUMN credential.name IS 'Name of the secret: infobase:NAME:password, account:NAME:api_key, account:NAME:webhook_token';
+COMMENT ON COLUMN credential.kind IS 'literal (value in credential_secret), file (in salesdrive.secrets_directory) or env (environment of the server)';
+COMMENT ON COLUMN credential.reference IS 'Name of the file or of the environment variable; NULL for a literal';
+COMMENT ON COLUMN credential.set_at IS 'When it was set last';
+
+CREATE TABLE credential_secret (
+    name  text PRIMARY KEY,
+    value text NOT NULL
+);
+COMMENT ON TABLE credential_secret IS 'Literal secrets; never part of a dump';
+COMMENT ON COLUMN credential_secret.name IS 'Name of the credential';
+COMMENT ON COLUMN credential_secret.value IS 'The secret itself';
+
+CREATE TABLE infobase (
+    name              text PRIMARY KEY CHECK (name <> '' AND length(name) <= 63 AND name !~ '[[:cntrl:]/:]'),
+    profile           text NOT NULL,
+    url               text NOT NULL CHECK (url ~ '^https?://[^/?#@[:space:]]+(/[^?#[:space:]]*)?$' AND url !~ '/$'),
+    username          text NOT NULL,
+    max_connections   integer NOT NULL DEFAULT 2 CHECK (max_connections BETWEEN 1 AND 1000),
+    connect_timeout   interval NOT NULL DEFAULT '10 s' CHECK (connect_timeout > '0'),
+    total_timeout     interval NOT NULL DEFAULT '2 min' CHECK (total_timeout > '0'),
+    unsure_margin     interval NOT NULL DEFAULT '1 min' CHECK (unsure_margin >= '0'),
+    max_answer        integer NOT NULL DEFAULT 16777216 CHECK (max_answer > 0),
+    max_url           integer NOT NULL DEFAULT 2000 CHECK (max_url BETWEEN 500 AND 8000),
+    retry_base        interval NOT NULL DEFAULT '5 s' CHECK (retry_base > '0'),
+    retry_cap         interval NOT NULL DEFAULT '10 min' CHECK (retry_cap > '0'),
+    circuit_after     integer NOT NULL DEFAULT 5 CHECK (circuit_after > 0),
+    circuit_pause     interval NOT NULL DEFAULT '30 s' CHECK (circuit_pause > '0'),
+    allow_http        boolean NOT NULL DEFAULT false,
+    ca_file           text,
+    keeps_ref_key     boolean,
+    creating_task     bigint,
+    circuit_failures  integer NOT NULL DEFAULT 0,
+    circuit_open_until timestamptz,
+    paused_at         timestamptz,
+    paused_reason     text,
+    created_at        timestamptz NOT NULL DEFAULT clock()
+);
+COMMENT ON TABLE infobase IS 'A BAS infobase reached through its standard OData interface';
+COMMENT ON COLUMN infobase.name IS 'Name used in every call';
+COMMENT ON COLUMN infobase.profile IS 'Profile of its configuration (profile.name)';
+COMMENT ON COLUMN infobase.url IS 'Address of the publication, without /odata/standard.odata and without a slash at its end';
+COMMENT ON COLUMN infobase.username IS 'BAS user; the password is the secret infobase:NAME:password';
+COMMENT ON COLUMN infobase.max_connections IS 'Most requests at once: each may take a licence of BAS';
+COMMENT ON COLUMN infobase.connect_timeout IS 'Longest time to a connection';
+COMMENT ON COLUMN infobase.total_timeout IS 'Longest time of one request; the first after a rest may take 30 s';
+COMMENT ON COLUMN infobase.unsure_margin IS 'After a write without an answer, absence in BAS counts only when total_timeout and this margin have passed';
+COMMENT ON COLUMN infobase.max_answer IS 'Largest answer taken, bytes';
+COMMENT ON COLUMN infobase.max_url IS 'Longest query string of a search: web servers cut at 2048 (IIS) or 8190 (Apache)';
+COMMENT ON COLUMN infobase.retry_base IS 'Upper bound of the first random delay of a retry; doubles each time';
+COMMENT ON COLUMN infobase.retry_cap IS 'Upper bound of any delay of a retry';
+COMMENT ON COLUMN infobase.circuit_after IS 'So many failures of the connection or the server in a row open the circuit';
+COMMENT ON COLUMN infobase.circuit_pause IS 'How long an open circuit waits before one probing request';
+COMMENT ON COLUMN infobase.allow_http IS 'Allow plain http to other hosts than loopback';
+COMMENT ON COLUMN infobase.ca_file IS 'Bundle of certificate authorities on the server; NULL uses that of the system';
+COMMENT ON COLUMN infobase.keeps_ref_key IS 'Whether the base keeps the Ref_Key of a POST: learned from the first creation; unknown until then';
+COMMENT ON COLUMN infobase.creating_task IS 'While keeps_ref_key is unknown: the one task that may create';
+COMMENT ON COLUMN infobase.circuit_failures IS 'Failures in a row';
+COMMENT ON COLUMN infobase.circuit_open_until IS 'When an open circuit lets one probing request pass';
+COMMENT ON COLUMN infobase.paused_at IS 'Set while nothing is sent to this base';
+COMMENT ON COLUMN infobase.paused_reason IS 'Why it is paused';
+COMMENT ON COLUMN infobase.created_at IS 'When the row was made';
+
+CREATE TABLE account (
+    name           text PRIMARY KEY CHECK (name <> '' AND length(name) <= 63 AND name !~ '[[:cntrl:]/:]'),
+    url            text NOT NULL CHECK (url ~ '^https?://[^/?#@[:space:]]+(/[^?#[:space:]]*)?$' AND url !~ '/$'),
+    infobase       text NOT NULL REFERENCES infobase (name),
+    identity       text NOT NULL UNIQUE CHECK (identity ~ '^[A-Za-z0-9._-]{1,18}$'),
+    time_zone      text NOT NULL DEFAULT 'Europe/Kyiv',
+    organisation   text,
+    warehouse      text,
+    currency       text,
+    price_type     text,
+    vat_included   boolean NOT NULL DEFAULT true,
+    money_discount text NOT NULL DEFAULT 'line' CHECK (money_discount IN ('line', 'unit')),
+    posting        boolean NOT NULL DEFAULT false,
+    paused_at      timestamptz,
+    paused_reason  text,
+    created_at     timestamptz NOT NULL DEFAULT clock()
+);
+COMMENT ON TABLE account IS 'A SalesDrive account, the infobase its orders go to, and how they go';
+COMMENT ON COLUMN account.name IS 'Name used in every call and in the webhook address';
+COMMENT ON COLUMN account.url IS 'Address of the account, https://NAME.salesdrive.me';
+COMMENT ON COLUMN account.infobase IS 'Where its orders go';
+COMMENT ON COLUMN account.identity IS 'Part of every key and marker made for BAS; set once, never changed';
+COMMENT ON COLUMN account.time_zone IS 'Zone of the times SalesDrive writes';
+COMMENT ON COLUMN account.organisation IS 'Organisation of the documents: Ref_Key, code or name as in BAS; NULL takes the only one';
+COMMENT ON COLUMN account.warehouse IS 'Warehouse of the documents: Ref_Key, code or name; NULL takes the only one, else leaves it empty';
+COMMENT ON COLUMN account.currency IS 'Currency of the documents: Ref_Key, code or name; NULL takes the only one, else code 980';
+COMMENT ON COLUMN account.price_type IS 'Price type of the documents: Ref_Key, code or name; NULL takes the only one, else leaves it empty';
+COMMENT ON COLUMN account.vat_included IS 'Whether the prices in SalesDrive contain VAT; if not, it is added on top';
+COMMENT ON COLUMN account.money_discount IS 'Whether a discount in money is meant for the line or for each unit';
+COMMENT ON COLUMN account.posting IS 'Post the documents in BAS';
+COMMENT ON COLUMN account.paused_at IS 'Set while the orders of this account are not sent';
+COMMENT ON COLUMN account.paused_reason IS 'Why it is paused';
+COMMENT ON COLUMN account.created_at IS 'When the row was made';
+CREATE INDEX account_infobase ON account (infobase);
+
+CREATE FUNCTION account_guard() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND (NEW.identity <> OLD.identity OR NEW.name <> OLD.name) THEN
+        RAISE EXCEPTION 'name and identity of account "%" cannot be changed', OLD.name
+            USING ERRCODE = 'SD001', DETAIL = 'Every key and marker made for BAS is built from them; changing them would double documents.',
+                  HINT = 'Add another account instead.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_timezone_names WHERE name = NEW.time_zone) THEN
+        RAISE EXCEPTION 'time zone "%" of account "%" is not known', NEW.time_zone, NEW.name
+            USING ERRCODE = '22023', HINT = 'Names are listed in pg_timezone_names, for example Europe/Kyiv.';
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION account_guard() IS 'Trigger: identity and name of an account never change, its time zone exists';
+CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OF name, identity, time_zone ON account
+    FOR EACH ROW EXECUTE FUNCTION account_guard();
+
+CREATE FUNCTION quiet_reason() RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    i instance;
+    s record;
+BEGIN
+    SELECT * INTO i FROM instance;
+    IF NOT FOUND THEN
+        IF EXISTS (SELECT FROM infobase) THEN
+            RETURN 'this database has connections but no identity yet; SELECT salesdrive.adopt() lets it speak';
+        END IF;
+        RETURN 'nothing is configured yet; start with salesdrive.add_infobase()';
+    END IF;
+    SELECT * INTO s FROM system_identity();
+    IF (i.system_identifier, i.database_oid, i.database_name) IS DISTINCT FROM (s.system_identifier, s.database_oid, s.database_name) THEN
+        RETURN format('this database is a copy of database "%s" (oid %s, cluster %s); SELECT salesdrive.adopt() lets it take over',
+                      i.database_name, i.database_oid, i.system_identifier);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION quiet_reason() IS 'Why this database sends nothing: it is a copy, or nothing is configured; NULL when it may speak';
+
+CREATE FUNCTION secret(name text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE c.kind WHEN 'literal' THEN s.value ELSE secret_value(c.kind || ':' || c.reference) END
+    FROM credential c LEFT JOIN credential_secret s USING (name)
+    WHERE c.name = secret.name
+$$;
+COMMENT ON FUNCTION secret(text) IS 'The secret of that name; NULL when it is not set here (a dump does not carry literals)';

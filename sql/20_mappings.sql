@@ -1,0 +1,53 @@
+-- Purpose: values of both sides, and which product an article means where the base is not clear.
+-- Rights: 'operator' edits, readers read. A change wakes the orders parked for exactly that row.
+
+CREATE TABLE dictionary_value (
+    scope      text NOT NULL,
+    side       text NOT NULL CHECK (side IN ('bas', 'crm')),
+    dictionary text NOT NULL,
+    key        text NOT NULL,
+    name       text,
+    code       text,
+    attributes jsonb NOT NULL DEFAULT '{}',
+    loaded_at  timestamptz NOT NULL DEFAULT clock(),
+    PRIMARY KEY (scope, side, dictionary, key)
+);
+COMMENT ON TABLE dictionary_value IS 'Known values of a dictionary: of an infobase (side bas) or of an account (side crm)';
+COMMENT ON COLUMN dictionary_value.scope IS 'Name of the infobase or of the account';
+COMMENT ON COLUMN dictionary_value.side IS 'bas or crm';
+COMMENT ON COLUMN dictionary_value.dictionary IS 'organisation, warehouse, currency, price_type, contact_kind, vat_rate';
+COMMENT ON COLUMN dictionary_value.key IS 'Ref_Key of the element, or id of the option';
+COMMENT ON COLUMN dictionary_value.name IS 'Name shown to users';
+COMMENT ON COLUMN dictionary_value.code IS 'Code, where the element has one';
+COMMENT ON COLUMN dictionary_value.attributes IS 'The element as read';
+COMMENT ON COLUMN dictionary_value.loaded_at IS 'When it was read last';
+
+CREATE TABLE dictionary_load (
+    infobase   text NOT NULL,
+    dictionary text NOT NULL,
+    loaded_at  timestamptz NOT NULL,
+    PRIMARY KEY (infobase, dictionary)
+);
+COMMENT ON TABLE dictionary_load IS 'When a dictionary of an infobase was read last; also tells an empty one from an unread one';
+COMMENT ON COLUMN dictionary_load.infobase IS 'Infobase';
+COMMENT ON COLUMN dictionary_load.dictionary IS 'Dictionary';
+COMMENT ON COLUMN dictionary_load.loaded_at IS 'When it was read';
+
+CREATE TABLE product_pin (
+    infobase       text NOT NULL REFERENCES infobase (name),
+    sku            text NOT NULL CHECK (sku <> ''),
+    product        uuid NOT NULL,
+    characteristic uuid,
+    unit           uuid,
+    note           text,
+    changed_at     timestamptz NOT NULL DEFAULT clock(),
+    PRIMARY KEY (infobase, sku)
+);
+COMMENT ON TABLE product_pin IS 'Which product an SKU means, where the article is missing or not unique in BAS; wins over the search by article';
+COMMENT ON COLUMN product_pin.infobase IS 'Infobase';
+COMMENT ON COLUMN product_pin.sku IS 'SKU as in SalesDrive';
+COMMENT ON COLUMN product_pin.product IS 'Ref_Key of the product';
+COMMENT ON COLUMN product_pin.characteristic IS 'Ref_Key of its characteristic, if it has one';
+COMMENT ON COLUMN product_pin.unit IS 'Ref_Key of the unit, if not the product''s own';
+COMMENT ON COLUMN product_pin.note IS 'Anything worth remembering';
+COMMENT ON COLUMN product_pin.changed_at IS 'When it was set last: what was known of the SKU before is asked anew';

@@ -1,0 +1,122 @@
+-- Purpose: the work: what is to be made right, what kinds of it exist, and how far each order is.
+-- Rights: written by the engine and the functions of the public interface; readers read.
+
+CREATE TABLE task_kind (
+    kind            text NOT NULL,
+    origin          text NOT NULL DEFAULT 'user' CHECK (origin IN ('shipped', 'user')),
+    plan_function   text NOT NULL,
+    settle_function text NOT NULL,
+    PRIMARY KEY (kind, origin)
+);
+COMMENT ON TABLE task_kind IS 'Kinds of tasks; plan(task ids) and settle(results) are set-based functions named here';
+COMMENT ON COLUMN task_kind.kind IS 'Kind';
+COMMENT ON COLUMN task_kind.origin IS 'shipped or user (wins)';
+COMMENT ON COLUMN task_kind.plan_function IS 'Function (bigint[]) returning setof plan_step: the next step of each task';
+COMMENT ON COLUMN task_kind.settle_function IS 'Function (http_result[]) returning setof plan_step: takes in the answers';
+
+CREATE VIEW task_kind_effective AS
+    SELECT DISTINCT ON (kind) kind, origin, plan_function, settle_function FROM task_kind ORDER BY kind, origin DESC;
+COMMENT ON VIEW task_kind_effective IS 'Kind in force: the user''s row, else the shipped one';
+
+CREATE SEQUENCE task_id_seq;
+COMMENT ON SEQUENCE task_id_seq IS 'Numbers of tasks';
+CREATE SEQUENCE claim_turn_seq CYCLE;
+COMMENT ON SEQUENCE claim_turn_seq IS 'Counts claims: each eighth takes the oldest task of any lane, so that none starves';
+
+CREATE TABLE task (
+    id           bigint PRIMARY KEY DEFAULT nextval('task_id_seq'),
+    scope        text NOT NULL,
+    kind         text NOT NULL,
+    key          text NOT NULL,
+    account      text,
+    infobase     text NOT NULL,
+    state        text NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'in_flight', 'parked')),
+    lane         smallint NOT NULL DEFAULT 1 CHECK (lane BETWEEN 1 AND 4),
+    run_at       timestamptz NOT NULL DEFAULT clock(),
+    wish         bigint NOT NULL DEFAULT 1,
+    claimed_wish bigint,
+    attempt      integer NOT NULL DEFAULT 0,
+    failures     integer NOT NULL DEFAULT 0,
+    refusals     integer NOT NULL DEFAULT 0,
+    lease_until  timestamptz,
+    purpose      text,
+    memo         jsonb,
+    creates      boolean NOT NULL DEFAULT false,
+    blocked_on   text,
+    reason       text,
+    detail       text,
+    hint         text,
+    created_at   timestamptz NOT NULL DEFAULT clock(),
+    changed_at   timestamptz NOT NULL DEFAULT clock(),
+    UNIQUE (scope, kind, key)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+COMMENT ON TABLE task IS 'A thing to make right; it is gone when it is right. State ready (due at run_at), in_flight (attempt committed, lease) or parked (the user must act)';
+COMMENT ON COLUMN task.id IS 'Number; resume(task_id) and wait(task_id) take it';
+COMMENT ON COLUMN task.scope IS 'Account or infobase the key belongs to';
+COMMENT ON COLUMN task.kind IS 'Kind (task_kind)';
+COMMENT ON COLUMN task.key IS 'Order number, phone, dictionary …';
+COMMENT ON COLUMN task.account IS 'Account, when the scope is one';
+COMMENT ON COLUMN task.infobase IS 'Infobase its requests go to';
+COMMENT ON COLUMN task.state IS 'ready, in_flight or parked';
+COMMENT ON COLUMN task.lane IS '1 live, 2 edits, 3 reconciliation, 4 backfill';
+COMMENT ON COLUMN task.run_at IS 'When it is due';
+COMMENT ON COLUMN task.wish IS 'Raised each time someone asks for it';
+COMMENT ON COLUMN task.claimed_wish IS 'wish when it was claimed: the task ends only when they are equal';
+COMMENT ON COLUMN task.attempt IS 'Number of the last request; a late answer of an older one changes nothing';
+COMMENT ON COLUMN task.failures IS 'Failures in a row';
+COMMENT ON COLUMN task.refusals IS 'Of these, errors raised in BAS: after the fifth retry it is parked';
+COMMENT ON COLUMN task.lease_until IS 'When a request in flight is given up';
+COMMENT ON COLUMN task.purpose IS 'What the last request was for';
+COMMENT ON COLUMN task.memo IS 'What its answer needs to be understood';
+COMMENT ON COLUMN task.creates IS 'Whether it creates an object in BAS';
+COMMENT ON COLUMN task.blocked_on IS 'Row or task it waits for, as kind:scope:key';
+COMMENT ON COLUMN task.reason IS 'Why it is parked or waits: a code';
+COMMENT ON COLUMN task.detail IS 'Why, in a sentence';
+COMMENT ON COLUMN task.hint IS 'What to do';
+COMMENT ON COLUMN task.created_at IS 'When it was asked for first';
+COMMENT ON COLUMN task.changed_at IS 'When its state changed last';
+CREATE INDEX task_due ON task (infobase, lane, run_at) WHERE state = 'ready';
+CREATE INDEX task_oldest ON task (infobase, run_at) WHERE state = 'ready';
+CREATE INDEX task_in_flight ON task (infobase, lease_until) WHERE state = 'in_flight';
+CREATE INDEX task_blocked ON task (blocked_on) WHERE blocked_on IS NOT NULL;
+
+CREATE TABLE order_sync (
+    account            text NOT NULL,
+    order_id           bigint NOT NULL,
+    infobase           text NOT NULL,
+    ref_key            uuid NOT NULL,
+    customer_reference text,
+    bas_ref            uuid,
+    number             text,
+    write_unsure       boolean NOT NULL DEFAULT false,
+    unsure_until       timestamptz,
+    must_read          boolean NOT NULL DEFAULT false,
+    needs_post         boolean NOT NULL DEFAULT false,
+    force              boolean NOT NULL DEFAULT false,
+    read_version       bigint,
+    synced_version     bigint,
+    synced_at          timestamptz,
+    skipped_at         timestamptz,
+    skip_reason        text,
+    requests           integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (account, order_id)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE order_sync IS 'How far each order is on its way into BAS';
+COMMENT ON COLUMN order_sync.account IS 'Account';
+COMMENT ON COLUMN order_sync.order_id IS 'Order number';
+COMMENT ON COLUMN order_sync.infobase IS 'Infobase its document is in';
+COMMENT ON COLUMN order_sync.ref_key IS 'Key under which the document is created: computed once, before the first attempt';
+COMMENT ON COLUMN order_sync.customer_reference IS 'Text in the customer reference: the marker, or plain digits once the base has proved that it keeps our key';
+COMMENT ON COLUMN order_sync.bas_ref IS 'Ref_Key of the document in BAS, once it is known to exist';
+COMMENT ON COLUMN order_sync.number IS 'Number of the document';
+COMMENT ON COLUMN order_sync.write_unsure IS 'A write was sent and its outcome is not known: read back before the next';
+COMMENT ON COLUMN order_sync.unsure_until IS 'From when on absence (or an old value) in BAS counts after such a write';
+COMMENT ON COLUMN order_sync.must_read IS 'Read back before the first write: set by adopt()';
+COMMENT ON COLUMN order_sync.needs_post IS 'The document was changed and must be posted again';
+COMMENT ON COLUMN order_sync.force IS 'resend() was called: send even over changes made in BAS';
+COMMENT ON COLUMN order_sync.read_version IS 'Order version for which the document was read before changing it';
+COMMENT ON COLUMN order_sync.synced_version IS 'Order version BAS holds';
+COMMENT ON COLUMN order_sync.synced_at IS 'When it became right last';
+COMMENT ON COLUMN order_sync.skipped_at IS 'Taken out of the exchange by skip()';
+COMMENT ON COLUMN order_sync.skip_reason IS 'Why';
+COMMENT ON COLUMN order_sync.requests IS 'Requests spent on it';

@@ -1,0 +1,63 @@
+-- Purpose: the way in: what the receiver calls, and accept_webhook() for deliveries that come another way.
+-- Rights: the receiver's role ('admin'); accept_webhook() for 'operator'.
+
+CREATE FUNCTION receiver_accounts() RETURNS TABLE (account text, token text)
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT a.name, secret('account:' || a.name || ':webhook_token') FROM account a
+$$;
+COMMENT ON FUNCTION receiver_accounts() IS 'Accounts and their webhook tokens, for the receiver';
+
+CREATE FUNCTION keep_deliveries(accounts text[], bodies bytea[], problems text[], addresses text[], source text DEFAULT 'webhook') RETURNS integer
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    at   timestamptz := clock();
+    kept integer;
+BEGIN
+    WITH delivery AS (
+        SELECT DISTINCT ON (digest) digest, d.account, d.body, d.problem, d.address, d.position
+        FROM (SELECT u.*, sha256(convert_to(u.account, 'UTF8') || '\x00'::bytea || u.body) AS digest
+              FROM unnest(accounts, bodies, problems, addresses) WITH ORDINALITY u (account, body, problem, address, position)) d
+        ORDER BY digest, position
+    ), fresh AS (
+        INSERT INTO inbox_digest (digest, received_at) SELECT digest, at FROM delivery ORDER BY digest
+        ON CONFLICT DO NOTHING RETURNING digest
+    ), stored AS (
+        INSERT INTO inbox (received_at, account, source, address, body, problem)
+        SELECT at, d.account, keep_deliveries.source, d.address, d.body, d.problem FROM delivery d JOIN fresh USING (digest) ORDER BY d.position
+        RETURNING id, account, problem
+    ), pending AS (
+        INSERT INTO inbox_pending (id, received_at) SELECT id, at FROM stored WHERE problem IS NULL
+    ), rejected AS (
+        INSERT INTO inbox_reject (inbox_id, received_at, account, reason, detail)
+        SELECT id, at, account, 'not_json', problem FROM stored WHERE problem IS NOT NULL
+    )
+    SELECT count(*) INTO kept FROM stored;
+    RETURN kept;
+END $$;
+COMMENT ON FUNCTION keep_deliveries(text[], bytea[], text[], text[], text) IS 'Keeps a set of deliveries; equal bodies of one account once; returns how many were new';
+
+CREATE FUNCTION accept_webhook(account text, body text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    problem text := json_problem(convert_to(body, 'UTF8'));
+BEGIN
+    PERFORM require_account(account);
+    IF problem IS NOT NULL OR body IS NULL THEN
+        RAISE EXCEPTION 'delivery for account "%" is not JSON', account
+            USING ERRCODE = '22P02', DETAIL = coalesce(problem, 'The body is NULL.'), HINT = 'Pass the body of the webhook unchanged.';
+    END IF;
+    IF keep_deliveries(ARRAY[account], ARRAY[convert_to(body, 'UTF8')], ARRAY[NULL::text], ARRAY[NULL::text], 'call') = 0 THEN
+        RETURN NULL;
+    END IF;
+    RETURN currval('inbox_id_seq');
+END $$;
+COMMENT ON FUNCTION accept_webhook(text, text) IS 'Takes in the body of a webhook that was received elsewhere; returns its inbox id, NULL when an equal one is kept already';
+
+CREATE FUNCTION receiver_health(OUT queue_rows bigint, OUT oldest_seconds double precision, OUT last_exchange timestamptz, OUT quiet text) RETURNS record
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT (SELECT count(*) FROM inbox_pending),
+           (SELECT greatest(extract(epoch FROM clock() - min(received_at)), 0) FROM inbox_pending),
+           (SELECT max(at) FROM exchange_log WHERE direction = 'out' AND http_status IS NOT NULL AND at > clock() - interval '1 day'),
+           quiet_reason()
+$$;
+COMMENT ON FUNCTION receiver_health() IS 'For /health: deliveries waiting, age of the oldest, last answer of a remote system within a day, why the database keeps quiet';

@@ -1,0 +1,294 @@
+-- Purpose: from bytes to orders: reads deliveries of either shape, keeps every version, makes each order anew from all of them.
+-- Rights: the engine's role ('admin').
+
+-- Single values. SalesDrive mixes numbers and texts of numbers, "" and null.
+
+CREATE FUNCTION json_text(value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT nullif(btrim(CASE jsonb_typeof(value) WHEN 'null' THEN NULL WHEN 'array' THEN value #>> '{0}' ELSE value #>> '{}' END), '')
+$$;
+COMMENT ON FUNCTION json_text(jsonb) IS 'Text of a JSON value; of an array its first element; blank is NULL';
+
+CREATE FUNCTION json_numeric(value jsonb) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE jsonb_typeof(value)
+        WHEN 'number' THEN (value #>> '{}')::numeric
+        WHEN 'string' THEN CASE WHEN value #>> '{}' ~ '^\s*[-+]?\d{1,30}([.,]\d{1,30})?\s*$' THEN replace(value #>> '{}', ',', '.')::numeric END
+    END
+$$;
+COMMENT ON FUNCTION json_numeric(jsonb) IS 'Exact number of a JSON number or of a text that holds one (decimal point or comma); else NULL';
+
+CREATE FUNCTION json_flag(value jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT coalesce(value #>> '{}' IN ('1', 'true', 't'), false)
+$$;
+COMMENT ON FUNCTION json_flag(jsonb) IS 'True for 1, "1", true; false for anything else';
+
+CREATE FUNCTION json_time(value jsonb) RETURNS timestamp
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp SET datestyle = 'ISO, YMD' AS $$
+BEGIN
+    IF value #>> '{}' ~ '^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?$' THEN
+        RETURN (value #>> '{}')::timestamp;
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION json_time(jsonb) IS 'Naive local time of a text YYYY-MM-DD HH:MM:SS; NULL for anything else';
+
+CREATE FUNCTION json_rows(value jsonb) RETURNS SETOF jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT e FROM jsonb_array_elements(CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE '[]' END) WITH ORDINALITY a (e, n)
+    WHERE jsonb_typeof(e) = 'object'
+    UNION ALL
+    SELECT o.value FROM jsonb_each(CASE jsonb_typeof(value) WHEN 'object' THEN value ELSE '{}' END) o
+    WHERE jsonb_typeof(o.value) = 'object'
+$$;
+COMMENT ON FUNCTION json_rows(jsonb) IS 'Objects of an array, or of an object keyed by number, in their order; nothing for null';
+
+CREATE AGGREGATE jsonb_merge(jsonb) (SFUNC = jsonb_concat, STYPE = jsonb, INITCOND = '{}');
+COMMENT ON AGGREGATE jsonb_merge(jsonb) IS 'Merges objects key by key, later ones over earlier ones';
+
+-- A delivery.
+
+CREATE FUNCTION order_bodies(body jsonb) RETURNS TABLE (shape text, event text, data jsonb)
+    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT 'webhook', body #>> '{info,webhookEvent}', body -> 'data' WHERE jsonb_typeof(body -> 'data') = 'object'
+    UNION ALL
+    SELECT 'list', NULL, e FROM jsonb_array_elements(CASE jsonb_typeof(body -> 'data') WHEN 'array' THEN body -> 'data' ELSE '[]' END) e
+    UNION ALL
+    SELECT 'list', NULL, body WHERE body ? 'id' AND NOT body ? 'data'
+$$;
+COMMENT ON FUNCTION order_bodies(jsonb) IS 'Orders within a delivery: a webhook, a page of order/list, or a bare row of it';
+
+CREATE FUNCTION order_number(value jsonb) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN value #>> '{}' ~ '^[1-9]\d{0,10}$' THEN (value #>> '{}')::bigint END
+$$;
+COMMENT ON FUNCTION order_number(jsonb) IS 'Order number of up to 11 digits; NULL for anything else';
+
+CREATE FUNCTION delivered_versions(ids bigint[], times timestamptz[]) RETURNS SETOF crm_order_version
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT i.account, order_number(o.data -> 'id'), coalesce(json_numeric(o.data -> 'version'), 0)::bigint, md5(o.data::text),
+           json_time(o.data -> 'updateAt'), o.shape, o.event, o.data, i.id, i.received_at
+    FROM unnest(ids, times) k (id, at)
+    JOIN inbox i ON i.id = k.id AND i.received_at = k.at
+    CROSS JOIN LATERAL (SELECT convert_from(i.body, 'UTF8')::jsonb AS body) b
+    CROSS JOIN LATERAL order_bodies(b.body) o;
+END $$;
+COMMENT ON FUNCTION delivered_versions(bigint[], timestamptz[]) IS 'Orders within the deliveries named, not kept yet; order_id is NULL where the body has no order number';
+
+-- An order out of all its versions.
+
+CREATE TYPE merged_order AS (
+    account     text,
+    order_id    bigint,
+    version     bigint,
+    update_at   timestamp,
+    data        jsonb,
+    deliveries  bigint,
+    received_at timestamptz,
+    changed_at  timestamptz
+);
+COMMENT ON TYPE merged_order IS 'An order made from all versions received';
+
+CREATE FUNCTION merged_orders(orders order_key[]) RETURNS SETOF merged_order
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT m.account, m.order_id, m.versions[1], m.times[1], m.data, m.deliveries, m.first_at, m.last_at
+    FROM unnest(orders) k
+    CROSS JOIN LATERAL (
+        SELECT v.account, v.order_id, count(*) AS deliveries, min(v.received_at) AS first_at, max(v.received_at) AS last_at,
+               array_agg(v.version ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC) AS versions,
+               array_agg(v.update_at ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC) AS times,
+               jsonb_merge(v.data ORDER BY v.version, v.update_at NULLS FIRST, v.hash) AS data
+        FROM crm_order_version v
+        WHERE v.account = k.account AND v.order_id = k.order_id
+        GROUP BY v.account, v.order_id) m;
+END $$;
+COMMENT ON FUNCTION merged_orders(order_key[]) IS 'Orders made from all their versions: by (version, updateAt, hash), a present key over an absent one, later over earlier';
+
+CREATE FUNCTION order_lines(data jsonb) RETURNS TABLE (line_no integer, product_id text, parameter text, sku text, name text, amount numeric, price numeric,
+        discount numeric, is_percent boolean, description text, stock_id text, is_upsell boolean, is_kit boolean, kit jsonb)
+    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT l.n::integer, json_text(p -> 'productId'), json_text(p -> 'parameter'), json_text(p -> 'sku'),
+           coalesce(json_text(p -> 'text'), json_text(p -> 'name')),
+           json_numeric(p -> 'amount'), json_numeric(p -> 'price'),
+           CASE WHEN json_text(p -> 'discount') IS NULL THEN 0 ELSE json_numeric(p -> 'discount') END,
+           json_flag(p -> 'percentDiscount'), json_text(p -> 'description'), json_text(p -> 'stockId'),
+           json_flag(coalesce(p -> 'upsell', p -> 'preSale')), json_flag(p -> 'isComplect'), nullif(p -> 'complect', 'null')
+    FROM json_rows(data -> 'products') WITH ORDINALITY l (p, n)
+$$;
+COMMENT ON FUNCTION order_lines(jsonb) IS 'Lines of an order as received, in either shape';
+
+CREATE FUNCTION json_texts(value jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT array_agg(t) FROM (
+        SELECT json_text(e) AS t FROM jsonb_array_elements(CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END) e) s
+    WHERE t IS NOT NULL
+$$;
+COMMENT ON FUNCTION json_texts(jsonb) IS 'Non-blank texts of an array, or of a single value';
+
+CREATE FUNCTION order_contacts(data jsonb) RETURNS TABLE (contact_no integer, contact_id text, last_name text, first_name text, middle_name text,
+        company text, phone text, phone_raw text, email text, comment text)
+    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT row_number() OVER (ORDER BY c.n)::integer, json_text(c.c -> 'id'), json_text(c.c -> 'lName'), json_text(c.c -> 'fName'), json_text(c.c -> 'mName'),
+           json_text(c.c -> 'company'),
+           (SELECT phone_e164(p) FROM unnest(json_texts(c.c -> 'phone')) p WHERE phone_e164(p) IS NOT NULL LIMIT 1),
+           array_to_string(json_texts(c.c -> 'phone'), ', '), (json_texts(c.c -> 'email'))[1], json_text(c.c -> 'comment')
+    FROM (SELECT c, n FROM json_rows(data -> 'contacts') WITH ORDINALITY r (c, n)
+          UNION ALL
+          SELECT data -> 'primaryContact', 0
+          WHERE jsonb_typeof(data -> 'primaryContact') = 'object'
+            AND NOT EXISTS (SELECT FROM json_rows(data -> 'contacts') r WHERE r -> 'id' = data #> '{primaryContact,id}')) c
+$$;
+COMMENT ON FUNCTION order_contacts(jsonb) IS 'Contacts of an order as received; a primaryContact that is not among them comes first';
+
+-- Two bodies of one version contradict each other when a value both carry differs, blank and number spelling aside.
+
+CREATE FUNCTION plain_value(value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT coalesce(trim_scale(json_numeric(value))::text, json_text(value))
+$$;
+COMMENT ON FUNCTION plain_value(jsonb) IS 'A value in one spelling: 6, "6" and "6.0" are equal, "" and null are NULL';
+
+CREATE FUNCTION order_essence(data jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT coalesce(jsonb_object_agg(e.key, plain_value(e.value)), '{}')
+           || CASE WHEN data ? 'products' THEN jsonb_build_object('products',
+                  (SELECT jsonb_agg(jsonb_build_array(l.sku, trim_scale(l.amount), trim_scale(l.price), trim_scale(l.discount), l.is_percent) ORDER BY l.line_no)
+                   FROM order_lines(data) l)) ELSE '{}' END
+    FROM jsonb_each(data) e
+    WHERE e.key IN ('statusId', 'paymentAmount', 'comment', 'payment_method', 'shipping_method', 'sajt', 'organizationId', 'externalId', 'orderTime', 'updateAt')
+$$;
+COMMENT ON FUNCTION order_essence(jsonb) IS 'What both shapes of an order must agree on';
+
+CREATE FUNCTION versions_conflict(account text, order_id bigint, version bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM (SELECT e.key, e.value
+                     FROM crm_order_version v, jsonb_each(order_essence(v.data)) e
+                     WHERE v.account = versions_conflict.account AND v.order_id = versions_conflict.order_id AND v.version = versions_conflict.version) s
+        GROUP BY key HAVING count(DISTINCT coalesce(value, 'null')) > 1);
+END $$;
+COMMENT ON FUNCTION versions_conflict(text, bigint, bigint) IS 'Whether two deliveries of one version contradict each other';
+
+-- Writing the rows.
+
+CREATE FUNCTION write_orders(merged merged_order[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO crm_order AS o (account, order_id, version, update_at, content_hash, external_id, form_id, order_time, status_id, type_id, user_id, organization_id,
+        site_id, payment_method, shipping_method, payment_amount, payed_amount, rest_pay, discount_amount, shipping_costs, comment, shipping_address,
+        phone, phone_raw, customer_name, line_count, refetch, received_at, changed_at)
+    SELECT m.account, m.order_id, m.version, m.update_at, md5(d::text), json_text(d -> 'externalId'), json_numeric(d -> 'formId')::bigint, json_time(d -> 'orderTime'),
+        json_text(d -> 'statusId'), json_text(d -> 'typeId'), json_text(d -> 'userId'), json_text(d -> 'organizationId'),
+        json_text(d -> 'sajt'), json_text(d -> 'payment_method'), json_text(d -> 'shipping_method'), json_numeric(d -> 'paymentAmount'),
+        json_numeric(d -> 'payedAmount'), json_numeric(d -> 'restPay'), json_numeric(d -> 'discountAmount'), json_numeric(d -> 'shipping_costs'),
+        d ->> 'comment', json_text(d -> 'shipping_address'), c.phone, c.phone_raw, c.name, l.lines,
+        m.deliveries > 1 AND versions_conflict(m.account, m.order_id, m.version), m.received_at, m.changed_at
+    FROM unnest(merged) m
+    CROSS JOIN LATERAL (SELECT m.data AS d) x
+    CROSS JOIN LATERAL (SELECT count(*)::integer AS lines FROM json_rows(d -> 'products')) l
+    CROSS JOIN LATERAL (
+        SELECT (array_agg(k.phone ORDER BY k.contact_no) FILTER (WHERE k.phone IS NOT NULL))[1] AS phone,
+               string_agg(nullif(k.phone_raw, ''), ', ' ORDER BY k.contact_no) AS phone_raw,
+               (array_agg(coalesce(nullif(concat_ws(' ', k.last_name, k.first_name, k.middle_name), ''), k.company) ORDER BY k.contact_no))[1] AS name
+        FROM order_contacts(d) k) c
+    ORDER BY m.account, m.order_id
+    ON CONFLICT (account, order_id) DO UPDATE SET
+        version = excluded.version, update_at = excluded.update_at, content_hash = excluded.content_hash, external_id = excluded.external_id, form_id = excluded.form_id,
+        order_time = excluded.order_time, status_id = excluded.status_id, type_id = excluded.type_id, user_id = excluded.user_id,
+        organization_id = excluded.organization_id, site_id = excluded.site_id, payment_method = excluded.payment_method, shipping_method = excluded.shipping_method,
+        payment_amount = excluded.payment_amount, payed_amount = excluded.payed_amount, rest_pay = excluded.rest_pay, discount_amount = excluded.discount_amount,
+        shipping_costs = excluded.shipping_costs, comment = excluded.comment, shipping_address = excluded.shipping_address, phone = excluded.phone,
+        phone_raw = excluded.phone_raw, customer_name = excluded.customer_name, line_count = excluded.line_count, refetch = excluded.refetch,
+        received_at = excluded.received_at, changed_at = excluded.changed_at;
+
+    DELETE FROM crm_order_line o USING unnest(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+    INSERT INTO crm_order_line SELECT m.account, m.order_id, l.* FROM unnest(merged) m CROSS JOIN LATERAL order_lines(m.data) l;
+
+    DELETE FROM crm_order_contact o USING unnest(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+    INSERT INTO crm_order_contact SELECT m.account, m.order_id, c.* FROM unnest(merged) m CROSS JOIN LATERAL order_contacts(m.data) c;
+END $$;
+COMMENT ON FUNCTION write_orders(merged_order[]) IS 'Writes orders, their lines and contacts';
+
+CREATE FUNCTION stage_deliveries(ids bigint[], times timestamptz[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    delivered crm_order_version[];
+    fresh     order_key[];
+    merged    merged_order[];
+BEGIN
+    SELECT array_agg(v) INTO delivered FROM delivered_versions(ids, times) v;
+
+    INSERT INTO inbox_reject (inbox_id, received_at, account, reason, detail)
+    SELECT i.id, i.received_at, i.account, 'not_order', 'The body holds no order with a number: neither a webhook nor a row of order/list.'
+    FROM unnest(ids, times) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at
+    WHERE NOT EXISTS (SELECT FROM unnest(delivered) v WHERE v.inbox_id = i.id AND v.order_id IS NOT NULL)
+    ON CONFLICT DO NOTHING;
+
+    INSERT INTO exchange_log (at, direction, account, infobase, order_id, purpose, method, http_status, class, request_bytes, inbox_id)
+    SELECT i.received_at, 'in', i.account, a.infobase, (SELECT min(v.order_id) FROM unnest(delivered) v WHERE v.inbox_id = i.id), i.source, 'POST',
+           200, 'ok', octet_length(i.body), i.id
+    FROM unnest(ids, times) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at LEFT JOIN account a ON a.name = i.account;
+
+    WITH kept AS (
+        INSERT INTO crm_order_version SELECT v.* FROM unnest(delivered) v WHERE v.order_id IS NOT NULL ORDER BY v.account, v.order_id, v.version, v.hash
+        ON CONFLICT DO NOTHING RETURNING account, order_id, version, event, shape, received_at
+    ), noted AS (
+        INSERT INTO order_event (at, account, order_id, event, version, text)
+        SELECT received_at, account, order_id, 'received', version, format('Version %s received (%s).', version, coalesce(event, shape)) FROM kept
+    )
+    SELECT array_agg(DISTINCT (account, order_id)::order_key) INTO fresh FROM kept;
+
+    IF fresh IS NOT NULL THEN
+        SELECT array_agg(m) INTO merged FROM merged_orders(fresh) m;
+        PERFORM write_orders(merged);
+        PERFORM enqueue_orders(fresh);
+    END IF;
+END $$;
+COMMENT ON FUNCTION stage_deliveries(bigint[], timestamptz[]) IS 'Reads a set of deliveries into staging and asks for a task for every order that got something new';
+
+CREATE FUNCTION is_passing_error(state text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT left(state, 2) IN ('08', '25', '40', '53', '55', '57', '58')
+$$;
+COMMENT ON FUNCTION is_passing_error(text) IS 'Whether an SQLSTATE speaks of the server''s condition (disk, memory, locks, shutdown) and not of the row at hand';
+
+CREATE FUNCTION ingest(max_rows integer) RETURNS integer
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    ids   bigint[];
+    times timestamptz[];
+    why   text;
+BEGIN
+    SELECT array_agg(id), array_agg(received_at) INTO ids, times
+    FROM (SELECT id, received_at FROM inbox_pending ORDER BY id LIMIT max_rows FOR UPDATE SKIP LOCKED) p;
+    IF ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    BEGIN
+        PERFORM stage_deliveries(ids, times);
+    EXCEPTION WHEN OTHERS THEN
+        IF is_passing_error(SQLSTATE) THEN RAISE; END IF;
+        FOR i IN 1 .. cardinality(ids) LOOP    -- one bad delivery fails alone
+            BEGIN
+                PERFORM stage_deliveries(ids[i : i], times[i : i]);
+            EXCEPTION WHEN OTHERS THEN
+                IF is_passing_error(SQLSTATE) THEN RAISE; END IF;
+                GET STACKED DIAGNOSTICS why = MESSAGE_TEXT;
+                INSERT INTO inbox_reject (inbox_id, received_at, account, reason, detail)
+                SELECT i2.id, i2.received_at, i2.account, SQLSTATE, why FROM inbox i2 WHERE i2.id = ids[i] AND i2.received_at = times[i]
+                ON CONFLICT DO NOTHING;
+            END;
+        END LOOP;
+    END;
+    DELETE FROM inbox_pending WHERE id = ANY (ids);
+    RETURN cardinality(ids);
+END $$;
+COMMENT ON FUNCTION ingest(integer) IS 'Reads up to so many waiting deliveries into staging; returns how many. A bad one is rejected alone, with its reason';

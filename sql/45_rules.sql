@@ -1,0 +1,358 @@
+-- Purpose: the rules of an order: its money, its goods, its settings, its document. Read-only: planning and preview() both stand on them.
+-- Rights: the engine's role and 'operator' (preview).
+
+CREATE FUNCTION ref_key_namespace() RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT '3d5c2a9e-7b1f-5e48-9c06-4f8a1b6d2e70'::uuid $$;
+COMMENT ON FUNCTION ref_key_namespace() IS 'Namespace of every Ref_Key made here; a constant for ever';
+
+CREATE FUNCTION order_ref_key(identity text, order_id bigint) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT uuid_v5(ref_key_namespace(), 'order/' || identity || '/' || order_id)
+$$;
+COMMENT ON FUNCTION order_ref_key(text, bigint) IS 'Ref_Key of the document of an order';
+
+CREATE FUNCTION counterparty_ref_key(phone text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT uuid_v5(ref_key_namespace(), 'counterparty/' || phone)
+$$;
+COMMENT ON FUNCTION counterparty_ref_key(text) IS 'Ref_Key of a counterparty created for a phone (international digits)';
+
+CREATE FUNCTION order_keys(account text, order_id bigint) RETURNS order_key[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT ARRAY[(account, order_id)::order_key] $$;
+COMMENT ON FUNCTION order_keys(text, bigint) IS 'One order as a set, for the set-based rules';
+
+-- Lines: money and goods of each.
+
+CREATE TYPE document_line AS (
+    account        text,
+    order_id       bigint,
+    line_no        integer,
+    sku            text,
+    name           text,
+    quantity       numeric,
+    price          numeric,
+    discount       numeric,
+    sum            numeric,
+    kopecks        numeric,
+    places         bigint,
+    goods          text,
+    product        uuid,
+    characteristic uuid,
+    unit           uuid,
+    is_stock       boolean,
+    vat_key        uuid,
+    vat_rate       numeric
+);
+COMMENT ON TYPE document_line IS 'A line ready for a document: sum with its share of the remainder; kopecks: remainder of the whole order, places: lines that may take one kopeck of it; goods: ok, ask, absent, several, no_sku, no_unit or no_vat';
+
+CREATE FUNCTION priced_lines(orders order_key[]) RETURNS TABLE (account text, order_id bigint, line_no integer, sku text, name text,
+        quantity numeric, price numeric, discount numeric, sum numeric, kopecks numeric, places bigint)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH exact AS (
+        SELECT l.*, o.payment_amount,
+               l.price * l.amount - CASE WHEN l.is_percent THEN l.price * l.amount * l.discount * 0.01
+                                         WHEN a.money_discount = 'unit' THEN l.discount * l.amount
+                                         ELSE l.discount END AS exact_sum
+        FROM unnest(orders) k
+        JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+        JOIN account a ON a.name = k.account
+        JOIN crm_order_line l ON l.account = k.account AND l.order_id = k.order_id
+    ), remainder AS (
+        SELECT e.*, round(e.exact_sum, 2) AS rounded,
+               100 * (e.payment_amount - sum(round(e.exact_sum, 2)) OVER (PARTITION BY e.account, e.order_id)) AS rest
+        FROM exact e
+    ), place AS (
+        SELECT r.*, (r.discount <> 0 OR r.exact_sum <> r.rounded) AND r.rounded + sign(r.rest) * 0.01 >= 0 AS takes
+        FROM remainder r
+    ), ranked AS (
+        SELECT p.*, count(*) FILTER (WHERE p.takes) OVER (PARTITION BY p.account, p.order_id) AS place_count,
+               row_number() OVER (PARTITION BY p.account, p.order_id ORDER BY p.takes DESC, sign(p.rest) * (p.exact_sum - p.rounded) DESC, p.line_no) AS turn
+        FROM place p
+    )
+    SELECT r.account, r.order_id, r.line_no, r.sku, r.name, r.amount, r.price,
+           CASE WHEN r.is_percent THEN round(r.discount, 2)
+                WHEN r.price * r.amount <> 0 THEN round(100 * (r.price * r.amount - r.exact_sum) / (r.price * r.amount), 2) ELSE 0 END,
+           r.rounded + CASE WHEN abs(r.rest) <= r.place_count AND r.turn <= abs(r.rest) THEN sign(r.rest) * 0.01 ELSE 0 END,
+           r.rest, r.place_count
+    FROM ranked r;
+END $$;
+COMMENT ON FUNCTION priced_lines(order_key[]) IS 'Sum of each line, exact to the kopeck. The remainder against paymentAmount, at most one kopeck for each discounted or fractional line, goes one kopeck each to the lines that rounding has moved the most, then in order of lines';
+
+CREATE FUNCTION document_lines(orders order_key[]) RETURNS SETOF document_line
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    fresh timestamptz := clock() - interval '10 min';
+BEGIN
+    RETURN QUERY
+    SELECT l.account, l.order_id, l.line_no, l.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
+           CASE WHEN l.sku IS NULL AND g.product IS NULL THEN 'no_sku'
+                WHEN pin.sku IS NOT NULL AND (p.sku IS NULL OR p.checked_at < pin.changed_at OR p.ref_key IS DISTINCT FROM pin.product AND p.checked_at < fresh) THEN 'ask'
+                WHEN pin.sku IS NOT NULL AND p.ref_key IS DISTINCT FROM pin.product THEN 'absent'
+                WHEN p.sku IS NULL OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
+                WHEN p.state <> 'found' THEN p.state
+                WHEN coalesce(pin.unit, p.unit) IS NULL THEN 'no_unit'
+                WHEN p.vat_rate IS NOT NULL AND v.key IS NULL THEN 'no_vat'
+                ELSE 'ok' END,
+           g.product, pin.characteristic, coalesce(pin.unit, p.unit), p.is_stock, p.vat_rate, v.rate
+    FROM priced_lines(orders) l
+    JOIN account a ON a.name = l.account
+    JOIN infobase i ON i.name = a.infobase
+    LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = l.sku
+    LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = l.sku
+    CROSS JOIN LATERAL (SELECT coalesce(pin.product, p.ref_key) AS product) g
+    LEFT JOIN LATERAL (
+        SELECT d.key, coalesce(json_numeric(d.attributes -> (property_names(i.profile, 'vat_rate') ->> 'rate')), 0) AS rate
+        FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'vat_rate' AND d.key = p.vat_rate::text) v ON true;
+END $$;
+COMMENT ON FUNCTION document_lines(order_key[]) IS 'Lines with their money and goods; the pin of an SKU wins over the search by article; what was not found is asked again after 10 minutes';
+
+-- Settings: what the documents of an account carry in their header.
+
+CREATE FUNCTION chosen_value(infobase text, dictionary text, wanted text, fallback_code text, OUT ref uuid, OUT problem text, OUT candidates text) RETURNS record
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    refs uuid[];
+BEGIN
+    SELECT array_agg(d.key::uuid) FILTER (WHERE wanted IS NULL OR wanted IN (d.key, d.code, d.name) OR lower(wanted) = d.key),
+           string_agg(format('%s (%s)', d.name, coalesce(d.code, d.key)), ', ' ORDER BY d.name)
+    INTO refs, candidates
+    FROM dictionary_value d WHERE d.scope = infobase AND d.side = 'bas' AND d.dictionary = chosen_value.dictionary;
+    IF cardinality(refs) = 1 THEN
+        ref := refs[1];
+    ELSIF wanted IS NOT NULL THEN
+        problem := CASE WHEN refs IS NULL THEN 'is not in the base' ELSE 'is not unique in the base' END;
+    ELSIF fallback_code IS NOT NULL THEN
+        SELECT d.key::uuid INTO ref FROM dictionary_value d
+        WHERE d.scope = infobase AND d.side = 'bas' AND d.dictionary = chosen_value.dictionary AND btrim(d.code) = fallback_code LIMIT 1;
+        problem := CASE WHEN ref IS NULL THEN 'has no element with code ' || fallback_code END;
+    ELSE
+        problem := CASE WHEN refs IS NULL THEN 'is empty' ELSE 'has several elements' END;
+    END IF;
+END $$;
+COMMENT ON FUNCTION chosen_value(text, text, text, text) IS 'Element of a BAS dictionary by Ref_Key, code or name; without a wish the only one, else the one with the fallback code';
+
+CREATE TYPE account_setting AS (
+    account       text,
+    infobase      text,
+    profile       text,
+    organisation  uuid,
+    warehouse     uuid,
+    currency      uuid,
+    price_type    uuid,
+    unread        text,
+    wrong         text,
+    wrong_detail  text
+);
+COMMENT ON TYPE account_setting IS 'Header values of an account; unread: a dictionary not read yet; wrong: a setting that does not fit, with the sentence';
+
+CREATE FUNCTION account_settings(accounts text[]) RETURNS SETOF account_setting
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT a.name, a.infobase, i.profile, org.ref, wh.ref, cur.ref, pt.ref,
+           (SELECT d FROM unnest(ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate']) d
+            WHERE entity_set(i.profile, d) IS NOT NULL
+              AND NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary = d) LIMIT 1),
+           w.setting,
+           CASE WHEN w.wanted IS NULL THEN format('The list of %s of infobase "%s" %s%s.', w.setting, a.infobase, w.problem, coalesce(': ' || w.candidates, ''))
+                ELSE format('account.%s is "%s", which %s "%s" (there: %s).', w.setting, w.wanted, w.problem, a.infobase, coalesce(w.candidates, 'nothing')) END
+    FROM account a
+    JOIN infobase i ON i.name = a.infobase
+    CROSS JOIN LATERAL chosen_value(a.infobase, 'organisation', a.organisation, NULL) org
+    CROSS JOIN LATERAL chosen_value(a.infobase, 'currency', a.currency, '980') cur
+    CROSS JOIN LATERAL chosen_value(a.infobase, 'warehouse', a.warehouse, NULL) wh
+    CROSS JOIN LATERAL chosen_value(a.infobase, 'price_type', a.price_type, NULL) pt
+    LEFT JOIN LATERAL (
+        SELECT s.* FROM (VALUES (1, 'organisation', a.organisation, org.problem, org.candidates),
+                                (2, 'currency', a.currency, cur.problem, cur.candidates),
+                                (3, 'warehouse', a.warehouse, CASE WHEN a.warehouse IS NOT NULL THEN wh.problem END, wh.candidates),
+                                (4, 'price_type', a.price_type, CASE WHEN a.price_type IS NOT NULL THEN pt.problem END, pt.candidates))
+             s (n, setting, wanted, problem, candidates)
+        WHERE s.problem IS NOT NULL AND entity_set(i.profile, s.setting) IS NOT NULL ORDER BY s.n LIMIT 1) w ON true
+    WHERE a.name = ANY (accounts);
+END $$;
+COMMENT ON FUNCTION account_settings(text[]) IS 'What the headers of an account''s documents carry: the account''s settings, else the only element of the base; warehouse and price type may stay empty';
+
+-- Obstacles: what keeps an order from becoming a document. Every rule gives only the orders it stops.
+
+CREATE TYPE obstacle AS (
+    account    text,
+    order_id   bigint,
+    rank       integer,
+    reason     text,
+    detail     text,
+    hint       text,
+    blocked_on text,
+    waits      boolean
+);
+COMMENT ON TYPE obstacle IS 'Why an order cannot go on: the lowest rank counts first; waits: it clears up by itself, else the user must act';
+
+CREATE FUNCTION obstacles_money(orders order_key[], lines document_line[]) RETURNS SETOF obstacle
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT o.account, o.order_id, 10,
+           CASE WHEN s.bad IS NOT NULL THEN 'line' WHEN o.line_count = 0 THEN 'no_lines' ELSE 'sum' END,
+           CASE WHEN s.bad IS NOT NULL THEN format('Line %s has quantity %s, price %s, discount %s.', s.bad, coalesce(s.quantity::text, 'not a number'),
+                       coalesce(s.price::text, 'not a number'), coalesce(s.discount::text, 'not a number'))
+                WHEN o.line_count = 0 THEN 'The order has no lines.'
+                WHEN o.payment_amount IS NULL THEN format('paymentAmount is not a number; the lines add up to %s.', s.total)
+                ELSE format('The lines add up to %s, paymentAmount is %s: %s too %s.', to_char(s.total, 'FM999999999990.00'), o.payment_amount, abs(o.payment_amount - s.total),
+                       CASE WHEN s.total > o.payment_amount THEN 'much' ELSE 'little' END) END,
+           CASE WHEN s.bad IS NOT NULL THEN 'Correct the line in SalesDrive (quantity above 0 with at most 3 decimals, price and discount not negative); the new version goes on by itself. Or skip() the order.'
+                WHEN o.line_count = 0 THEN 'Add goods to the order in SalesDrive, or skip() it.'
+                ELSE 'Correct the order in SalesDrive: the new version goes on by itself. If discounts in money are meant for each unit, set account.money_discount to ''unit''. Or skip() the order.' END,
+           NULL::text, false
+    FROM unnest(orders) k
+    JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+    LEFT JOIN LATERAL (
+        SELECT (array_agg(l.line_no ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS bad, (array_agg(l.quantity ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS quantity,
+               (array_agg(l.price ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS price, (array_agg(l.discount ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS discount,
+               sum(l.sum) AS total, bool_and(l.sum IS NOT NULL) AND max(abs(l.kopecks)) <= max(l.places) AND max(l.kopecks) = trunc(max(l.kopecks)) AS fits
+        FROM unnest(lines) l
+        CROSS JOIN LATERAL (SELECT (l.quantity > 0 AND l.quantity = round(l.quantity, 3) AND l.quantity < 1e12 AND l.price >= 0 AND l.price < 1e12
+                                    AND l.discount >= 0 AND coalesce(l.sum >= 0, true)) IS NOT TRUE AS bad) b
+        WHERE l.account = o.account AND l.order_id = o.order_id) s ON true
+    WHERE o.line_count = 0 OR s.bad IS NOT NULL OR s.fits IS NOT TRUE;
+END $$;
+COMMENT ON FUNCTION obstacles_money(order_key[], document_line[]) IS 'Orders whose lines are no proper numbers or do not add up to paymentAmount';
+
+CREATE FUNCTION obstacles_settings(orders order_key[], settings account_setting[]) RETURNS SETOF obstacle
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT k.account, k.order_id, 20, CASE WHEN s.unread IS NOT NULL THEN 'dictionary' ELSE 'setting' END,
+           CASE WHEN s.unread IS NOT NULL THEN format('The list of %s is being read from infobase "%s".', s.unread, s.infobase) ELSE s.wrong_detail END,
+           CASE WHEN s.unread IS NULL THEN format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; the order goes on by itself.', s.wrong, s.account) END,
+           CASE WHEN s.unread IS NOT NULL THEN format('dictionary:%s:%s', s.infobase, s.unread) ELSE format('account:%s:', s.account) END,
+           s.unread IS NOT NULL
+    FROM unnest(orders) k JOIN unnest(settings) s ON s.account = k.account
+    WHERE s.unread IS NOT NULL OR s.wrong IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION obstacles_settings(order_key[], account_setting[]) IS 'Orders whose header lacks a value: dictionary not read yet, setting missing or wrong';
+
+CREATE FUNCTION obstacles_goods(lines document_line[], settings account_setting[]) RETURNS SETOF obstacle
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT ON (l.account, l.order_id) l.account, l.order_id, 40,
+           CASE l.goods WHEN 'absent' THEN 'product_unknown' WHEN 'several' THEN 'product_several' WHEN 'no_sku' THEN 'product_no_sku'
+                        WHEN 'no_unit' THEN 'product_unit' ELSE 'product_vat' END,
+           format('Line %s, %s%s: ', l.line_no, coalesce('SKU "' || l.sku || '", ', ''), coalesce('"' || l.name || '"', 'no name'))
+           || CASE l.goods WHEN 'absent' THEN format('infobase "%s" has no product with this article%s.', s.infobase,
+                                coalesce(' (only: ' || (SELECT string_agg(c ->> 'name', ', ') FROM jsonb_array_elements(p.candidates) c) || ', marked for deletion or a folder)', ''))
+                           WHEN 'several' THEN format('infobase "%s" has several products with this article: %s.', s.infobase,
+                                (SELECT string_agg(format('%s (%s)', c ->> 'name', c ->> 'ref_key'), ', ') FROM jsonb_array_elements(p.candidates) c))
+                           WHEN 'no_sku' THEN 'the line has no SKU.'
+                           WHEN 'no_unit' THEN 'the product has no unit in BAS.'
+                           ELSE 'the VAT rate of the product is not in the list of rates.' END,
+           CASE l.goods WHEN 'absent' THEN format('Create the product with this article in BAS and call resume(), or say which product is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself.', s.infobase, l.sku)
+                        WHEN 'several' THEN format('Say which one is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself.', s.infobase, l.sku)
+                        WHEN 'no_sku' THEN 'Give the product an SKU in SalesDrive, equal to the article in BAS; the new version goes on by itself.'
+                        WHEN 'no_unit' THEN 'Set the unit of the product in BAS and call resume(), or set product_pin.unit.'
+                        ELSE 'Call resume() to read the rates again.' END,
+           CASE WHEN l.goods IN ('absent', 'several', 'no_unit') THEN format('product:%s:%s', s.infobase, l.sku)
+                WHEN l.goods = 'no_vat' THEN format('dictionary:%s:vat_rate', s.infobase) END,
+           false
+    FROM unnest(lines) l JOIN unnest(settings) s ON s.account = l.account
+    LEFT JOIN bas_product p ON p.infobase = s.infobase AND p.sku = l.sku
+    WHERE l.goods NOT IN ('ok', 'ask')
+    ORDER BY l.account, l.order_id, l.line_no;
+END $$;
+COMMENT ON FUNCTION obstacles_goods(document_line[], account_setting[]) IS 'Orders with a line whose product is unknown, ambiguous or incomplete in BAS: the first such line';
+
+CREATE FUNCTION obstacles_customer(orders order_key[], settings account_setting[]) RETURNS SETOF obstacle
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT o.account, o.order_id, CASE WHEN o.phone IS NULL THEN 30 ELSE 50 END,
+           CASE WHEN o.phone IS NULL THEN 'phone' WHEN t.state = 'parked' THEN t.reason ELSE 'counterparty' END,
+           CASE WHEN o.phone IS NULL THEN format('No usable phone: %s.', coalesce('"' || left(o.phone_raw, 200) || '"', 'none given'))
+                WHEN t.state = 'parked' THEN t.detail
+                ELSE format('The counterparty with phone %s is being found or created in infobase "%s".', o.phone, s.infobase) END,
+           CASE WHEN o.phone IS NULL THEN 'Correct the phone of the contact in SalesDrive; the new version goes on by itself.'
+                WHEN t.state = 'parked' THEN t.hint END,
+           CASE WHEN o.phone IS NOT NULL THEN format('counterparty:%s:%s', s.infobase, o.phone) END,
+           o.phone IS NOT NULL AND t.state IS DISTINCT FROM 'parked'
+    FROM unnest(orders) k
+    JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+    JOIN unnest(settings) s ON s.account = k.account
+    LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
+    LEFT JOIN task t ON t.scope = s.infobase AND t.kind = 'counterparty' AND t.key = o.phone
+    WHERE p.state IS DISTINCT FROM 'known';
+END $$;
+COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Orders without a usable phone, or whose counterparty is not known yet';
+
+-- The document.
+
+CREATE FUNCTION renamed(object jsonb, names jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT coalesce(jsonb_object_agg(names ->> e.key, e.value), '{}') FROM jsonb_each(object) e WHERE names ? e.key AND e.value <> 'null'
+$$;
+COMMENT ON FUNCTION renamed(jsonb, jsonb) IS 'Object with concepts replaced by the names of the configuration; what it does not have, and nulls, fall away';
+
+CREATE FUNCTION constants(profile text, entity text) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT coalesce(jsonb_object_agg(p.property, p.constant), '{}') FROM profile_property_effective p
+    WHERE p.profile = constants.profile AND p.entity = constants.entity AND p.property IS NOT NULL AND p.constant IS NOT NULL
+$$;
+COMMENT ON FUNCTION constants(text, text) IS 'Properties of an entity that always carry the same value';
+
+CREATE FUNCTION profile_constant(profile text, entity text, concept text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT p.constant #>> '{}' FROM profile_property_effective p
+    WHERE p.profile = profile_constant.profile AND p.entity = profile_constant.entity AND p.concept = profile_constant.concept
+$$;
+COMMENT ON FUNCTION profile_constant(text, text, text) IS 'Constant of a concept';
+
+CREATE FUNCTION customer_reference(identity text, order_id bigint, keeps_ref_key boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN keeps_ref_key THEN order_id::text ELSE identity || '/' || order_id END
+$$;
+COMMENT ON FUNCTION customer_reference(text, bigint, boolean) IS 'Plain order number once the base has proved that it keeps our Ref_Key, else the marker identity/number (at most 30 characters)';
+
+CREATE FUNCTION line_vat(sum numeric, rate numeric, included boolean) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN coalesce(rate, 0) = 0 THEN 0 WHEN included THEN round(sum * rate / (100 + rate), 2) ELSE round(sum * rate / 100, 2) END
+$$;
+COMMENT ON FUNCTION line_vat(numeric, numeric, boolean) IS 'VAT of a sum: the part contained in it, or the part on top of it';
+
+CREATE FUNCTION order_documents(orders order_key[], lines document_line[], settings account_setting[]) RETURNS TABLE (account text, order_id bigint, document jsonb)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH names AS (
+        SELECT p.profile, property_names(p.profile, 'order') AS header, property_names(p.profile, 'order_line') AS line, constants(p.profile, 'order') AS fixed,
+               entity_set(p.profile, 'order_line') AS section, profile_constant(p.profile, 'product', 'unit_set') AS unit_set
+        FROM (SELECT DISTINCT profile FROM unnest(settings)) p
+    )
+    SELECT o.account, o.order_id,
+           n.fixed || renamed(jsonb_build_object(
+                'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE a.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'),
+                'organisation', s.organisation, 'counterparty', p.ref_key, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
+                'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
+                'vat_included', a.vat_included, 'comment', coalesce(o.comment, ''), 'total', r.total), n.header)
+           || jsonb_build_object(n.section, r.rows)
+    FROM unnest(orders) k
+    JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+    JOIN account a ON a.name = k.account
+    JOIN infobase i ON i.name = a.infobase
+    JOIN unnest(settings) s ON s.account = k.account
+    JOIN names n ON n.profile = s.profile
+    LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
+    LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
+    CROSS JOIN LATERAL (
+        SELECT sum(w.total) AS total,
+               jsonb_agg(renamed(jsonb_build_object('line_no', l.line_no, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,
+                    'unit', l.unit, 'unit_type', n.unit_set, 'quantity', l.quantity, 'price', round(l.price, 2), 'discount', l.discount, 'sum', l.sum,
+                    'vat_rate', l.vat_key, 'vat_sum', w.vat, 'total', w.total), n.line) ORDER BY l.line_no) AS rows
+        FROM unnest(lines) l
+        CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, a.vat_included) AS vat) v
+        CROSS JOIN LATERAL (SELECT v.vat, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total) w
+        WHERE l.account = o.account AND l.order_id = o.order_id) r;
+END $$;
+COMMENT ON FUNCTION order_documents(order_key[], document_line[], account_setting[]) IS 'Documents the orders should be in BAS, in the names of its configuration; without Ref_Key';

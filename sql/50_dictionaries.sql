@@ -1,0 +1,69 @@
+-- Purpose: tasks of kind dictionary: read a small catalog of a base (organisations, currencies, warehouses …) whole.
+-- Rights: the engine's role.
+
+CREATE FUNCTION odata_filter(condition text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT coalesce('&$filter=' || url_encode(condition), '')
+$$;
+COMMENT ON FUNCTION odata_filter(text) IS 'The $filter option of an OData address, encoded; nothing for NULL';
+
+CREATE FUNCTION odata_text(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT '''' || replace(value, '''', '''''') || '''' $$;
+COMMENT ON FUNCTION odata_text(text) IS 'A text literal of OData: quotes doubled';
+
+CREATE FUNCTION odata_guid(value uuid) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT 'guid''' || value || '''' $$;
+COMMENT ON FUNCTION odata_guid(uuid) IS 'A guid literal of OData';
+
+CREATE FUNCTION nil_free(value text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT nullif(nullif(btrim(value), ''), '00000000-0000-0000-0000-000000000000')::uuid
+$$;
+COMMENT ON FUNCTION nil_free(text) IS 'A reference as BAS writes it; the empty one is NULL';
+
+CREATE FUNCTION result_json(result http_result) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN result.body_is_json THEN convert_from(result.body, 'UTF8')::jsonb END
+$$;
+COMMENT ON FUNCTION result_json(http_result) IS 'Body of an answer as JSON; NULL when it is not';
+
+CREATE FUNCTION result_rows(result http_result) RETURNS SETOF jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT e FROM jsonb_array_elements(CASE jsonb_typeof(result_json(result) -> 'value') WHEN 'array' THEN result_json(result) -> 'value' ELSE '[]' END) e
+$$;
+COMMENT ON FUNCTION result_rows(http_result) IS 'Elements of a list that BAS answered';
+
+CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT t.id, CASE WHEN e.entity_set IS NULL THEN 'done' ELSE 'request' END, 'read ' || t.key, 'GET',
+           e.entity_set || '?$format=json' || odata_filter(e.filter), NULL::jsonb, NULL::jsonb, false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+    FROM task t JOIN infobase i ON i.name = t.scope
+    LEFT JOIN profile_entity_effective e ON e.profile = i.profile AND e.concept = t.key
+    WHERE t.id = ANY (tasks);
+END $$;
+COMMENT ON FUNCTION plan_dictionary(bigint[]) IS 'Plan of kind dictionary: one reading of the whole set';
+
+CREATE FUNCTION settle_dictionary(results http_result[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r record;
+    names jsonb;
+BEGIN
+    FOR r IN SELECT u.task_id, t.scope, t.key, i.profile, u::http_result AS result
+             FROM unnest(results) u JOIN task t ON t.id = u.task_id JOIN infobase i ON i.name = t.scope WHERE u.class = 'ok' ORDER BY t.key
+    LOOP
+        names := property_names(r.profile, r.key);
+        DELETE FROM dictionary_value WHERE scope = r.scope AND side = 'bas' AND dictionary = r.key;
+        INSERT INTO dictionary_value (scope, side, dictionary, key, name, code, attributes)
+        SELECT DISTINCT ON (e ->> 'Ref_Key') r.scope, 'bas', r.key, e ->> 'Ref_Key', btrim(e ->> (names ->> 'name')), btrim(e ->> (names ->> 'code')), e
+        FROM result_rows(r.result) e
+        WHERE e ->> 'Ref_Key' IS NOT NULL AND NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder');
+        INSERT INTO dictionary_load VALUES (r.scope, r.key, clock())
+        ON CONFLICT (infobase, dictionary) DO UPDATE SET loaded_at = excluded.loaded_at;
+        RETURN NEXT ROW(r.task_id, 'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION settle_dictionary(http_result[]) IS 'Settle of kind dictionary: replaces what was known';
+INSERT INTO task_kind VALUES ('dictionary', 'shipped', 'salesdrive.plan_dictionary', 'salesdrive.settle_dictionary');

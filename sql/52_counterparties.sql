@@ -1,0 +1,187 @@
+-- Purpose: tasks of kind counterparty: find the counterparty of a phone in a base, else create it. One task for each phone, so never two creations.
+-- Rights: the engine's role.
+--
+--      unknown ──search──▶ nothing ─────────────▶ absent ──create──▶ known
+--         ▲                hits ──read them──▶ one alive: known · several: several (parked) · none: absent
+--         └── a creation whose answer was lost (write_unsure) is searched for before anything else
+
+CREATE FUNCTION phone_tails(phone text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN phone LIKE '380%' AND length(phone) = 12
+                THEN ARRAY[right(phone, 7), regexp_replace(right(phone, 7), '(...)(..)(..)', '\1-\2-\3'), regexp_replace(right(phone, 7), '(...)(..)(..)', '\1 \2 \3')]
+                ELSE ARRAY[right(phone, 7)] END
+$$;
+COMMENT ON FUNCTION phone_tails(text) IS 'Endings under which a presentation may hold the phone';
+
+CREATE FUNCTION counterparty_search(profile text, phone text, own uuid) RETURNS text
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT entity_set(profile, 'counterparty_contact') || '?$format=json&$select=' || url_encode(format('Ref_Key,%s,%s', n ->> 'presentation', n ->> 'number'))
+        || odata_filter(format('%s eq %s and (substringof(%s,%s)', n ->> 'type', odata_text(profile_constant(profile, 'contact_row', 'type')),
+                               odata_text(right(phone, 9)), n ->> 'number')
+            || (SELECT string_agg(format(' or substringof(%s,%s)', odata_text(t), n ->> 'presentation'), '') FROM unnest(phone_tails(phone)) t)
+            || coalesce(' or Ref_Key eq ' || odata_guid(own), '') || ')')
+    FROM property_names(profile, 'contact_row') n
+$$;
+COMMENT ON FUNCTION counterparty_search(text, text, uuid) IS 'Search of the contact section for a phone in any notation, and for our own key: hits are compared exactly afterwards';
+
+CREATE FUNCTION counterparty_body(infobase text, profile text, phone text, ref uuid, contact_kind uuid) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT jsonb_build_object('Ref_Key', ref) || constants(profile, 'counterparty')
+        || renamed(jsonb_build_object('name', left(coalesce(o.customer_name, 'Покупець +' || phone), 100), 'full_name', coalesce(o.customer_name, 'Покупець +' || phone)),
+                   property_names(profile, 'counterparty'))
+        || jsonb_build_object(entity_set(profile, 'contact_row'), jsonb_build_array(constants(profile, 'contact_row') || jsonb_build_object('LineNumber', 1)
+            || renamed(jsonb_build_object('kind', contact_kind, 'presentation', '+' || phone, 'number', phone,
+                                          'number_short', CASE WHEN phone LIKE '380%' THEN right(phone, 7) ELSE phone END), property_names(profile, 'contact_row'))))
+    FROM (SELECT 1) one
+    LEFT JOIN LATERAL (SELECT c.customer_name FROM crm_order c JOIN account a ON a.name = c.account
+                       WHERE a.infobase = counterparty_body.infobase AND c.phone = counterparty_body.phone AND c.customer_name IS NOT NULL
+                       ORDER BY c.order_id, c.account LIMIT 1) o ON true
+$$;
+COMMENT ON FUNCTION counterparty_body(text, text, text, uuid, uuid) IS 'Counterparty to be created for a phone, named after the contact of its first order';
+
+CREATE FUNCTION plan_counterparty(tasks bigint[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO bas_counterparty_phone (infobase, phone, our_ref_key)
+    SELECT t.scope, t.key, counterparty_ref_key(t.key) FROM task t WHERE t.id = ANY (tasks) ORDER BY t.scope, t.key ON CONFLICT DO NOTHING;
+
+    RETURN QUERY
+    SELECT t.id, w.step,
+           w.purpose, CASE WHEN w.purpose = 'create counterparty' THEN 'POST' ELSE 'GET' END,
+           CASE w.purpose WHEN 'create counterparty' THEN entity_set(i.profile, 'counterparty')
+                WHEN 'read counterparties' THEN entity_set(i.profile, 'counterparty') || '?$format=json' || odata_filter(
+                    (SELECT string_agg('Ref_Key eq ' || odata_guid(c), ' or ') FROM unnest(p.candidates[1:20]) c))
+                WHEN 'find counterparty' THEN counterparty_search(i.profile, t.key, p.our_ref_key) END,
+           CASE w.purpose WHEN 'create counterparty' THEN counterparty_body(t.scope, i.profile, t.key, p.our_ref_key, kind.ref) END,
+           NULL::jsonb, w.purpose = 'create counterparty', w.run_at, w.reason, w.detail, w.hint, w.blocked_on
+    FROM task t
+    JOIN infobase i ON i.name = t.scope
+    JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key
+    LEFT JOIN dictionary_load l ON l.infobase = t.scope AND l.dictionary = 'contact_kind'
+    LEFT JOIN LATERAL (SELECT min(d.key)::uuid AS ref FROM dictionary_value d WHERE d.scope = t.scope AND d.side = 'bas' AND d.dictionary = 'contact_kind') kind ON true
+    CROSS JOIN LATERAL (
+        SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE p.state = 'known'
+        UNION ALL SELECT 'wait', NULL, p.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT p.write_unsure AND p.unsure_until > clock()
+        UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' AND p.candidates IS NOT NULL AND NOT p.write_unsure
+        UNION ALL SELECT 'request', 'find counterparty', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' OR p.write_unsure
+        UNION ALL SELECT 'park', NULL, NULL, 'counterparty_several', format('Several counterparties of infobase "%s" have the phone %s: %s.', t.scope, t.key,
+                      (SELECT string_agg(format('%s (%s)', b.name, b.ref_key), ', ' ORDER BY b.name) FROM bas_counterparty b WHERE b.infobase = t.scope AND b.ref_key = ANY (p.candidates))),
+                      format('Decide: UPDATE salesdrive.bas_counterparty_phone SET state = ''known'', ref_key = ''the Ref_Key meant'' WHERE infobase = %L AND phone = %L; its orders go on by themselves.', t.scope, t.key), NULL
+                  WHERE p.state = 'several'
+        UNION ALL SELECT 'wait', NULL, NULL, 'dictionary', 'The kinds of contact information are being read.', NULL, format('dictionary:%s:contact_kind', t.scope) WHERE l.loaded_at IS NULL
+        UNION ALL SELECT 'park', NULL, NULL, 'contact_kind', format('Infobase "%s" has no kind of contact information with the predefined name that phones of counterparties have.', t.scope),
+                      'Publish the catalog of contact kinds for OData, or name the kind in salesdrive.profile_entity (origin user, concept contact_kind); then call resume().',
+                      format('dictionary:%s:contact_kind', t.scope) WHERE kind.ref IS NULL
+        UNION ALL SELECT 'request', 'create counterparty', NULL, NULL, NULL, NULL, NULL
+        LIMIT 1) w
+    WHERE t.id = ANY (tasks);
+END $$;
+COMMENT ON FUNCTION plan_counterparty(bigint[]) IS 'Plan of kind counterparty: the first of its rules that applies';
+
+CREATE FUNCTION settle_counterparty(results http_result[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT u.task_id, t.scope, t.key, t.purpose, u.class, u.odata_code, u.started_at, u::http_result AS result, p.our_ref_key, p.unsure_until, i.profile,
+                    i.total_timeout + i.unsure_margin AS unsure
+             FROM unnest(results) u JOIN task t ON t.id = u.task_id JOIN infobase i ON i.name = t.scope
+             JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key ORDER BY t.scope, t.key
+    LOOP
+        IF r.purpose = 'create counterparty' THEN
+            PERFORM settle_counterparty_created(r.task_id, r.scope, r.key, r.class, r.odata_code, r.started_at + r.unsure, result_json(r.result));
+        ELSIF r.class <> 'ok' THEN
+            CONTINUE;
+        ELSIF r.purpose = 'find counterparty' THEN
+            PERFORM settle_counterparty_found(r.task_id, r.scope, r.key, r.profile, r.started_at, r.result);
+        ELSE
+            PERFORM settle_counterparty_read(r.scope, r.key, r.profile, r.result);
+        END IF;
+        IF r.class = 'ok' OR r.class = 'business' AND r.odata_code = '15' THEN
+            RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION settle_counterparty(http_result[]) IS 'Settle of kind counterparty';
+
+CREATE FUNCTION settle_counterparty_created(task_id bigint, infobase text, phone text, class text, odata_code text, unsure_until timestamptz, body jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    ref uuid := nil_free(body ->> 'Ref_Key');
+BEGIN
+    IF class = 'unknown_outcome' OR class = 'ok' AND ref IS NULL THEN
+        UPDATE bas_counterparty_phone p SET write_unsure = true, unsure_until = settle_counterparty_created.unsure_until
+        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone;
+    ELSIF class = 'ok' THEN
+        PERFORM learn_keeps_ref_key(infobase, ref = counterparty_ref_key(phone));
+        INSERT INTO bas_counterparty AS b VALUES (infobase, ref, body ->> 'Description', true, clock()) ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO NOTHING;
+        UPDATE bas_counterparty_phone p SET state = 'known', ref_key = ref, write_unsure = false, unsure_until = NULL, checked_at = clock()
+        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone;
+    ELSE    -- not written; error 15: our key is there, so read what it holds
+        UPDATE bas_counterparty_phone p SET write_unsure = false, unsure_until = NULL,
+            state = CASE WHEN settle_counterparty_created.odata_code = '15' THEN 'unknown' ELSE p.state END,
+            candidates = CASE WHEN settle_counterparty_created.odata_code = '15' THEN ARRAY[p.our_ref_key] ELSE p.candidates END
+        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone;
+        PERFORM release_creation(infobase, task_id);
+    END IF;
+END $$;
+COMMENT ON FUNCTION settle_counterparty_created(bigint, text, text, text, text, timestamptz, jsonb) IS 'Takes in the outcome of a creation';
+
+CREATE FUNCTION settle_counterparty_found(task_id bigint, infobase text, phone text, profile text, asked_at timestamptz, result http_result) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    names jsonb := property_names(profile, 'contact_row');
+    hits  uuid[];
+    early boolean;
+BEGIN
+    SELECT array_agg(DISTINCT (e ->> 'Ref_Key')::uuid) INTO hits
+    FROM result_rows(result) e
+    WHERE phone_e164(btrim(e ->> (names ->> 'number'))) = phone
+       OR EXISTS (SELECT FROM regexp_split_to_table(e ->> (names ->> 'presentation'), '[,;/\n]') part WHERE phone_e164(part) = phone)
+       OR (e ->> 'Ref_Key')::uuid = counterparty_ref_key(phone);
+    IF counterparty_ref_key(phone) = ANY (hits) THEN
+        PERFORM learn_keeps_ref_key(infobase, true);
+    END IF;
+    -- an unsure creation that is not to be seen yet: its absence counts only when it was asked for after unsure_until
+    SELECT hits IS NULL AND asked_at < p.unsure_until INTO early
+    FROM bas_counterparty_phone p WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone;
+    UPDATE bas_counterparty_phone p SET
+        candidates = hits, state = CASE WHEN hits IS NOT NULL OR early THEN 'unknown' ELSE 'absent' END,
+        write_unsure = false, unsure_until = CASE WHEN early THEN p.unsure_until END, checked_at = clock()
+    WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone;
+    IF early IS NOT TRUE THEN
+        PERFORM release_creation(infobase, task_id);
+    END IF;
+END $$;
+COMMENT ON FUNCTION settle_counterparty_found(bigint, text, text, text, timestamptz, http_result) IS 'Takes in the hits of a search: only an exactly equal phone, or our own key, counts';
+
+CREATE FUNCTION settle_counterparty_read(infobase text, phone text, profile text, result http_result) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    names jsonb := property_names(profile, 'counterparty');
+    alive uuid[];
+BEGIN
+    INSERT INTO bas_counterparty AS b (infobase, ref_key, name, created_by_us, read_at)
+    SELECT settle_counterparty_read.infobase, (e ->> 'Ref_Key')::uuid, e ->> (names ->> 'name'), (e ->> 'Ref_Key')::uuid = counterparty_ref_key(phone), clock()
+    FROM result_rows(result) e
+    ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO UPDATE SET name = excluded.name, read_at = excluded.read_at;
+    SELECT array_agg(ref ORDER BY ref) INTO alive
+    FROM (SELECT (e ->> 'Ref_Key')::uuid AS ref FROM result_rows(result) e
+          WHERE NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder')) a;
+    UPDATE bas_counterparty_phone p SET
+        state = CASE coalesce(cardinality(alive), 0) WHEN 0 THEN 'absent' WHEN 1 THEN 'known' ELSE 'several' END,
+        ref_key = CASE WHEN cardinality(alive) = 1 THEN alive[1] END,
+        candidates = alive, write_unsure = false, unsure_until = NULL, checked_at = clock()
+    WHERE p.infobase = settle_counterparty_read.infobase AND p.phone = settle_counterparty_read.phone;
+END $$;
+COMMENT ON FUNCTION settle_counterparty_read(text, text, text, http_result) IS 'Takes in the counterparties hit: those marked for deletion do not count';
+INSERT INTO task_kind VALUES ('counterparty', 'shipped', 'salesdrive.plan_counterparty', 'salesdrive.settle_counterparty');
+
+CREATE FUNCTION note_counterparty_writes(steps plan_step[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE bas_counterparty_phone p SET write_unsure = true, unsure_until = longest_write(i)
+    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'counterparty' JOIN infobase i ON i.name = t.scope
+    WHERE s.creates AND p.infobase = t.scope AND p.phone = t.key;
+END $$;
+COMMENT ON FUNCTION note_counterparty_writes(plan_step[]) IS 'Before creations are sent: from now on their outcome is unsure, until settled';

@@ -1,0 +1,439 @@
+-- Purpose: tasks of kind order: makes the document of each order in BAS right.
+-- Rights: the engine's role.
+--
+--      outcome of a write unsure ──▶ read back                 (before anything else)
+--      obstacle ──▶ wait or park · SKUs to ask for ──▶ find products
+--      no document ──▶ create ──▶ there ──▶ differs from what was accepted: read it, then change it ──▶ post, if wanted ──▶ done
+
+CREATE FUNCTION odata_equal(sent jsonb, kept jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF sent = kept THEN
+        RETURN true;
+    ELSIF kept IS NULL THEN
+        RETURN false;
+    ELSIF jsonb_typeof(sent) = 'array' THEN    -- rows of a section, by LineNumber; only what was sent is compared
+        RETURN jsonb_typeof(kept) = 'array' AND jsonb_array_length(sent) = jsonb_array_length(kept) AND NOT EXISTS (
+            SELECT FROM jsonb_array_elements(sent) s
+            LEFT JOIN jsonb_array_elements(kept) k ON k ->> 'LineNumber' = s ->> 'LineNumber'
+            WHERE k IS NULL OR odata_differences(s, k) IS NOT NULL);
+    ELSE
+        RETURN rtrim(sent #>> '{}') = rtrim(kept #>> '{}');    -- Int64 comes as text, fixed-length text padded
+    END IF;
+END $$;
+COMMENT ON FUNCTION odata_equal(jsonb, jsonb) IS 'Whether BAS kept a value as sent, spelling of numbers and padding aside';
+
+CREATE FUNCTION odata_differences(sent jsonb, kept jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT jsonb_object_agg(s.key, jsonb_build_object('sent', s.value, 'kept', kept -> s.key))
+    FROM jsonb_each(sent) s WHERE NOT odata_equal(s.value, kept -> s.key)
+$$;
+COMMENT ON FUNCTION odata_differences(jsonb, jsonb) IS 'Properties that BAS did not keep as sent: {property: {sent, kept}}; NULL when there are none';
+
+CREATE FUNCTION changed_properties(wanted jsonb, accepted jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT jsonb_object_agg(w.key, w.value) FROM jsonb_each(wanted) w WHERE w.value IS DISTINCT FROM accepted -> w.key
+$$;
+COMMENT ON FUNCTION changed_properties(jsonb, jsonb) IS 'Properties whose wanted value is not the one accepted last; NULL when there are none';
+
+CREATE FUNCTION product_search(infobase text, skus text[]) RETURNS TABLE (path text, asked jsonb)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    i infobase;
+    names jsonb;
+    head text;
+BEGIN
+    SELECT * INTO i FROM infobase b WHERE b.name = product_search.infobase;
+    names := property_names(i.profile, 'product');
+    head := entity_set(i.profile, 'product') || '?$format=json&$select=' || url_encode(concat_ws(',', 'Ref_Key', names ->> 'article', names ->> 'name', names ->> 'unit', names ->> 'vat_rate', names ->> 'kind', names ->> 'deleted', names ->> 'is_folder'))
+            || '&$filter=';
+    RETURN QUERY
+    SELECT head || url_encode(string_agg(c.condition, ' or ' ORDER BY c.n)), jsonb_object_agg(c.sku, c.pinned)
+    FROM (SELECT u.n, u.sku, pin.product AS pinned, u.condition, u.n AS turn,
+                 sum(length(url_encode(u.condition)) + 8) OVER (ORDER BY u.n) AS length
+          FROM (SELECT s.sku, s.n, CASE WHEN p.product IS NULL THEN format('%s eq %s', names ->> 'article', odata_text(s.sku)) ELSE 'Ref_Key eq ' || odata_guid(p.product) END AS condition
+                FROM unnest(skus[1:40]) WITH ORDINALITY s (sku, n) LEFT JOIN product_pin p ON p.infobase = product_search.infobase AND p.sku = s.sku) u
+          LEFT JOIN product_pin pin ON pin.infobase = product_search.infobase AND pin.sku = u.sku) c
+    WHERE c.turn = 1 OR c.length <= i.max_url - (length(head) - length(entity_set(i.profile, 'product')));
+END $$;
+COMMENT ON FUNCTION product_search(text, text[]) IS 'One search for as many of the SKUs (at most 40) as fit into infobase.max_url; asked: {sku: pinned Ref_Key or null}';
+
+-- The next step of each order. Read-only, so that preview() shows the same.
+
+CREATE FUNCTION order_decisions(orders order_key[]) RETURNS TABLE (account text, order_id bigint, step text, purpose text, method text, path text, body jsonb, memo jsonb,
+        run_at timestamptz, reason text, detail text, hint text, blocked_on text, document jsonb)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    lines    document_line[];
+    settings account_setting[];
+BEGIN
+    SELECT array_agg(l) INTO lines FROM document_lines(orders) l;
+    SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM unnest(orders) k)) s;
+    RETURN QUERY
+    WITH stop AS (
+        SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
+            SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_settings(orders, settings)
+            UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
+        ORDER BY x.account, x.order_id, x.rank
+    ), ask AS (
+        SELECT l.account, l.order_id, array_agg(DISTINCT l.sku) AS skus FROM unnest(lines) l WHERE l.goods = 'ask' GROUP BY l.account, l.order_id
+    ), doc AS (
+        SELECT d.* FROM order_documents(orders, lines, settings) d
+    ), state AS (
+        SELECT o.account, o.order_id, o.version, s.infobase, entity_set(s.profile, 'order') AS set, a.posting, y, b, d.document, coalesce(b.read_body, b.written_body) AS held,
+               coalesce(y.write_unsure OR y.must_read, false) AS unsure, x.reason AS stop_reason, x, q.skus,
+               property_names(s.profile, 'order') ->> 'customer_reference' AS reference_property
+        FROM unnest(orders) k
+        JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+        JOIN account a ON a.name = k.account
+        JOIN unnest(settings) s ON s.account = k.account
+        LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
+        LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
+        LEFT JOIN stop x ON x.account = k.account AND x.order_id = k.order_id
+        LEFT JOIN ask q ON q.account = k.account AND q.order_id = k.order_id
+        LEFT JOIN doc d ON d.account = k.account AND d.order_id = k.order_id
+    ), change AS (
+        SELECT z.*, CASE WHEN (z.y).bas_ref IS NOT NULL THEN CASE WHEN (z.y).force THEN odata_wanted(z.document, z.held)
+                                                                ELSE changed_properties(z.document, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS changed
+        FROM state z
+    ), todo AS (
+        SELECT c.*, CASE WHEN c.changed IS NOT NULL THEN odata_wanted(c.changed, c.held) END AS patch
+        FROM change c
+    )
+    SELECT t.account, t.order_id, w.step, w.purpose,
+           CASE w.purpose WHEN 'create order' THEN 'POST' WHEN 'change order' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
+           CASE w.purpose
+                WHEN 'read order' THEN t.set || '?$format=json' || odata_filter(CASE WHEN (t.y).bas_ref IS NOT NULL THEN 'Ref_Key eq ' || odata_guid((t.y).bas_ref)
+                    ELSE format('Ref_Key eq %s or %s eq %s', odata_guid((t.y).ref_key), t.reference_property, odata_text(order_marker(t.account, t.order_id, (t.y).customer_reference))) END)
+                WHEN 'find products' THEN (SELECT f.path FROM product_search(t.infobase, t.skus) f)
+                WHEN 'create order' THEN t.set
+                WHEN 'change order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
+                WHEN 'post order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')/Post' END,
+           CASE w.purpose WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce((t.y).ref_key, order_ref_key((SELECT a.identity FROM account a WHERE a.name = t.account), t.order_id))) || t.document
+                WHEN 'change order' THEN t.patch END,
+           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) END,
+           w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document
+    FROM todo t
+    CROSS JOIN LATERAL (
+        SELECT 'request' AS step, 'read order' AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE t.unsure
+        UNION ALL SELECT 'done', NULL, NULL, 'skipped', NULL, NULL, NULL WHERE (t.y).skipped_at IS NOT NULL
+        UNION ALL SELECT CASE WHEN (t.x).waits THEN 'wait' ELSE 'park' END, NULL, NULL, (t.x).reason, (t.x).detail, (t.x).hint, (t.x).blocked_on
+                  WHERE t.stop_reason IS NOT NULL AND ((t.x).rank < 40 OR t.skus IS NULL)
+        UNION ALL SELECT 'request', 'find products', NULL, NULL, NULL, NULL, NULL WHERE t.skus IS NOT NULL
+        UNION ALL SELECT 'wait', NULL, (t.y).unsure_until, 'unsure', 'A write without an answer may still be at work in BAS.', NULL, NULL
+                  WHERE (t.y).unsure_until > clock() AND ((t.y).bas_ref IS NULL OR t.patch IS NOT NULL OR t.posting)
+        UNION ALL SELECT 'request', 'create order', NULL, NULL, NULL, NULL, NULL WHERE (t.y).bas_ref IS NULL
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.changed IS NOT NULL AND (t.y).read_version IS DISTINCT FROM t.version
+        UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('Document %s is marked for deletion in BAS or gone, and the order has changed since.', (t.y).number),
+                         'Remove the mark in BAS and call resume(); or resend(), which makes a new document if it is gone; or skip() the order.', NULL WHERE t.patch IS NOT NULL AND (t.b).deleted AND NOT (t.y).force
+        UNION ALL SELECT 'park', NULL, NULL, 'posted_in_bas', format('Document %s is posted in BAS, and the order has changed since: %s.', (t.y).number, key_list(t.patch)),
+                         'Unpost it in BAS and call resume(); or resend() writes it as it is; or skip() the order. With account.posting on, it is changed and posted again by itself.', NULL
+                  WHERE t.patch IS NOT NULL AND (t.b).posted AND NOT t.posting AND NOT (t.y).force
+        UNION ALL SELECT 'park', NULL, NULL, 'conflict', format('Document %s was changed in BAS, and the order in SalesDrive, in the same place: %s.', (t.y).number, key_list(both_changed(t.patch, t.held, (t.b).written_body))),
+                         'Compare bas_order.read_body with preview(); then resend() writes the values of SalesDrive, or skip() leaves those of BAS.', NULL
+                  WHERE t.patch IS NOT NULL AND both_changed(t.patch, t.held, (t.b).written_body) IS NOT NULL AND NOT (t.y).force
+        UNION ALL SELECT 'park', NULL, NULL, 'found_in_bas', format('Document %s was in BAS before this database wrote it, and differs from version %s of the order: %s.', (t.y).number, t.version, key_list(t.patch)),
+                         'Compare bas_order.read_body with preview(); then resend() writes the values of SalesDrive, or skip() leaves those of BAS.', NULL
+                  WHERE t.patch IS NOT NULL AND (t.b).sent_body IS NULL AND NOT (t.y).force
+        UNION ALL SELECT 'request', 'change order', NULL, NULL, NULL, NULL, NULL WHERE t.patch IS NOT NULL
+        UNION ALL SELECT 'request', 'post order', NULL, NULL, NULL, NULL, NULL WHERE t.posting AND ((t.y).needs_post OR NOT coalesce((t.b).posted, false)) AND NOT coalesce((t.b).deleted, false)
+        UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL
+        LIMIT 1) w;
+END $$;
+COMMENT ON FUNCTION order_decisions(order_key[]) IS 'Next step of each order: the first of the rules that applies, in their order';
+
+CREATE FUNCTION order_marker(account text, order_id bigint, reference text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN reference LIKE '%/%' THEN reference ELSE customer_reference(a.identity, order_id, false) END FROM account a WHERE a.name = account
+$$;
+COMMENT ON FUNCTION order_marker(text, bigint, text) IS 'Marker by which a document of the order is recognised when its key is not ours';
+
+CREATE FUNCTION odata_wanted(wanted jsonb, held jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT jsonb_object_agg(w.key, w.value) FROM jsonb_each(wanted) w WHERE NOT odata_equal(w.value, held -> w.key)
+$$;
+COMMENT ON FUNCTION odata_wanted(jsonb, jsonb) IS 'Properties whose wanted value BAS does not hold; NULL when it holds them all';
+
+CREATE FUNCTION both_changed(patch jsonb, held jsonb, written jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each(patch) p WHERE written IS NOT NULL AND held -> p.key IS DISTINCT FROM written -> p.key
+$$;
+COMMENT ON FUNCTION both_changed(jsonb, jsonb, jsonb) IS 'Properties to be changed that were changed in BAS too since our last write; NULL when there are none';
+
+CREATE FUNCTION key_list(object jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(object) k $$;
+COMMENT ON FUNCTION key_list(jsonb) IS 'Keys of an object as text';
+
+CREATE FUNCTION plan_order(tasks bigint[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    orders order_key[];
+BEGIN
+    SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint) INTO orders FROM task t WHERE t.id = ANY (tasks);
+
+    INSERT INTO order_sync (account, order_id, infobase, ref_key, must_read)
+    SELECT k.account, k.order_id, a.infobase, order_ref_key(a.identity, k.order_id),
+           coalesce(o.order_time AT TIME ZONE a.time_zone <= (SELECT i.adopted_at FROM instance i), false)
+    FROM unnest(orders) k JOIN account a ON a.name = k.account JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+    ON CONFLICT DO NOTHING;
+
+    RETURN QUERY
+    SELECT t.id, coalesce(d.step, 'done'), d.purpose, d.method, d.path, d.body, d.memo, coalesce(d.purpose = 'create order', false), d.run_at, d.reason, d.detail, d.hint, d.blocked_on
+    FROM task t LEFT JOIN order_decisions(orders) d ON d.account = t.account AND d.order_id = t.key::bigint
+    WHERE t.id = ANY (tasks);
+END $$;
+COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
+
+-- Before a write leaves: what is sent, and that its outcome is unsure from now on.
+
+CREATE FUNCTION longest_write(i infobase) RETURNS timestamptz
+    LANGUAGE sql VOLATILE SET search_path = salesdrive, pg_temp AS $$ SELECT clock() + 2 * (i).total_timeout + (i).unsure_margin $$;
+COMMENT ON FUNCTION longest_write(infobase) IS 'From when on absence counts if nothing more is heard of a request claimed now: it waits for a connection and runs at most total_timeout each';
+
+CREATE FUNCTION note_order_writes(steps plan_step[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE order_sync y SET requests = y.requests + 1,
+        write_unsure = y.write_unsure OR s.method <> 'GET',
+        unsure_until = CASE WHEN s.method <> 'GET' THEN longest_write(i) ELSE y.unsure_until END,
+        needs_post = y.needs_post OR s.purpose = 'change order' AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
+        customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> (property_names(i.profile, 'order') ->> 'customer_reference')) ELSE y.customer_reference END
+    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order' JOIN infobase i ON i.name = t.infobase
+    WHERE y.account = t.account AND y.order_id = t.key::bigint;
+
+    INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
+    SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key', (s.memo ->> 'version')::bigint, clock()
+    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
+    JOIN order_sync y ON y.account = t.account AND y.order_id = t.key::bigint
+    WHERE s.purpose IN ('create order', 'change order')
+    ORDER BY 1, 2
+    ON CONFLICT (infobase, ref_key) DO UPDATE SET
+        accepted_body = CASE WHEN b.written_body IS NOT NULL OR b.read_body IS NOT NULL THEN coalesce(b.accepted_body, b.sent_body, '{}') END,
+        sent_body = coalesce(b.sent_body, '{}') || excluded.sent_body, sent_version = excluded.sent_version, sent_at = excluded.sent_at;
+END $$;
+COMMENT ON FUNCTION note_order_writes(plan_step[]) IS 'Before requests of orders are sent: counts them, and keeps what every write carries';
+
+-- Answers.
+
+CREATE TYPE order_answer AS (
+    task_id    bigint,
+    account    text,
+    order_id   bigint,
+    infobase   text,
+    profile    text,
+    purpose    text,
+    class      text,
+    odata_code text,
+    memo       jsonb,
+    body       jsonb,
+    ref_key    uuid,
+    asked_at   timestamptz,
+    unsure_until timestamptz
+);
+COMMENT ON TYPE order_answer IS 'An answer to a request of an order; unsure_until: from when on its absence counts, were its outcome unknown';
+
+CREATE FUNCTION order_answers(results http_result[]) RETURNS SETOF order_answer
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT t.id, t.account, t.key::bigint, t.infobase, i.profile, t.purpose,
+           CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
+           u.odata_code, t.memo, j.body, nil_free(j.body ->> 'Ref_Key'), u.started_at,
+           u.started_at + make_interval(secs => coalesce(u.ms_queue, 0) / 1000) + i.total_timeout + i.unsure_margin
+    FROM unnest(results) u
+    JOIN task t ON t.id = u.task_id
+    JOIN infobase i ON i.name = t.infobase
+    CROSS JOIN LATERAL (SELECT result_json(u) AS body) j
+    ORDER BY t.account, t.key::bigint;
+END $$;
+COMMENT ON FUNCTION order_answers(http_result[]) IS 'Answers with what is known of their orders; a write answered with 2xx but without its object counts as unknown';
+
+CREATE FUNCTION settle_order(results http_result[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    answers order_answer[];
+    r       http_result;
+BEGIN
+    SELECT array_agg(a) INTO answers FROM order_answers(results) a;
+
+    UPDATE order_sync y SET
+        write_unsure = a.class = 'unknown_outcome' OR a.purpose = 'create order' AND a.odata_code IS NOT DISTINCT FROM '15',
+        unsure_until = CASE WHEN a.class = 'unknown_outcome' THEN a.unsure_until END
+    FROM unnest(answers) a
+    WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'post order');
+
+    PERFORM release_creation(a.infobase, a.task_id) FROM unnest(answers) a
+    WHERE a.purpose = 'create order' AND a.class NOT IN ('ok', 'unknown_outcome') AND a.odata_code IS DISTINCT FROM '15';
+
+    PERFORM settle_order_written(array_agg(a)) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
+    PERFORM settle_order_posted(array_agg(a)) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
+    PERFORM settle_order_read(a) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order';
+    FOR r IN SELECT u.* FROM unnest(results) u JOIN unnest(answers) a USING (task_id) WHERE u.class = 'ok' AND a.purpose = 'find products' ORDER BY a.infobase LOOP
+        PERFORM settle_products(r);
+    END LOOP;
+
+    RETURN QUERY
+    SELECT a.task_id, CASE WHEN a.class = 'ok' AND a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post OR a.class = 'ok' AND a.purpose = 'post order'
+                           THEN 'done' ELSE 'again' END,
+           a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+    FROM unnest(answers) a JOIN account c ON c.name = a.account JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id
+    WHERE a.class IN ('ok', 'unknown_outcome') OR a.purpose = 'create order' AND a.odata_code = '15';
+END $$;
+COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
+
+CREATE FUNCTION property_rules(profile text) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT coalesce(jsonb_object_agg(p.property, p.rule), '{}') || jsonb_build_object(entity_set(property_rules.profile, 'order_line'), 'lines of the order')
+    FROM profile_property_effective p WHERE p.profile = property_rules.profile AND p.entity = 'order' AND p.property IS NOT NULL
+$$;
+COMMENT ON FUNCTION property_rules(text) IS 'Rule behind each property of the order document';
+
+CREATE FUNCTION settle_order_written(answers order_answer[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM learn_keeps_ref_key(x.infobase, x.kept)
+    FROM (SELECT a.infobase, bool_and(a.ref_key = y.ref_key) AS kept FROM unnest(answers) a JOIN order_sync y USING (account, order_id)
+          WHERE a.purpose = 'create order' GROUP BY a.infobase) x;
+
+    UPDATE bas_order b SET ref_key = a.ref_key FROM unnest(answers) a JOIN order_sync y USING (account, order_id)
+    WHERE b.infobase = a.infobase AND b.ref_key = y.ref_key AND a.ref_key <> y.ref_key AND a.purpose = 'create order';
+
+    WITH rules AS (
+        SELECT p.profile, property_rules(p.profile) AS rules FROM (SELECT DISTINCT profile FROM unnest(answers)) p
+    ), written AS (
+        UPDATE bas_order b SET number = a.body ->> 'Number', posted = json_flag(a.body -> 'Posted'), deleted = json_flag(a.body -> 'DeletionMark'),
+            data_version = a.body ->> 'DataVersion', written_body = a.body, read_body = NULL, read_at = clock(), accepted_body = NULL,
+            differences = odata_differences(b.sent_body, a.body),
+            lineage = b.lineage || coalesce((SELECT jsonb_object_agg(k, jsonb_build_object('version', b.sent_version, 'rule', r.rules -> k))
+                                    FROM jsonb_object_keys(changed_properties(b.sent_body, b.accepted_body)) k), '{}')
+        FROM unnest(answers) a JOIN rules r ON r.profile = a.profile
+        WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
+        RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.sent_version, b.differences
+    ), synced AS (
+        UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number FROM written w WHERE y.account = w.account AND y.order_id = w.order_id
+    )
+    INSERT INTO order_event (account, order_id, event, version, text, detail)
+    SELECT w.account, w.order_id, CASE WHEN w.differences IS NOT NULL THEN 'differs' WHEN w.purpose = 'create order' THEN 'created' ELSE 'changed' END, w.sent_version,
+           format('Document %s %s%s.', w.number, CASE w.purpose WHEN 'create order' THEN 'created' ELSE 'changed' END,
+                  coalesce(', but BAS did not keep as sent: ' || key_list(w.differences), '')), w.differences
+    FROM written w;
+END $$;
+COMMENT ON FUNCTION settle_order_written(order_answer[]) IS 'Takes in documents created or changed: what BAS answers is compared with what was sent';
+
+CREATE FUNCTION settle_order_posted(answers order_answer[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE bas_order b SET posted = true FROM unnest(answers) a JOIN order_sync y USING (account, order_id) WHERE b.infobase = a.infobase AND b.ref_key = y.bas_ref;
+    UPDATE order_sync y SET needs_post = false FROM unnest(answers) a WHERE y.account = a.account AND y.order_id = a.order_id;
+    INSERT INTO order_event (account, order_id, event, version, text)
+    SELECT a.account, a.order_id, 'posted', (a.memo ->> 'version')::bigint, format('Document %s posted.', y.number)
+    FROM unnest(answers) a JOIN order_sync y USING (account, order_id);
+END $$;
+COMMENT ON FUNCTION settle_order_posted(order_answer[]) IS 'Takes in documents posted';
+
+CREATE FUNCTION settle_order_read(answer order_answer) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    y      order_sync;
+    found_body jsonb;
+    found_ref  uuid;
+    reference text := property_names(answer.profile, 'order') ->> 'customer_reference';
+BEGIN
+    SELECT * INTO y FROM order_sync s WHERE s.account = answer.account AND s.order_id = answer.order_id;
+    SELECT e, (e ->> 'Ref_Key')::uuid INTO found_body, found_ref
+    FROM jsonb_array_elements(answer.body -> 'value') e
+    WHERE (e ->> 'Ref_Key')::uuid IN (y.ref_key, y.bas_ref) OR rtrim(e ->> reference) = order_marker(y.account, y.order_id, y.customer_reference)
+    ORDER BY (e ->> 'Ref_Key')::uuid IS NOT DISTINCT FROM y.bas_ref DESC, (e ->> 'Ref_Key')::uuid = y.ref_key DESC LIMIT 1;
+
+    IF found_ref IS NULL THEN
+        IF y.bas_ref IS NOT NULL AND y.force THEN    -- deleted physically, and resend() asks for a new one
+            DELETE FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref;
+            UPDATE order_sync s SET bas_ref = NULL, number = NULL WHERE s.account = y.account AND s.order_id = y.order_id;
+        ELSIF y.bas_ref IS NOT NULL THEN
+            UPDATE bas_order b SET deleted = true, read_body = '{}', read_at = clock() WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref;
+            UPDATE order_sync s SET read_version = (SELECT o.version FROM crm_order o WHERE o.account = y.account AND o.order_id = y.order_id)
+            WHERE s.account = y.account AND s.order_id = y.order_id;
+        END IF;
+        UPDATE order_sync s SET write_unsure = false, must_read = false, unsure_until = CASE WHEN answer.asked_at < s.unsure_until THEN s.unsure_until END
+        WHERE s.account = y.account AND s.order_id = y.order_id;
+        IF answer.asked_at >= y.unsure_until THEN
+            PERFORM release_creation(y.infobase, answer.task_id);
+        END IF;
+        RETURN;
+    END IF;
+
+    IF y.bas_ref IS NULL THEN
+        PERFORM learn_keeps_ref_key(y.infobase, found_ref = y.ref_key);
+        INSERT INTO order_event (account, order_id, event, version, text)
+        VALUES (y.account, y.order_id, 'found', (answer.memo ->> 'version')::bigint, format('Document %s found in BAS by read-back.', found_body ->> 'Number'));
+        UPDATE bas_order b SET ref_key = found_ref WHERE b.infobase = y.infobase AND b.ref_key = y.ref_key AND found_ref <> y.ref_key;
+    END IF;
+    PERFORM note_document_read(answer.account, answer.order_id, y, found_ref, found_body);
+    UPDATE order_sync s SET bas_ref = found_ref, number = found_body ->> 'Number', write_unsure = false, must_read = false,
+        read_version = (SELECT o.version FROM crm_order o WHERE o.account = y.account AND o.order_id = y.order_id),
+        customer_reference = coalesce(s.customer_reference, rtrim(found_body ->> reference)),
+        unsure_until = CASE WHEN answer.asked_at < s.unsure_until AND (b.accepted_body IS NOT NULL OR NOT json_flag(found_body -> 'Posted')) AND y.bas_ref IS NOT NULL THEN s.unsure_until END
+    FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = found_ref AND s.account = y.account AND s.order_id = y.order_id;
+END $$;
+COMMENT ON FUNCTION settle_order_read(order_answer) IS 'Takes in a read-back: a document with our key or our exact marker, or its absence';
+
+-- After a write of unknown outcome the document tells whether it arrived: all that was sent is there, or the values accepted before still count.
+CREATE FUNCTION note_document_read(account text, order_id bigint, y order_sync, ref uuid, body jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, number, posted, deleted, data_version, read_body, read_at)
+    VALUES (y.infobase, ref, account, order_id, body ->> 'Number', json_flag(body -> 'Posted'), json_flag(body -> 'DeletionMark'), body ->> 'DataVersion', body, clock())
+    ON CONFLICT (infobase, ref_key) DO UPDATE SET
+        number = excluded.number, posted = excluded.posted, deleted = excluded.deleted, data_version = excluded.data_version, read_body = excluded.read_body, read_at = excluded.read_at,
+        written_body = CASE WHEN y.write_unsure AND (b.written_body IS NULL OR odata_wanted(b.sent_body, body) IS NULL) THEN body ELSE b.written_body END,
+        accepted_body = CASE WHEN y.write_unsure AND odata_wanted(b.sent_body, body) IS NULL THEN NULL
+                             WHEN y.write_unsure AND b.written_body IS NULL THEN coalesce(b.accepted_body, '{}') ELSE b.accepted_body END,
+        differences = CASE WHEN y.write_unsure THEN odata_differences(b.sent_body, body) ELSE b.differences END,
+        lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN (SELECT jsonb_object_agg(k, jsonb_build_object('version', b.sent_version, 'rule', r -> k))
+                            FROM jsonb_object_keys(b.sent_body) k, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase)) r) ELSE b.lineage END;
+END $$;
+COMMENT ON FUNCTION note_document_read(text, bigint, order_sync, uuid, jsonb) IS 'Keeps a document as read';
+
+CREATE FUNCTION settle_products(result http_result) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    t task;
+    n jsonb;
+    stock_kind text;
+BEGIN
+    SELECT * INTO t FROM task WHERE id = result.task_id;
+    SELECT property_names(i.profile, 'product'), profile_constant(i.profile, 'product', 'stock_kind') INTO n, stock_kind FROM infobase i WHERE i.name = t.infobase;
+    INSERT INTO bas_product AS p (infobase, sku, state, ref_key, name, unit, vat_rate, is_stock, candidates, checked_at)
+    SELECT t.infobase, s.sku, CASE f.alive WHEN 0 THEN 'absent' WHEN 1 THEN 'found' ELSE 'several' END,
+           (f.one ->> 'Ref_Key')::uuid, f.one ->> (n ->> 'name'), nil_free(f.one ->> (n ->> 'unit')), nil_free(f.one ->> (n ->> 'vat_rate')), f.one ->> (n ->> 'kind') = stock_kind,
+           f.candidates, clock()
+    FROM jsonb_each_text(t.memo) s (sku, pinned)
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE g.alive) AS alive,
+               CASE WHEN count(*) FILTER (WHERE g.alive) = 1 THEN (jsonb_agg(g.e) FILTER (WHERE g.alive)) -> 0 END AS one,
+               CASE WHEN count(*) FILTER (WHERE g.alive) <> 1 THEN jsonb_agg(jsonb_build_object('ref_key', g.e ->> 'Ref_Key', 'name', g.e ->> (n ->> 'name'), 'alive', g.alive)) END AS candidates
+        FROM (SELECT e, NOT json_flag(e -> (n ->> 'deleted')) AND NOT json_flag(e -> (n ->> 'is_folder')) AS alive
+              FROM result_rows(result) e
+              WHERE CASE WHEN s.pinned IS NULL THEN rtrim(e ->> (n ->> 'article')) = s.sku ELSE e ->> 'Ref_Key' = s.pinned END) g) f
+    ORDER BY s.sku
+    ON CONFLICT (infobase, sku) DO UPDATE SET state = excluded.state, ref_key = excluded.ref_key, name = excluded.name, unit = excluded.unit, vat_rate = excluded.vat_rate,
+        is_stock = excluded.is_stock, candidates = excluded.candidates, checked_at = excluded.checked_at;
+END $$;
+COMMENT ON FUNCTION settle_products(http_result) IS 'Takes in a search by articles: what was asked for and not found is kept as absent';
+
+CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false
+    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
+    WHERE s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint;
+
+    INSERT INTO order_event (account, order_id, event, version, text, detail)
+    SELECT t.account, t.key::bigint, 'parked', (s.memo ->> 'version')::bigint, s.detail, jsonb_build_object('reason', s.reason, 'hint', s.hint)
+    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
+    WHERE s.step = 'park' AND (t.reason, t.detail) IS DISTINCT FROM (s.reason, s.detail);
+END $$;
+COMMENT ON FUNCTION note_orders_done(plan_step[]) IS 'Keeps which orders became right, and which were parked';
+INSERT INTO task_kind VALUES ('order', 'shipped', 'salesdrive.plan_order', 'salesdrive.settle_order');

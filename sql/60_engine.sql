@@ -1,0 +1,433 @@
+-- Purpose: the engine's side in SQL: asking for tasks, claiming what is due, taking in answers, when to wake next.
+-- Rights: the engine's role. Called by the exchanger and by CALL run(), one transaction a turn: settle, ingest, claim, next_due.
+--
+--   state of a task    claim: request ──▶ in_flight ──settle──▶ gone (done and nobody asked again) · ready (again, wait, retry) · parked
+--                      claim: no request needed ──▶ the same ends at once
+
+-- Asking.
+
+CREATE FUNCTION enqueue_orders(orders order_key[], lane smallint DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
+    SELECT k.account, 'order', k.order_id::text, k.account, a.infobase, coalesce(enqueue_orders.lane, CASE WHEN y.bas_ref IS NULL THEN 1 ELSE 2 END)
+    FROM unnest(orders) k JOIN account a ON a.name = k.account LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
+    ORDER BY 1, 2, 3
+    ON CONFLICT (scope, kind, key) DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
+        state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
+        run_at = CASE WHEN t.failures > 0 AND t.state = 'ready' THEN t.run_at ELSE least(t.run_at, excluded.run_at) END,
+        blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock();
+END $$;
+COMMENT ON FUNCTION enqueue_orders(order_key[], smallint) IS 'Asks for orders to be made right; parked ones become due again';
+
+CREATE FUNCTION enqueue(scope text, kind text, key text, infobase text, lane smallint DEFAULT 1) RETURNS bigint
+    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    INSERT INTO task AS t (scope, kind, key, infobase, lane) VALUES (enqueue.scope, enqueue.kind, enqueue.key, enqueue.infobase, enqueue.lane)
+    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
+        state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END, run_at = least(t.run_at, excluded.run_at),
+        blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock()
+    RETURNING id
+$$;
+COMMENT ON FUNCTION enqueue(text, text, text, text, smallint) IS 'Asks for one thing to be made right; returns the task';
+
+CREATE FUNCTION wake_blocked(what text[]) RETURNS void
+    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    UPDATE task SET state = 'ready', run_at = clock(), blocked_on = NULL, changed_at = clock()
+    WHERE blocked_on = ANY (what) AND state <> 'in_flight'
+$$;
+COMMENT ON FUNCTION wake_blocked(text[]) IS 'Makes the tasks due that wait for, or were parked for, exactly these rows or tasks';
+
+-- Creations while it is not known whether the base keeps our keys: one at a time.
+
+CREATE FUNCTION learn_keeps_ref_key(infobase text, kept boolean) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE infobase i SET keeps_ref_key = kept, creating_task = NULL
+    WHERE i.name = learn_keeps_ref_key.infobase AND (i.keeps_ref_key IS NULL OR i.keeps_ref_key AND NOT kept);
+    IF FOUND THEN
+        PERFORM wake_blocked(ARRAY['first_creation:' || infobase || ':']);
+        IF NOT kept THEN
+            RAISE WARNING 'infobase "%" does not keep the Ref_Key of new objects', infobase
+                USING ERRCODE = 'SD011', DETAIL = 'Documents carry a marker in their customer reference instead, and are found by it.';
+        END IF;
+    END IF;
+END $$;
+COMMENT ON FUNCTION learn_keeps_ref_key(text, boolean) IS 'Remembers whether a base keeps our keys; one object with a foreign key is enough for no';
+
+CREATE FUNCTION release_creation(infobase text, task_id bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE infobase i SET creating_task = NULL WHERE i.name = release_creation.infobase AND i.creating_task = release_creation.task_id;
+    IF FOUND THEN
+        PERFORM wake_blocked(ARRAY['first_creation:' || infobase || ':']);
+    END IF;
+END $$;
+COMMENT ON FUNCTION release_creation(text, bigint) IS 'The one creation allowed is known not to have been done: another may try';
+
+CREATE FUNCTION gate_creations(steps plan_step[]) RETURNS plan_step[]
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    i      record;
+    s      plan_step;
+    gated  plan_step[] := steps;
+BEGIN
+    FOR i IN SELECT b.name, min(u.task_id) AS first, array_agg(u.task_id) AS ids,
+                    (SELECT h.id FROM task h WHERE h.id = b.creating_task AND h.state <> 'parked') AS holder
+             FROM unnest(steps) u JOIN task t ON t.id = u.task_id JOIN infobase b ON b.name = t.infobase
+             WHERE u.creates AND u.step = 'request' AND b.keeps_ref_key IS NULL GROUP BY b.name, b.creating_task
+    LOOP
+        UPDATE infobase SET creating_task = coalesce(i.holder, i.first) WHERE name = i.name AND creating_task IS DISTINCT FROM coalesce(i.holder, i.first);
+        FOR n IN 1 .. cardinality(gated) LOOP
+            s := gated[n];
+            IF s.task_id = ANY (i.ids) AND s.task_id <> coalesce(i.holder, i.first) THEN
+                s.step := 'wait';
+                s.reason := 'first_creation';
+                s.detail := format('The first creation in infobase "%s" has to show whether the base keeps our keys; one at a time until then.', i.name);
+                s.blocked_on := 'first_creation:' || i.name || ':';
+                s.run_at := clock() + interval '1 min';
+                gated[n] := s;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN gated;
+END $$;
+COMMENT ON FUNCTION gate_creations(plan_step[]) IS 'While it is unknown whether a base keeps our keys, lets one creation pass and makes the others wait for it';
+
+-- Steps.
+
+CREATE FUNCTION apply_steps(steps plan_step[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    now_at timestamptz := clock();
+    ended  text[];
+BEGIN
+    PERFORM note_orders_done(steps);
+
+    SELECT array_agg(t.kind || ':' || t.scope || ':' || t.key) INTO ended
+    FROM unnest(steps) s JOIN task t ON t.id = s.task_id WHERE s.step IN ('done', 'park') AND t.kind <> 'order';
+
+    DELETE FROM task t USING unnest(steps) s WHERE t.id = s.task_id AND s.step = 'done' AND (t.state = 'ready' OR t.wish = t.claimed_wish);
+
+    UPDATE task t SET
+        state = CASE WHEN s.step = 'park' AND NOT w.again THEN 'parked' ELSE 'ready' END,
+        run_at = CASE WHEN w.again OR s.step IN ('again', 'done') THEN now_at
+                      WHEN s.step = 'wait' THEN coalesce(s.run_at, now_at + interval '10 min')
+                      WHEN s.step = 'retry' THEN s.run_at ELSE t.run_at END,
+        failures = CASE WHEN s.step = 'retry' THEN t.failures + 1 WHEN s.step IN ('again', 'done') THEN 0 ELSE t.failures END,
+        refusals = CASE WHEN s.step = 'retry' THEN t.refusals + (s.reason = 'refused')::integer WHEN s.step IN ('again', 'done') THEN 0 ELSE t.refusals END,
+        blocked_on = CASE WHEN NOT w.again THEN s.blocked_on END, reason = s.reason, detail = s.detail, hint = s.hint,
+        lease_until = NULL, creates = false, changed_at = now_at
+    FROM unnest(steps) s, task o, LATERAL (SELECT o.state = 'in_flight' AND o.wish <> o.claimed_wish AND s.step IN ('park', 'wait') AS again) w
+    WHERE t.id = s.task_id AND o.id = s.task_id AND s.step <> 'request';
+
+    INSERT INTO task AS t (scope, kind, key, infobase, lane)
+    SELECT DISTINCT b.part[2], b.part[1], b.part[3], b.part[2], 1
+    FROM unnest(steps) s CROSS JOIN LATERAL (SELECT regexp_match(s.blocked_on, '^([^:]+):([^:]+):(.+)$') AS part) b
+    WHERE s.step = 'wait' AND b.part[1] IN (SELECT k.kind FROM task_kind_effective k WHERE k.kind <> 'order')
+    ORDER BY 1, 2, 3
+    ON CONFLICT (scope, kind, key) DO NOTHING;
+
+    IF ended IS NOT NULL THEN
+        PERFORM wake_blocked(ended);
+    END IF;
+END $$;
+COMMENT ON FUNCTION apply_steps(plan_step[]) IS 'Carries out decisions that need no request: ends, delays and parks tasks, asks for the tasks waited for, wakes those that waited for a task ended';
+
+-- Claiming.
+
+CREATE FUNCTION pick_due(max_requests integer) RETURNS bigint[]
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    now_at timestamptz := clock();
+    oldest boolean := nextval('claim_turn_seq') % 8 = 0;
+    i      record;
+    room   integer := max_requests;
+    picked bigint[];
+    part   bigint[];
+BEGIN
+    FOR i IN SELECT b.name, CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 2 * b.max_connections END
+                    - (SELECT count(*) FROM task t WHERE t.infobase = b.name AND t.state = 'in_flight') AS slots
+             FROM infobase b
+             WHERE b.paused_at IS NULL AND (b.circuit_open_until IS NULL OR b.circuit_open_until <= now_at) ORDER BY b.name
+    LOOP
+        CONTINUE WHEN i.slots <= 0 OR room <= 0;
+        IF oldest THEN
+            SELECT array_agg(q.id) INTO part FROM (
+                SELECT t.id FROM task t
+                WHERE t.infobase = i.name AND t.state = 'ready' AND t.run_at <= now_at
+                  AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
+                ORDER BY t.run_at LIMIT least(i.slots, room) FOR UPDATE SKIP LOCKED) q;
+        ELSE
+            SELECT array_agg(q.id) INTO part FROM (
+                SELECT l.id FROM generate_series(1, 4) lane CROSS JOIN LATERAL (
+                    SELECT t.id FROM task t
+                    WHERE t.infobase = i.name AND t.state = 'ready' AND t.lane = lane AND t.run_at <= now_at
+                      AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
+                    ORDER BY t.run_at LIMIT least(i.slots, room) FOR UPDATE SKIP LOCKED) l
+                LIMIT least(i.slots, room)) q;
+        END IF;
+        picked := picked || part;
+        room := room - coalesce(cardinality(part), 0);
+    END LOOP;
+    RETURN picked;
+END $$;
+COMMENT ON FUNCTION pick_due(integer) IS 'Locks due tasks, lane by lane (each eighth time the oldest of any lane), within the room of each infobase; an open circuit lets one probe pass';
+
+CREATE FUNCTION plan_tasks(kind text, tasks bigint[]) RETURNS plan_step[]
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    k     record;
+    steps plan_step[];
+    part  plan_step[];
+    err_state text; err_message text; err_context text;
+BEGIN
+    SELECT * INTO k FROM task_kind_effective e WHERE e.kind = plan_tasks.kind;
+    IF k.origin = 'user' AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+        RETURN (SELECT array_agg(ROW(id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'superuser', format('Kind "%s" is a user''s function, and the engine runs as superuser "%s".', kind, current_user),
+                    'Set salesdrive.role to a role that is no superuser, and restart_workers().', NULL)::plan_step) FROM unnest(tasks) id);
+    END IF;
+    BEGIN
+        EXECUTE format('SELECT array_agg(s) FROM %s($1) s', k.plan_function) INTO steps USING tasks;
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS err_state = RETURNED_SQLSTATE, err_message = MESSAGE_TEXT, err_context = PG_EXCEPTION_CONTEXT;
+        IF is_passing_error(err_state) THEN RAISE; END IF;
+        IF cardinality(tasks) = 1 THEN
+            RETURN ARRAY[ROW(tasks[1], 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('Planning failed with %s: %s (%s)', err_state, err_message, left(err_context, 1000)),
+                'This is an error of the extension or of a user''s function. Call resume() when it is mended.', NULL)::plan_step];
+        END IF;
+        FOR n IN 1 .. cardinality(tasks) LOOP    -- one bad task fails alone
+            part := plan_tasks(kind, tasks[n : n]);
+            steps := steps || part;
+        END LOOP;
+    END;
+    RETURN steps;
+END $$;
+COMMENT ON FUNCTION plan_tasks(text, bigint[]) IS 'Plans tasks of one kind as a set, and one by one if the set fails, so that a bad one is parked alone';
+
+CREATE FUNCTION claim(max_requests integer) RETURNS SETOF http_request
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    picked bigint[];
+    steps  plan_step[];
+    k      record;
+BEGIN
+    IF quiet_reason() IS NOT NULL THEN
+        RETURN;
+    END IF;
+    picked := pick_due(max_requests);
+    IF picked IS NULL THEN
+        RETURN;
+    END IF;
+    FOR k IN SELECT t.kind, array_agg(t.id ORDER BY t.id) AS ids FROM task t WHERE t.id = ANY (picked) GROUP BY t.kind ORDER BY t.kind LOOP
+        steps := steps || plan_tasks(k.kind, k.ids);
+    END LOOP;
+    steps := gate_creations(steps);
+    PERFORM note_order_writes(array_agg(s)) FROM unnest(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
+    PERFORM note_counterparty_writes(array_agg(s)) FROM unnest(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
+    PERFORM apply_steps(array_agg(s)) FROM unnest(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
+
+    RETURN QUERY
+    WITH sent AS (
+        UPDATE task t SET state = 'in_flight', attempt = t.attempt + 1, claimed_wish = t.wish, lease_until = longest_write(i), purpose = s.purpose, memo = s.memo,
+            creates = coalesce(s.creates, false), blocked_on = NULL, reason = NULL, detail = NULL, hint = NULL, changed_at = clock()
+        FROM unnest(steps) s, infobase i WHERE t.id = s.task_id AND i.name = t.infobase AND s.step = 'request'
+        RETURNING t.id, t.attempt, i AS base, s.method, s.path, s.body
+    )
+    SELECT q.id, q.attempt, (q.base).name, q.method, (q.base).url || '/odata/standard.odata/' || url_path(q.path), q.body::text, (q.base).username,
+           c.password, NULL::text[],
+           (extract(epoch FROM (q.base).connect_timeout) * 1000)::integer, (extract(epoch FROM (q.base).total_timeout) * 1000)::integer,
+           (q.base).max_answer, (q.base).max_connections, (q.base).ca_file, (q.base).allow_http
+    FROM sent q LEFT JOIN LATERAL (SELECT secret('infobase:' || (q.base).name || ':password') AS password) c ON true;
+END $$;
+COMMENT ON FUNCTION claim(integer) IS 'Plans what is due, commits attempts of what needs a request, and returns those requests; everything else is carried out at once';
+
+CREATE FUNCTION url_path(path text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN e.set ~ '^[A-Za-z0-9_]*$' THEN e.set ELSE url_encode(e.set) END || substr(path, length(e.set) + 1)
+    FROM (SELECT substring(path FROM '^[^(/?]*') AS set) e
+$$;
+COMMENT ON FUNCTION url_path(text) IS 'A resource path with its entity set percent-encoded; key, action and options stand in it as they are to be sent';
+
+-- Settling.
+
+CREATE FUNCTION backoff(failures integer, base interval, cap interval, retry_after integer) RETURNS interval
+    LANGUAGE sql VOLATILE SET search_path = salesdrive, pg_temp AS $$
+    SELECT greatest(random() * least(cap, base * power(2, least(failures, 30))), make_interval(secs => coalesce(retry_after, 0)))
+$$;
+COMMENT ON FUNCTION backoff(integer, interval, interval, integer) IS 'Delay before a retry: exponential with full jitter and a cap, never less than Retry-After (seconds)';
+
+CREATE FUNCTION bytes_text(body bytea) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN convert_from(body, 'UTF8');
+EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION bytes_text(bytea) IS 'Bytes as text when they are valid UTF-8, else NULL';
+
+CREATE FUNCTION log_head(body text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN octet_length(body) <= 65536 THEN body ELSE left(body, 16384) END
+$$;
+COMMENT ON FUNCTION log_head(text) IS 'A body as the log keeps it: whole up to 64 kB, else its first 16384 characters';
+
+CREATE FUNCTION log_results(results http_result[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO exchange_log (at, direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, method, url, http_status, class, error, late,
+        ms_queue, ms_connect, ms_tls, ms_first_byte, ms_total, request_body, request_bytes, request_hash, response_body, response_raw, response_bytes, response_hash)
+    SELECT coalesce(r.started_at, clock()), 'out', t.account, r.target, CASE WHEN t.kind = 'order' THEN t.key::bigint END, r.task_id, t.kind, t.key, r.attempt,
+        CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, r.url, r.http_status, r.class,
+        concat_ws(': ', r.error, CASE WHEN r.odata_code IS NOT NULL THEN format('BAS code %s', r.odata_code) END, r.odata_message),
+        (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,
+        log_head(r.request_body), octet_length(r.request_body), CASE WHEN octet_length(r.request_body) > 65536 THEN md5(r.request_body) END,
+        log_head(b.body), CASE WHEN b.body IS NULL THEN substring(r.body FROM 1 FOR 65536) END, r.body_bytes, CASE WHEN octet_length(r.body) > 65536 THEN md5(r.body) END
+    FROM unnest(results) r
+    LEFT JOIN task t ON t.id = r.task_id
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.body IS NULL THEN NULL WHEN r.body_is_json THEN convert_from(r.body, 'UTF8') ELSE bytes_text(r.body) END AS body) b;
+END $$;
+COMMENT ON FUNCTION log_results(http_result[]) IS 'Writes answers to the exchange log';
+
+CREATE FUNCTION note_infobases(results http_result[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT u.target, bool_or(u.odata_code IS NOT NULL OR u.class IN ('ok', 'business')) AS alive,
+                    count(*) FILTER (WHERE u.class IN ('transient', 'throttled', 'unknown_outcome') AND u.odata_code IS NULL) AS failed,
+                    (array_agg(concat_ws(', ', u.http_status::text, u.error, u.odata_message)) FILTER (WHERE u.class = 'config'))[1] AS config,
+                    (array_agg(u.url) FILTER (WHERE u.class = 'config'))[1] AS config_url
+             FROM unnest(results) u GROUP BY u.target ORDER BY u.target
+    LOOP
+        IF r.config IS NOT NULL THEN
+            UPDATE infobase i SET paused_at = clock(), paused_reason = format('BAS refuses: %s (%s)', r.config, r.config_url) WHERE i.name = r.target AND i.paused_at IS NULL;
+            IF FOUND THEN
+                RAISE WARNING 'infobase "%" is paused: %', r.target, r.config
+                    USING ERRCODE = 'SD012', DETAIL = r.config_url, HINT = 'Mend address, user, password or rights, then SELECT salesdrive.unpause_infobase(''' || r.target || ''').';
+            END IF;
+        END IF;
+        IF r.alive THEN
+            UPDATE infobase i SET circuit_failures = 0, circuit_open_until = NULL WHERE i.name = r.target AND i.circuit_failures > 0;
+            IF FOUND THEN    -- the base is back: what was only put off is due now
+                UPDATE task t SET run_at = clock() WHERE t.infobase = r.target AND t.state = 'ready' AND t.failures > 0 AND t.run_at > clock() AND t.blocked_on IS NULL;
+            END IF;
+        ELSIF r.failed > 0 THEN
+            UPDATE infobase i SET circuit_failures = least(i.circuit_failures + r.failed, 1000),
+                circuit_open_until = CASE WHEN i.circuit_failures + r.failed >= i.circuit_after THEN clock() + i.circuit_pause END
+            WHERE i.name = r.target;
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION note_infobases(http_result[]) IS 'Keeps the condition of each base: pauses it on errors of configuration, opens and closes its circuit';
+
+CREATE FUNCTION class_step(t task, result http_result) RETURNS plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    s      plan_step;
+    i      infobase;
+    server text := concat_ws(': ', result.http_status::text, nullif(concat_ws(' ', 'BAS code', result.odata_code), 'BAS code'), result.odata_message, result.error);
+BEGIN
+    s.task_id := t.id;
+    s.detail := server;
+    IF result.class IN ('transient', 'throttled') AND (result.odata_code IS NULL OR t.refusals < 5) THEN
+        SELECT * INTO i FROM infobase b WHERE b.name = t.infobase;
+        s.step := 'retry';
+        s.reason := CASE WHEN result.odata_code IS NULL THEN result.class ELSE 'refused' END;
+        s.run_at := clock() + backoff(t.failures, i.retry_base, i.retry_cap, result.retry_after);
+    ELSIF result.class IN ('ok', 'unknown_outcome', 'config') THEN
+        s.step := 'again';    -- config: the base is paused, the task waits with it
+    ELSE
+        s.step := 'park';
+        s.reason := CASE result.class WHEN 'transient' THEN 'business' ELSE result.class END;
+        s.hint := 'BAS refused it; the words are those of the server. Mend the cause there and call resume(), or skip() the order.';
+    END IF;
+    RETURN s;
+END $$;
+COMMENT ON FUNCTION class_step(task, http_result) IS 'What the class of an answer means where its kind has nothing to say: retry, again, or park; an error raised in BAS is retried 5 times';
+
+CREATE FUNCTION settle_set(results http_result[]) RETURNS integer
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    live  http_result[];
+    steps plan_step[];
+    part  plan_step[];
+    k     record;
+BEGIN
+    PERFORM t.id FROM task t WHERE t.id IN (SELECT u.task_id FROM unnest(results) u) ORDER BY t.id FOR UPDATE;
+    PERFORM log_results(results);
+    PERFORM note_infobases(results);
+    SELECT array_agg(u) INTO live FROM unnest(results) u JOIN task t ON t.id = u.task_id AND t.attempt = u.attempt AND t.state = 'in_flight';
+    IF live IS NULL THEN
+        RETURN 0;
+    END IF;
+    FOR k IN SELECT e.settle_function, array_agg(u) AS results FROM unnest(live) u JOIN task t ON t.id = u.task_id JOIN task_kind_effective e ON e.kind = t.kind
+             GROUP BY e.settle_function ORDER BY e.settle_function
+    LOOP
+        EXECUTE format('SELECT array_agg(s) FROM %s($1) s', k.settle_function) INTO part USING k.results;
+        steps := steps || part;
+    END LOOP;
+    steps := steps || ARRAY(SELECT class_step(t, u) FROM unnest(live) u JOIN task t ON t.id = u.task_id
+                            WHERE NOT EXISTS (SELECT FROM unnest(steps) s WHERE s.task_id = u.task_id));
+    PERFORM apply_steps(steps);
+    RETURN cardinality(live);
+END $$;
+COMMENT ON FUNCTION settle_set(http_result[]) IS 'Takes in answers as one set; an answer to an attempt given up is logged and changes nothing';
+
+CREATE FUNCTION settle(results http_result[]) RETURNS integer
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    done integer := 0;
+    err_state text; err_message text; err_context text;
+BEGIN
+    BEGIN
+        RETURN settle_set(results);
+    EXCEPTION WHEN OTHERS THEN
+        IF is_passing_error(SQLSTATE) THEN RAISE; END IF;
+    END;
+    FOR n IN 1 .. cardinality(results) LOOP    -- one bad answer fails alone
+        BEGIN
+            done := done + settle_set(results[n : n]);
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS err_state = RETURNED_SQLSTATE, err_message = MESSAGE_TEXT, err_context = PG_EXCEPTION_CONTEXT;
+            IF is_passing_error(err_state) THEN RAISE; END IF;
+            PERFORM log_results(results[n : n]);
+            PERFORM apply_steps(ARRAY[ROW(t.id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('Taking in an answer failed with %s: %s (%s)', err_state, err_message, left(err_context, 1000)),
+                'This is an error of the extension or of a user''s function; the answer is in exchange_log. Call resume() when it is mended.', NULL)::plan_step])
+            FROM task t WHERE t.id = results[n].task_id AND t.attempt = results[n].attempt AND t.state = 'in_flight';
+        END;
+    END LOOP;
+    RETURN done;
+END $$;
+COMMENT ON FUNCTION settle(http_result[]) IS 'Takes in answers: first as one set, one by one if that fails';
+
+-- Life of the engine.
+
+CREATE FUNCTION next_due() RETURNS timestamptz
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN quiet_reason() IS NOT NULL THEN NULL
+                WHEN EXISTS (SELECT FROM inbox_pending) THEN '-infinity'::timestamptz
+                ELSE (SELECT min(greatest(q.run_at, b.circuit_open_until)) FROM infobase b CROSS JOIN LATERAL (
+                          SELECT min(l.run_at) AS run_at FROM generate_series(1, 4) lane CROSS JOIN LATERAL (
+                              SELECT t.run_at FROM task t
+                              WHERE t.infobase = b.name AND t.state = 'ready' AND t.lane = lane
+                                AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
+                              ORDER BY t.run_at LIMIT 1) l) q
+                      WHERE b.paused_at IS NULL
+                        AND (SELECT count(*) FROM task f WHERE f.infobase = b.name AND f.state = 'in_flight')
+                            < CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 2 * b.max_connections END)
+           END
+$$;
+COMMENT ON FUNCTION next_due() IS 'When the engine has something to do next: the past when now, NULL when nothing is planned';
+
+CREATE FUNCTION engine_begin() RETURNS text
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    -- Only one engine runs at a time, so what is in flight now was left by one that died: reads are done again, writes are read back (their outcome is marked unsure).
+    INSERT INTO exchange_log (direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, class, error)
+    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind = 'order' THEN t.key::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
+           CASE WHEN t.purpose ~ '^(create|change|post) ' THEN 'unknown_outcome' ELSE 'transient' END, 'The engine ended before the answer came.'
+    FROM task t WHERE t.state = 'in_flight';
+    UPDATE task SET state = 'ready', run_at = clock(), lease_until = NULL, creates = false, changed_at = clock() WHERE state = 'in_flight';
+    RETURN quiet_reason();
+END $$;
+COMMENT ON FUNCTION engine_begin() IS 'Called by an engine that has just got the lock: takes back what a dead one left in flight; returns why it must keep quiet, or NULL';

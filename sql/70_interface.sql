@@ -1,0 +1,259 @@
+-- Purpose: what a DBA calls: connections, secrets, orders.
+-- Rights: 'admin' for connections and secrets, 'operator' for orders (85_access.sql).
+
+-- Help with clear errors.
+
+CREATE FUNCTION require_account(account text) RETURNS account
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    a account;
+BEGIN
+    SELECT * INTO a FROM account x WHERE x.name = require_account.account;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no account "%"', account
+            USING ERRCODE = 'SD003', HINT = coalesce('Accounts: ' || (SELECT string_agg(name, ', ' ORDER BY name) FROM account) || '.', 'Make one with salesdrive.add_account().');
+    END IF;
+    RETURN a;
+END $$;
+COMMENT ON FUNCTION require_account(text) IS 'The account of that name, or a clear error';
+
+CREATE FUNCTION require_infobase(infobase text) RETURNS infobase
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    i infobase;
+BEGIN
+    SELECT * INTO i FROM infobase x WHERE x.name = require_infobase.infobase;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no infobase "%"', infobase
+            USING ERRCODE = 'SD004', HINT = coalesce('Infobases: ' || (SELECT string_agg(name, ', ' ORDER BY name) FROM infobase) || '.', 'Make one with salesdrive.add_infobase().');
+    END IF;
+    RETURN i;
+END $$;
+COMMENT ON FUNCTION require_infobase(text) IS 'The infobase of that name, or a clear error';
+
+CREATE FUNCTION require_order(account text, order_id bigint) RETURNS crm_order
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    o crm_order;
+BEGIN
+    PERFORM require_account(account);
+    SELECT * INTO o FROM crm_order x WHERE x.account = require_order.account AND x.order_id = require_order.order_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'order % of account "%" has not been received', order_id, account
+            USING ERRCODE = 'SD005', HINT = 'Rejected deliveries are in salesdrive.inbox_reject.';
+    END IF;
+    RETURN o;
+END $$;
+COMMENT ON FUNCTION require_order(text, bigint) IS 'The order, or a clear error';
+
+-- Connections and secrets.
+
+CREATE FUNCTION set_secret(name text, value text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    source text := CASE WHEN value ~ '^(file|env):' THEN split_part(value, ':', 1) ELSE 'literal' END;
+BEGIN
+    IF value IS NULL OR value = '' THEN
+        RAISE EXCEPTION 'secret "%" is empty', name USING ERRCODE = '22023', HINT = 'Give the value itself, file:NAME or env:NAME.';
+    END IF;
+    PERFORM secret_value(value);    -- says at once when the file or the variable is missing
+    DELETE FROM credential_secret s WHERE s.name = set_secret.name;
+    INSERT INTO credential AS c VALUES (set_secret.name, source, CASE WHEN source <> 'literal' THEN substr(value, length(source) + 2) END, clock())
+    ON CONFLICT ON CONSTRAINT credential_pkey DO UPDATE SET kind = excluded.kind, reference = excluded.reference, set_at = excluded.set_at;
+    IF source = 'literal' THEN
+        INSERT INTO credential_secret VALUES (set_secret.name, value);
+    END IF;
+END $$;
+COMMENT ON FUNCTION set_secret(text, text) IS 'Sets a secret (infobase:NAME:password, account:NAME:api_key, account:NAME:webhook_token): the value itself, file:NAME or env:NAME';
+
+CREATE FUNCTION record_instance() RETURNS void
+    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    INSERT INTO instance (system_identifier, database_oid, database_name) SELECT * FROM system_identity() ON CONFLICT DO NOTHING
+$$;
+COMMENT ON FUNCTION record_instance() IS 'Writes down the identity of this database when its first connection is made';
+
+CREATE FUNCTION add_infobase(name text, profile text, url text, username text, password text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM profile p WHERE p.name = add_infobase.profile) THEN
+        RAISE EXCEPTION 'there is no profile "%"', profile
+            USING ERRCODE = 'SD006', HINT = 'Profiles: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.name) FROM profile p) || '. A configuration of its own is added by rows in profile, profile_entity and profile_property.';
+    END IF;
+    IF url ~ '/odata' THEN
+        RAISE EXCEPTION 'the address of infobase "%" ends too late', name
+            USING ERRCODE = '22023', DETAIL = url, HINT = 'Give the address of the publication alone, without /odata/standard.odata.';
+    END IF;
+    INSERT INTO infobase (name, profile, url, username) VALUES (add_infobase.name, add_infobase.profile, rtrim(url, '/'), add_infobase.username);
+    PERFORM set_secret('infobase:' || name || ':password', password);
+    PERFORM record_instance();
+    PERFORM enqueue(add_infobase.name, 'dictionary', d, add_infobase.name)    -- read at once, so that the first order need not wait for it
+    FROM unnest(ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate', 'contact_kind']) d;
+END $$;
+COMMENT ON FUNCTION add_infobase(text, text, text, text, text) IS 'Adds a BAS infobase: name, profile, address of the publication, user and password (or file:NAME, env:NAME); further options are columns of infobase';
+
+CREATE FUNCTION add_account(name text, url text, api_key text, infobase text, webhook_token text, identity text DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    own text := coalesce(identity, lower(substring(url FROM '^https?://([A-Za-z0-9-]+)\.salesdrive\.me(?:[:/]|$)')), name);
+BEGIN
+    PERFORM require_infobase(infobase);
+    IF own !~ '^[A-Za-z0-9._-]{1,18}$' THEN
+        RAISE EXCEPTION 'account "%" needs an identity', name
+            USING ERRCODE = '22023', DETAIL = format('"%s" is not 1 to 18 Latin letters, digits, dots, dashes or underscores.', own),
+                  HINT = 'Pass identity => ''a short Latin name''; it becomes part of every key in BAS and never changes.';
+    END IF;
+    IF length(webhook_token) < 16 AND webhook_token !~ '^(file|env):' THEN
+        RAISE EXCEPTION 'the webhook token of account "%" is too short', name
+            USING ERRCODE = '22023', HINT = 'SalesDrive signs nothing: the token alone protects the address. Use 16 characters or more, for example the output of: openssl rand -hex 16.';
+    END IF;
+    INSERT INTO account (name, url, infobase, identity) VALUES (add_account.name, rtrim(url, '/'), add_account.infobase, own);
+    PERFORM set_secret('account:' || name || ':api_key', api_key);
+    PERFORM set_secret('account:' || name || ':webhook_token', webhook_token);
+    PERFORM record_instance();
+END $$;
+COMMENT ON FUNCTION add_account(text, text, text, text, text, text) IS 'Adds a SalesDrive account whose orders go to an infobase; identity (by default the subdomain) becomes part of every key in BAS; further options are columns of account';
+
+CREATE FUNCTION webhook_url(account text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    base text := nullif(current_setting('salesdrive.public_url', true), '');
+BEGIN
+    PERFORM require_account(account);
+    IF base IS NULL THEN
+        base := format('http%s://%s:%s', CASE WHEN coalesce(current_setting('salesdrive.tls_certificate', true), '') <> '' THEN 's' ELSE '' END,
+                       coalesce(nullif(current_setting('salesdrive.listen_address', true), ''), '127.0.0.1'), coalesce(current_setting('salesdrive.port', true), '8787'));
+    END IF;
+    RETURN rtrim(base, '/') || '/webhook/' || url_encode(account) || '/' || url_encode(secret('account:' || account || ':webhook_token'));
+END $$;
+COMMENT ON FUNCTION webhook_url(text) IS 'The address to paste into SalesDrive; it contains the token. Its beginning is salesdrive.public_url, else the receiver''s own address';
+
+CREATE FUNCTION pause(account text, reason text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM require_account(account);
+    UPDATE account a SET paused_at = coalesce(a.paused_at, clock()), paused_reason = reason WHERE a.name = pause.account;
+END $$;
+COMMENT ON FUNCTION pause(text, text) IS 'Stops sending the orders of an account; deliveries are still accepted and kept';
+
+CREATE FUNCTION unpause(account text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM require_account(account);
+    UPDATE account a SET paused_at = NULL, paused_reason = NULL WHERE a.name = unpause.account;
+END $$;
+COMMENT ON FUNCTION unpause(text) IS 'Goes on with the orders of an account';
+
+CREATE FUNCTION pause_infobase(infobase text, reason text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM require_infobase(infobase);
+    UPDATE infobase i SET paused_at = coalesce(i.paused_at, clock()), paused_reason = reason WHERE i.name = pause_infobase.infobase;
+END $$;
+COMMENT ON FUNCTION pause_infobase(text, text) IS 'Stops sending anything to an infobase';
+
+CREATE FUNCTION unpause_infobase(infobase text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM require_infobase(infobase);
+    UPDATE infobase i SET paused_at = NULL, paused_reason = NULL, circuit_failures = 0, circuit_open_until = NULL WHERE i.name = unpause_infobase.infobase;
+    UPDATE task t SET run_at = clock() WHERE t.infobase = unpause_infobase.infobase AND t.state = 'ready' AND t.run_at > clock() AND t.blocked_on IS NULL;
+END $$;
+COMMENT ON FUNCTION unpause_infobase(text) IS 'Goes on sending to an infobase, at once';
+
+CREATE FUNCTION adopt() RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO instance (only_row, system_identifier, database_oid, database_name, adopted_at, recorded_at)
+    SELECT true, s.system_identifier, s.database_oid, s.database_name, clock(), clock() FROM system_identity() s
+    ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, database_name = excluded.database_name,
+        adopted_at = excluded.adopted_at, recorded_at = excluded.recorded_at;
+    UPDATE order_sync SET must_read = true, read_version = NULL;
+    UPDATE bas_counterparty_phone SET state = 'unknown', candidates = NULL WHERE state IN ('absent', 'several');
+    UPDATE infobase SET creating_task = NULL;
+END $$;
+COMMENT ON FUNCTION adopt() IS 'Makes this database, a copy, the one that speaks. Stop the other one first. Every order is read back from BAS before its first write';
+
+-- Orders.
+
+CREATE FUNCTION order_task(account text, order_id bigint) RETURNS bigint
+    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    SELECT enqueue_orders(order_keys(account, order_id));
+    SELECT t.id FROM task t WHERE t.scope = order_task.account AND t.kind = 'order' AND t.key = order_task.order_id::text
+$$;
+COMMENT ON FUNCTION order_task(text, bigint) IS 'Asks for an order to be made right; returns its task';
+
+CREATE FUNCTION resume(account text, order_id bigint) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    o crm_order := require_order(account, order_id);
+    a account := require_account(account);
+BEGIN
+    DELETE FROM bas_product p USING crm_order_line l
+    WHERE l.account = o.account AND l.order_id = o.order_id AND p.infobase = a.infobase AND p.sku = l.sku AND (p.state <> 'found' OR p.unit IS NULL);
+    DELETE FROM dictionary_load d USING task t
+    WHERE t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text AND t.reason IN ('setting', 'product_vat') AND d.infobase = a.infobase;
+    UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL FROM task w
+    WHERE w.scope = o.account AND w.kind = 'order' AND w.key = o.order_id::text AND w.blocked_on = t.kind || ':' || t.scope || ':' || t.key AND t.state <> 'in_flight';
+    DELETE FROM dictionary_load d WHERE d.infobase = a.infobase AND d.dictionary = 'contact_kind'
+        AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind');
+    UPDATE order_sync y SET skipped_at = NULL, skip_reason = NULL, read_version = NULL WHERE y.account = o.account AND y.order_id = o.order_id;
+    INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resumed', o.version, format('Resumed by %s.', session_user));
+    RETURN order_task(o.account, o.order_id);
+END $$;
+COMMENT ON FUNCTION resume(text, bigint) IS 'Lets a parked or skipped order go on, and what it waits for; asks BAS again for goods it did not find';
+
+CREATE FUNCTION resume(task_id bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    t task;
+BEGIN
+    SELECT * INTO t FROM task x WHERE x.id = resume.task_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no task %', task_id USING ERRCODE = 'SD007', HINT = 'A task is gone when it is done.';
+    ELSIF t.kind = 'order' THEN
+        PERFORM resume(t.account, t.key::bigint);
+    ELSE
+        UPDATE task x SET state = 'ready', run_at = clock(), wish = x.wish + 1, blocked_on = NULL WHERE x.id = t.id AND x.state <> 'in_flight';
+    END IF;
+END $$;
+COMMENT ON FUNCTION resume(bigint) IS 'Lets a parked task go on';
+
+CREATE FUNCTION skip(account text, order_id bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    o crm_order := require_order(account, order_id);
+    a account := require_account(account);
+BEGIN
+    INSERT INTO order_sync AS y (account, order_id, infobase, ref_key, skipped_at, skip_reason)
+    VALUES (o.account, o.order_id, a.infobase, order_ref_key(a.identity, o.order_id), clock(), reason)
+    ON CONFLICT ON CONSTRAINT order_sync_pkey DO UPDATE SET skipped_at = excluded.skipped_at, skip_reason = excluded.skip_reason;
+    INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'skipped', o.version, format('Skipped by %s: %s', session_user, reason));
+    PERFORM order_task(o.account, o.order_id);
+END $$;
+COMMENT ON FUNCTION skip(text, bigint, text) IS 'Takes an order out of the exchange; later versions are staged but not sent until resume()';
+
+CREATE FUNCTION resend(account text, order_id bigint) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    o crm_order := require_order(account, order_id);
+BEGIN
+    UPDATE order_sync y SET force = true, must_read = true, read_version = NULL, skipped_at = NULL, skip_reason = NULL WHERE y.account = o.account AND y.order_id = o.order_id;
+    INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resent', o.version, format('Sent again by %s.', session_user));
+    RETURN order_task(o.account, o.order_id);
+END $$;
+COMMENT ON FUNCTION resend(text, bigint) IS 'Compares the document with the order once more and writes what differs, even over changes made in BAS; makes a new one if it was deleted';
+
+CREATE FUNCTION preview(account text, order_id bigint) RETURNS TABLE (step text, method text, url text, body jsonb)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    o crm_order := require_order(account, order_id);
+BEGIN
+    RETURN QUERY
+    SELECT coalesce(d.purpose, concat_ws(': ', d.step, d.reason, d.detail)), CASE WHEN d.step = 'request' THEN d.method END,
+           CASE WHEN d.step = 'request' THEN i.url || '/odata/standard.odata/' || d.path END, d.body
+    FROM order_decisions(order_keys(o.account, o.order_id)) d JOIN account a ON a.name = o.account JOIN infobase i ON i.name = a.infobase
+    UNION ALL
+    SELECT 'document as it should be', NULL, NULL, d.document FROM order_decisions(order_keys(o.account, o.order_id)) d;
+END $$;
+COMMENT ON FUNCTION preview(text, bigint) IS 'What the next step of an order would be and send, and the document as it should be, without sending anything';

@@ -98,8 +98,8 @@ COMMENT ON COLUMN bas_order.sent_body IS 'Last values sent, property by property
 COMMENT ON COLUMN bas_order.accepted_body IS 'Last values BAS is known to have taken, where that is not sent_body; NULL: the same as sent_body';
 COMMENT ON COLUMN bas_order.sent_version IS 'Order version they came from';
 COMMENT ON COLUMN bas_order.sent_at IS 'When';
-COMMENT ON COLUMN bas_order.written_body IS 'What BAS held right after our last write: a later difference was made in BAS';
-COMMENT ON COLUMN bas_order.read_body IS 'What BAS held when read after our last write; NULL: as written_body';
+COMMENT ON COLUMN bas_order.written_body IS 'What BAS held of each property right after we wrote it last: a later difference was made in BAS';
+COMMENT ON COLUMN bas_order.read_body IS 'The document as BAS answered it last';
 COMMENT ON COLUMN bas_order.read_at IS 'When';
 COMMENT ON COLUMN bas_order.lineage IS 'For each property: order version and rule that gave it';
 COMMENT ON COLUMN bas_order.differences IS 'Where the answer to our last write differs from what was sent: {property: {sent, kept}}';

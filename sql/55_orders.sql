@@ -82,7 +82,7 @@ BEGIN
     ), doc AS (
         SELECT d.* FROM order_documents(orders, lines, settings) d
     ), state AS (
-        SELECT o.account, o.order_id, o.version, s.infobase, entity_set(s.profile, 'order') AS set, a.posting, y, b, d.document, coalesce(b.read_body, b.written_body) AS held,
+        SELECT o.account, o.order_id, o.version, s.infobase, entity_set(s.profile, 'order') AS set, a.posting, y, b, d.document, b.read_body AS held,
                coalesce(y.write_unsure OR y.must_read, false) AS unsure, x.reason AS stop_reason, x, q.skus,
                property_names(s.profile, 'order') ->> 'customer_reference' AS reference_property
         FROM unnest(orders) k
@@ -162,6 +162,12 @@ CREATE FUNCTION both_changed(patch jsonb, held jsonb, written jsonb) RETURNS jso
 $$;
 COMMENT ON FUNCTION both_changed(jsonb, jsonb, jsonb) IS 'Properties to be changed that were changed in BAS too since our last write; NULL when there are none';
 
+CREATE FUNCTION same_keys(body jsonb, object jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT coalesce(jsonb_object_agg(k, body -> k), '{}') FROM jsonb_object_keys(object) k
+$$;
+COMMENT ON FUNCTION same_keys(jsonb, jsonb) IS 'Those properties of a body that the object has';
+
 CREATE FUNCTION key_list(object jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(object) k $$;
 COMMENT ON FUNCTION key_list(jsonb) IS 'Keys of an object as text';
@@ -210,7 +216,7 @@ BEGIN
     WHERE s.purpose IN ('create order', 'change order')
     ORDER BY 1, 2
     ON CONFLICT (infobase, ref_key) DO UPDATE SET
-        accepted_body = CASE WHEN b.written_body IS NOT NULL OR b.read_body IS NOT NULL THEN coalesce(b.accepted_body, b.sent_body, '{}') END,
+        accepted_body = CASE WHEN b.read_body IS NOT NULL THEN coalesce(b.accepted_body, b.sent_body, '{}') END,
         sent_body = coalesce(b.sent_body, '{}') || excluded.sent_body, sent_version = excluded.sent_version, sent_at = excluded.sent_at;
 END $$;
 COMMENT ON FUNCTION note_order_writes(plan_step[]) IS 'Before requests of orders are sent: counts them, and keeps what every write carries';
@@ -304,7 +310,8 @@ BEGIN
         SELECT p.profile, property_rules(p.profile) AS rules FROM (SELECT DISTINCT profile FROM unnest(answers)) p
     ), written AS (
         UPDATE bas_order b SET number = a.body ->> 'Number', posted = json_flag(a.body -> 'Posted'), deleted = json_flag(a.body -> 'DeletionMark'),
-            data_version = a.body ->> 'DataVersion', written_body = a.body, read_body = NULL, read_at = clock(), accepted_body = NULL,
+            data_version = a.body ->> 'DataVersion', read_body = a.body, read_at = clock(), accepted_body = NULL,
+            written_body = coalesce(b.written_body, '{}') || same_keys(a.body, changed_properties(b.sent_body, b.accepted_body)),
             differences = odata_differences(b.sent_body, a.body),
             lineage = b.lineage || coalesce((SELECT jsonb_object_agg(k, jsonb_build_object('version', b.sent_version, 'rule', r.rules -> k))
                                     FROM jsonb_object_keys(changed_properties(b.sent_body, b.accepted_body)) k), '{}')
@@ -387,7 +394,7 @@ BEGIN
     VALUES (y.infobase, ref, account, order_id, body ->> 'Number', json_flag(body -> 'Posted'), json_flag(body -> 'DeletionMark'), body ->> 'DataVersion', body, clock())
     ON CONFLICT (infobase, ref_key) DO UPDATE SET
         number = excluded.number, posted = excluded.posted, deleted = excluded.deleted, data_version = excluded.data_version, read_body = excluded.read_body, read_at = excluded.read_at,
-        written_body = CASE WHEN y.write_unsure AND (b.written_body IS NULL OR odata_wanted(b.sent_body, body) IS NULL) THEN body ELSE b.written_body END,
+        written_body = CASE WHEN y.write_unsure AND (b.written_body IS NULL OR odata_wanted(b.sent_body, body) IS NULL) THEN coalesce(b.written_body, '{}') || same_keys(body, changed_properties(b.sent_body, b.accepted_body)) ELSE b.written_body END,
         accepted_body = CASE WHEN y.write_unsure AND odata_wanted(b.sent_body, body) IS NULL THEN NULL
                              WHEN y.write_unsure AND b.written_body IS NULL THEN coalesce(b.accepted_body, '{}') ELSE b.accepted_body END,
         differences = CASE WHEN y.write_unsure THEN odata_differences(b.sent_body, body) ELSE b.differences END,

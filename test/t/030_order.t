@@ -1,0 +1,197 @@
+# An order from a delivery into BAS УНФ by CALL run(): counts of requests, the document, edits, posting, obstacles and their repair.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use SalesDrive::Test;
+
+
+my $node = new_node('order', preload => 0);
+my $bas = start_peer('bas');
+
+sub sql { my ($query) = @_; my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub run_engine { return sql('CALL salesdrive.run()') }
+
+sub order_body
+{
+	my (%o) = @_;
+	my $lines = $o{lines} // [ { sku => 'SKU-0001', amount => 1, price => 100 } ];
+	my $data = {
+		id => $o{id}, version => $o{version} // 1, orderTime => '2026-11-20 14:46:24', updateAt => $o{update_at} // '2026-11-20 14:46:31',
+		statusId => 1, paymentAmount => $o{sum} // 100, comment => $o{comment} // 'Зразок',
+		contacts => [ { id => 1, fName => 'Зразок', lName => 'Вигаданий', phone => $o{phone} // ['0671112233'] } ],
+		products => [ map { { productId => 1, text => 'Товар', discount => 0, percentDiscount => 0, %$_ } } @$lines ],
+	};
+	return { info => { webhookType => 'order', webhookEvent => 'new_order', account => 'demo' }, data => $data };
+}
+
+sub deliver
+{
+	my ($body) = @_;
+	my $text = json_encode($body);
+	utf8::decode($text);
+	$text =~ s/'/''/g;
+	my $statement = "SELECT salesdrive.accept_webhook('shop', '$text')";
+	utf8::encode($statement);
+	return $node->safe_psql('postgres', $statement);
+}
+
+sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE order_id = $id") }
+sub requests { my ($id) = @_; return sql("SELECT string_agg(coalesce(purpose, ''), ', ' ORDER BY id) FROM salesdrive.exchange_log WHERE order_id = $id AND direction = 'out'") }
+sub document { my ($id) = @_; return json_decode($node->safe_psql('postgres', "SELECT read_body FROM salesdrive.bas_order WHERE order_id = $id")) }
+
+my $set_up = "SELECT salesdrive.add_infobase(name => 'main', profile => 'unf', url => '" . $bas->url('/base') . "', username => 'Обмен', password => 'secret');
+SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters')";
+utf8::encode($set_up);
+$node->safe_psql('postgres', $set_up);
+sql("UPDATE salesdrive.infobase SET retry_base = '1 ms', unsure_margin = '0', total_timeout = '2 s', circuit_after = 1000");
+
+# first order
+deliver(order_body(id => 1001));
+run_engine();
+is(status(1001, 'state'), 'synced', 'add_infobase and add_account alone carry a first order');
+is(requests(1001), 'find products, create order', 'a new order asks for its goods and creates the document');
+is(status(1001, 'bas_ref'), sql("SELECT salesdrive.order_ref_key('demo-shop', 1001)"), 'the document has the key computed here');
+my $doc = document(1001);
+is($doc->{'ВидОперации'}, 'ЗаказНаПродажу', 'kind of operation');
+is($doc->{Date}, '2026-11-20T14:46:24', 'date of the document is orderTime, as wall clock');
+is($doc->{'Запасы'}[0]{LineNumber}, '1', 'lines are numbered from 1');
+ok(abs($doc->{'Запасы'}[0]{'СуммаНДС'} - 16.67) < 0.001, 'VAT contained in the sum by the rate of the product');
+is(sql("SELECT keeps_ref_key FROM salesdrive.infobase"), 't', 'the first creation shows that the base keeps our keys');
+is(sql("SELECT differences IS NULL FROM salesdrive.bas_order WHERE order_id = 1001"), 't', 'BAS kept everything as sent');
+is(sql("SELECT lineage -> 'Комментарий' ->> 'rule' FROM salesdrive.bas_order WHERE order_id = 1001"), 'comment', 'lineage of a property names its rule');
+
+# known customer, known goods
+deliver(order_body(id => 1002, comment => 'другий'));
+run_engine();
+is(requests(1002), 'create order', 'a known customer with known goods costs one request');
+is(document(1002)->{'НомерВходящегоДокумента'}, '1002', 'the customer reference holds plain digits once the base has proved to keep keys');
+
+# same delivery again, and an edit
+deliver(order_body(id => 1002, comment => 'другий'));
+run_engine();
+is(requests(1002), 'create order', 'an equal body changes nothing');
+deliver(order_body(id => 1002, version => 2, comment => 'другий, змінений', update_at => '2026-11-20 15:00:00'));
+run_engine();
+is(requests(1002), 'create order, read order, change order', 'an edit is read before it is written');
+is(document(1002)->{'Комментарий'}, 'другий, змінений', 'the edit arrived');
+is(sql("SELECT request_body FROM salesdrive.exchange_log WHERE order_id = 1002 AND purpose = 'change order'"), '{"Комментарий": "другий, змінений"}', 'only what differs is sent');
+deliver(order_body(id => 1002, version => 1, comment => 'старий, запізнілий'));
+run_engine();
+is(document(1002)->{'Комментарий'}, 'другий, змінений', 'an older version that comes late changes nothing');
+
+# edits by a user of BAS
+$bas->control(POST => '/edit', { set => 'Document_ЗаказПокупателя', reference => '1002', properties => { 'Комментарий' => 'менеджер дописав' } });
+deliver(order_body(id => 1002, version => 3, comment => 'другий, змінений', sum => 200, lines => [ { sku => 'SKU-0001', amount => 2, price => 100 } ], update_at => '2026-11-20 16:00:00'));
+run_engine();
+is(status(1002, 'state'), 'synced', 'an edit of one place and a manual edit of another get along');
+is(document(1002)->{'Комментарий'}, 'менеджер дописав', 'a manual edit in BAS is not overwritten');
+is(document(1002)->{'СуммаДокумента'}, 200, 'the edit of the lines arrived');
+deliver(order_body(id => 1002, version => 4, comment => 'ще раз', sum => 200, lines => [ { sku => 'SKU-0001', amount => 2, price => 100 } ], update_at => '2026-11-20 17:00:00'));
+run_engine();
+is(status(1002, 'state || reason'), 'parkedconflict', 'both sides changed the same place: parked');
+sql("SELECT salesdrive.resend('shop', 1002)");
+run_engine();
+is(status(1002, 'state'), 'synced', 'resend() decides for SalesDrive');
+is(document(1002)->{'Комментарий'}, 'ще раз', 'and writes its value');
+
+# posting
+sql("UPDATE salesdrive.account SET posting = true");
+deliver(order_body(id => 1003));
+run_engine();
+is(requests(1003), 'create order, post order', 'a known customer with known goods costs two requests with posting');
+is(status(1003, 'posted'), 't', 'posted');
+deliver(order_body(id => 1003, version => 2, comment => 'після проведення', update_at => '2026-11-20 15:00:00'));
+run_engine();
+is(requests(1003), 'create order, post order, read order, change order, post order', 'an edit of a posted document is posted again');
+sql("UPDATE salesdrive.account SET posting = false");
+
+# obstacles
+deliver(order_body(id => 1010, lines => [ { sku => 'NO-SUCH', amount => 1, price => 100 } ]));
+deliver(order_body(id => 1011, sum => 99.5));
+deliver(order_body(id => 1012, phone => ['подзвоніть сестрі ввечері']));
+deliver(order_body(id => 1013, phone => []));
+run_engine();
+is(status(1010, 'state || reason'), 'parkedproduct_unknown', 'unknown SKU: parked');
+like(status(1010, 'hint'), qr/product_pin/, 'the hint says how to pin it');
+is(status(1011, 'state || reason'), 'parkedsum', 'sum mismatch: parked');
+like(status(1011, 'detail'), qr/100\.00.*99\.5/, 'with both figures');
+is(status(1012, 'state || reason'), 'parkedphone', 'a sentence is no phone: parked');
+like(status(1012, 'detail'), qr/сестрі/, 'the raw text is kept');
+is(status(1013, 'state || reason'), 'parkedphone', 'no phone: parked');
+sql("INSERT INTO salesdrive.product_pin (infobase, sku, product) SELECT infobase, 'NO-SUCH', ref_key FROM salesdrive.bas_product WHERE sku = 'SKU-0001'");
+run_engine();
+is(status(1010, 'state'), 'synced', 'the pin lets the order go on by itself');
+sql("SELECT salesdrive.skip('shop', 1011, 'test order')");
+run_engine();
+is(status(1011, 'state || detail'), 'skippedtest order', 'skip() ends it');
+deliver(order_body(id => 1011, version => 2, sum => 100, update_at => '2026-11-20 18:00:00'));
+run_engine();
+is(status(1011, 'state'), 'skipped', 'a skipped order stays out when a version comes');
+sql("SELECT salesdrive.resume('shop', 1011)");
+run_engine();
+is(status(1011, 'state'), 'synced', 'until resume()');
+deliver(order_body(id => 1012, version => 2, phone => '+38 (067) 111-22-33', update_at => '2026-11-20 18:00:00'));
+run_engine();
+is(status(1012, 'state'), 'synced', 'a corrected phone goes on by itself');
+
+# preview
+deliver(order_body(id => 1020));
+sql("SELECT salesdrive.ingest(100)");
+is(sql("SELECT string_agg(concat_ws(' ', step, method), ', ') FROM salesdrive.preview('shop', 1020)"), 'create order POST, document as it should be', 'preview shows the next step and the document');
+run_engine();
+is(sql("SELECT (p.body - 'НомерВходящегоДокумента') = (b.sent_body - 'НомерВходящегоДокумента') FROM salesdrive.preview('shop', 1020) p, salesdrive.bas_order b WHERE b.order_id = 1020 AND p.step LIKE 'document%'"), 't', 'and it is what was sent');
+
+# one counterparty for every spelling of a phone
+my $n = 1030;
+deliver(order_body(id => $n++, phone => $_)) for ['0509998877'], '380509998877', ['+38 (050) 999-88-77'], '8 050 999 88 77', ['+380509998877'];
+run_engine();
+is(sql("SELECT count(DISTINCT sent_body ->> 'Контрагент_Key') FROM salesdrive.bas_order WHERE order_id BETWEEN 1030 AND 1034"), 1, 'all spellings of a phone are one counterparty');
+deliver(order_body(id => 1040, phone => '050 100 00 02'));
+run_engine();
+is(sql("SELECT created_by_us FROM salesdrive.bas_counterparty c JOIN salesdrive.bas_counterparty_phone p ON p.infobase = c.infobase AND p.ref_key = c.ref_key WHERE p.phone = '380501000002'"), 'f', 'a counterparty whose phone stands only in its presentation is found');
+is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
+
+# lost answers
+$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'reset_after', times => 1 });
+deliver(order_body(id => 1050));
+run_engine();
+is(requests(1050), 'create order, read order', 'after a lost answer the document is read back, not made again');
+is(status(1050, 'state'), 'synced', 'and found');
+$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'reset_before', times => 1 });
+deliver(order_body(id => 1051));
+ok(wait_for('the order', sub { run_engine(); status(1051, 'state') eq 'synced' }, 30), 'a request that never arrived is made again');
+like(requests(1051), qr/^create order, read order(, read order)*, create order$/, 'only when its absence counts');
+$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'status', status => 500, body => 'odata', code => -1, text => 'Помилка', times => 2 });
+deliver(order_body(id => 1052));
+ok(wait_for('the order', sub { run_engine(); status(1052, 'state') eq 'synced' }, 30), 'an error raised in BAS is retried');
+is(requests(1052), 'create order, create order, create order', 'without reading back: nothing was written');
+$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'status', status => 500, body => 'odata', code => -1, text => 'Період закрито' });
+deliver(order_body(id => 1053));
+ok(wait_for('the order', sub { run_engine(); status(1053, 'state') eq 'parked' }, 30), 'and parked after the fifth retry');
+is(status(1053, 'reason'), 'business', 'as a refusal of the business');
+like(status(1053, 'detail'), qr/Період закрито/, 'with the words of the server');
+$bas->control(DELETE => '/faults');
+sql("SELECT salesdrive.resume('shop', 1053)");
+run_engine();
+is(status(1053, 'state'), 'synced', 'resume() lets it go on');
+
+# wrong password
+sql("SELECT salesdrive.set_secret('infobase:main:password', 'wrong')");
+deliver(order_body(id => 1060));
+run_engine();
+is(status(1060, 'state'), 'paused', 'a wrong password pauses the infobase');
+like(sql("SELECT paused_reason FROM salesdrive.infobase"), qr/401/, 'and says why');
+sql("SELECT salesdrive.set_secret('infobase:main:password', 'secret'); SELECT salesdrive.unpause_infobase('main')");
+run_engine();
+is(status(1060, 'state'), 'synced', 'and goes on after unpause_infobase()');
+
+is_deeply($bas->control(GET => '/state')->{violations}, [], 'no document and no counterparty is double');
+sql("SELECT salesdrive.skip('shop', 1013, 'no phone')");
+run_engine();
+is(sql('SELECT count(*) FROM salesdrive.task'), 0, 'no task is left');
+
+done_testing();

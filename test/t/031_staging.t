@@ -1,0 +1,146 @@
+# Staging: both shapes of an order become the same rows; every order of arrival of a set of versions ends in the same rows; bad bodies are
+# rejected alone and kept.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use List::Util qw(shuffle);
+use Test::More;
+use SalesDrive::Test;
+
+my $node = new_node('staging', preload => 0);
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub literal { my ($text) = @_; $text =~ s/'/''/g; return "'$text'" }
+sub text_of { my ($data) = @_; my $t = json_encode($data); utf8::decode($t); return $t }
+
+sql("INSERT INTO salesdrive.infobase (name, profile, url, username) VALUES ('b', 'unf', 'http://127.0.0.1:1/b', 'u')");
+my $accounts = 0;
+sub new_account { my $name = 'a' . $accounts++; sql("INSERT INTO salesdrive.account (name, url, infobase, identity) VALUES ('$name', 'https://x.salesdrive.me', 'b', '$name')"); return $name }
+
+# deliver(account, batch size, bodies ...): in this order, read in batches
+sub deliver
+{
+	my ($account, $batch, @bodies) = @_;
+	my $n = 0;
+	my $statements = '';
+	for (@bodies)
+	{
+		$statements .= 'SELECT salesdrive.accept_webhook(' . literal($account) . ', ' . literal(text_of($_)) . ");\n";
+		$statements .= "SELECT salesdrive.ingest(1000);\n" unless ++$n % $batch;
+	}
+	sql($statements . "SELECT salesdrive.ingest(1000);");
+}
+
+# one account's rows, without what names the account or the time of arrival
+my $ROWS = "SELECT md5(string_agg(r, E'\\n' ORDER BY r)) FROM (
+	SELECT (to_jsonb(o) - '{account,received_at,changed_at}'::text[])::text AS r FROM salesdrive.crm_order o WHERE account = 'NAME'
+	UNION ALL SELECT (to_jsonb(l) - 'account')::text FROM salesdrive.crm_order_line l WHERE account = 'NAME'
+	UNION ALL SELECT (to_jsonb(c) - 'account')::text FROM salesdrive.crm_order_contact c WHERE account = 'NAME'
+	UNION ALL SELECT (to_jsonb(v) - '{account,inbox_id,received_at}'::text[])::text FROM salesdrive.crm_order_version v WHERE account = 'NAME') s";
+sub rows_of { my ($account) = @_; (my $q = $ROWS) =~ s/NAME/$account/g; return sql($q) }
+
+# ---- shapes
+
+my $webhook = { info => { webhookType => 'order', webhookEvent => 'new_order', account => 'demo' }, data => {
+	id => 100, formId => 1, version => 3, externalId => '', orderTime => '2026-03-01 10:00:00', updateAt => '2026-03-01 10:05:00', statusId => 5,
+	paymentAmount => 516.6, payment_method => '6', shipping_method => undef, comment => "Рядок\n«лапки» \x{1F600} <MS>", payedAmount => undef,
+	contacts => [ { id => 1, fName => 'Іван', lName => 'Вигаданий', mName => '', phone => '380501234567', email => [] } ],
+	products => [
+		{ productId => 5, parameter => '77', sku => 'FR1', name => 'Сукня', text => 'Сукня синя', amount => 1, price => '574', discount => 10, percentDiscount => 1, upsell => 1 },
+		{ productId => 6, sku => '', text => 'Подарунок', amount => '1', price => 0, discount => '', percentDiscount => 0, isComplect => 1, complect => [ { sku => 'P1', count => 2 } ] } ],
+	ord_delivery_data => undef } };
+my $row = { status => 'success', data => [ { %{ $webhook->{data} }, primaryContact => { id => 1, fName => 'Іван', lName => 'Вигаданий', mName => undef, phone => ['0501234567'] },
+	contacts => [ { id => 1, fName => 'Іван', lName => 'Вигаданий', mName => undef, phone => ['0501234567'], email => [] } ],
+	products => [ map { my %p = %$_; $p{preSale} = delete $p{upsell} if exists $p{upsell}; delete $p{name}; \%p } @{ $webhook->{data}{products} } ] } ] };
+my ($w, $l) = (new_account(), new_account());
+deliver($w, 1, $webhook);
+deliver($l, 1, $row);
+my $core = "SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM (SELECT to_jsonb(l) - '{account,name}'::text[] AS x FROM salesdrive.crm_order_line l WHERE account = 'NAME'
+	UNION ALL SELECT to_jsonb(c) - '{account,phone_raw}'::text[] FROM salesdrive.crm_order_contact c WHERE account = 'NAME') s";
+is(sql($core =~ s/NAME/$w/gr), sql($core =~ s/NAME/$l/gr), 'webhook and list row become the same lines and contacts');
+is(sql("SELECT phone || ' ' || customer_name FROM salesdrive.crm_order WHERE account = '$w'"), '380501234567 Вигаданий Іван', 'phone as text and empty middle name');
+is(sql("SELECT phone FROM salesdrive.crm_order WHERE account = '$l'"), '380501234567', 'phone as array, national form');
+is(sql("SELECT payment_method || coalesce(shipping_method, '-') || payment_amount || coalesce(payed_amount::text, '-') FROM salesdrive.crm_order WHERE account = '$w'"), '6-516.6-', 'numbers as text, null, exact amounts');
+is(sql("SELECT string_agg(concat_ws('|', line_no, coalesce(sku, 'none'), amount, price, discount, is_percent, is_upsell, is_kit), ' ' ORDER BY line_no) FROM salesdrive.crm_order_line WHERE account = '$l'"),
+	'1|FR1|1|574|10|t|t|f 2|none|1|0|0|f|f|t', 'lines: preSale as upsell, gift, kit, blank SKU');
+is(sql("SELECT kit ->0->>'sku' FROM salesdrive.crm_order_line WHERE account = '$w' AND is_kit"), 'P1', 'parts of a kit are kept');
+is(sql("SELECT comment = E'Рядок\\n«лапки» \x{1F600} <MS>' FROM salesdrive.crm_order WHERE account = '$w'"), 't', 'comment letter by letter');
+
+# ---- odd bodies
+
+my $o = new_account();
+deliver($o, 1, { data => { id => 1, products => undef, contacts => [] } }, { data => { id => '2', products => { 1 => { sku => 'A', amount => 1, price => 1 }, 0 => { sku => 'B', amount => 2, price => 1 } } } },
+	{ data => { id => 3, contacts => [ { phone => ['дзвонити після обіду', '+48 22 123 45 67'] } ], products => [ { sku => 'A', amount => '1,5', price => '500,00', discount => '10%' } ] } });
+is(sql("SELECT string_agg(order_id || ':' || line_count || ':' || coalesce(phone, '-'), ' ' ORDER BY order_id) FROM salesdrive.crm_order WHERE account = '$o'"), '1:0:- 2:2:- 3:1:48221234567', 'missing blocks, products keyed by number, second phone usable');
+is(sql("SELECT amount || ' ' || price || ' ' || coalesce(discount::text, 'none') FROM salesdrive.crm_order_line WHERE account = '$o' AND order_id = 3"), '1.5 500.00 none', 'decimal comma read, a discount that is no number is none');
+
+my $bad = new_account();
+sql("SELECT salesdrive.keep_deliveries(ARRAY['$bad','$bad','$bad','$bad','$bad','$bad','$bad'], ARRAY[convert_to('{\"data\":{\"id\":1}}','UTF8'), convert_to('{\"a\":1}','UTF8'), convert_to('{\"data\":{\"id\":\"x\"}}','UTF8'),
+	convert_to('{\"data\":{\"id\":2,\"comment\":\"' || chr(92) || 'u0000\"}}','UTF8'), convert_to('{\"data\":{\"id\":3,\"version\":1e400}}','UTF8'), convert_to('[]','UTF8'), convert_to('{\"data\":{\"id\":4}}','UTF8')],
+	array_fill(NULL::text, ARRAY[7]), array_fill(NULL::text, ARRAY[7])); SELECT salesdrive.ingest(100)");
+is(sql("SELECT string_agg(order_id::text, ' ' ORDER BY order_id) FROM salesdrive.crm_order WHERE account = '$bad'"), '1 4', 'good orders among bad ones arrive');
+is(sql("SELECT string_agg(reason, ' ' ORDER BY inbox_id) FROM salesdrive.inbox_reject WHERE account = '$bad'"), 'not_order not_order 22P05 22003 not_order', 'each bad one is rejected with its reason');
+is(sql("SELECT count(*) FROM salesdrive.inbox WHERE account = '$bad'"), 7, 'and its bytes are kept');
+is(sql('SELECT count(*) FROM salesdrive.inbox_pending'), 0, 'nothing waits for ever');
+my ($rc, $out, $err) = $node->psql('postgres', "SELECT salesdrive.accept_webhook('$bad', '{\"data\": oops}')");
+like($err, qr/is not JSON/, 'accept_webhook refuses what is not JSON');
+($rc, $out, $err) = $node->psql('postgres', "SELECT salesdrive.accept_webhook('nobody''; DROP TABLE x', '{}')");
+like($err, qr/there is no account "nobody'; DROP TABLE x"/, 'and an unknown account, SQL in its name or not');
+
+my $many = new_account();
+deliver($many, 1, { data => { id => 5, paymentAmount => 10000, products => [ map { { sku => "S$_", amount => 1, price => 1 } } 1 .. 10000 ] } });
+is(sql("SELECT line_count FROM salesdrive.crm_order WHERE account = '$many'"), 10000, 'ten thousand lines');
+
+# ---- every order of arrival ends in the same rows
+
+srand(20261124);
+sub version_bodies
+{
+	my ($id) = @_;
+	my @set;
+	for my $v (1 .. 3)
+	{
+		my $base = { id => $id, version => $v, orderTime => '2026-03-01 10:00:00', updateAt => sprintf('2026-03-01 10:%02d:00', $v), statusId => $v, paymentAmount => 100 * $v,
+			comment => "v$v", products => [ { sku => 'A', amount => $v, price => 100 } ], contacts => [ { id => 1, phone => ['0501234567'], fName => "N$v" } ] };
+		delete $base->{products} if $v == 3;    # a newer version without the block: absent is not empty
+		push @set, { data => $base };
+		push @set, { data => [ { %$base, token => "t$v", shipping_address => 'Київ' } ] } if $v != 2;
+	}
+	push @set, { data => { id => $id, version => 2, updateAt => '2026-03-01 10:02:00', statusId => 7, comment => 'other body of version 2' } };
+	push @set, { data => { id => $id, version => 2, updateAt => '2026-03-01 10:02:30', statusId => 2, comment => 'later body of version 2' } };
+	return @set;
+}
+my @set = version_bodies(1);
+my $reference = new_account();
+deliver($reference, 100, @set);
+my $expected = rows_of($reference);
+is(sql("SELECT version || ' ' || status_id || ' ' || comment || ' ' || payment_amount || ' ' || line_count || ' ' || shipping_address FROM salesdrive.crm_order WHERE account = '$reference'"),
+	'3 3 v3 300 1 Київ', 'newest version, absent keys from older ones');
+is(sql("SELECT amount FROM salesdrive.crm_order_line WHERE account = '$reference'"), 2, 'lines of the newest version that has any');
+my $wrong = 0;
+for my $round (1 .. 60)
+{
+	my $account = new_account();
+	my @arrival = shuffle(@set, map { $set[ rand @set ] } 1 .. int(rand 4));
+	deliver($account, 1 + int(rand 5), @arrival);
+	$wrong++ if rows_of($account) ne $expected;
+}
+is($wrong, 0, '60 random orders of arrival, with duplicates and in batches of any size, end in the same rows');
+
+# one version, two bodies that contradict each other
+my $c1 = new_account();
+my $c2 = new_account();
+my @pair = ({ data => { id => 1, version => 1, updateAt => '2026-03-01 10:00:00', statusId => 1, comment => 'x' } }, { data => [ { id => 1, version => 1, updateAt => '2026-03-01 10:00:00', statusId => '2', comment => 'x', token => 't' } ] });
+deliver($c1, 1, @pair);
+deliver($c2, 1, reverse @pair);
+is(rows_of($c1), rows_of($c2), 'a contradiction is decided the same way either way round');
+is(sql("SELECT refetch FROM salesdrive.crm_order WHERE account = '$c1'"), 't', 'and marked for fetching again');
+my $c3 = new_account();
+deliver($c3, 1, { data => { id => 1, version => 1, payment_method => '6', comment => '', paymentAmount => 5.0 } }, { data => [ { id => 1, version => 1, payment_method => 6, comment => undef, paymentAmount => '5', token => 't' } ] });
+is(sql("SELECT refetch FROM salesdrive.crm_order WHERE account = '$c3'"), 'f', 'another spelling of the same is no contradiction');
+is(sql("SELECT count(*) FROM salesdrive.task WHERE kind = 'order' AND scope = '$c3'"), 1, 'two deliveries of an order are one task');
+
+done_testing();

@@ -1,0 +1,70 @@
+# A base that does not keep our Ref_Key: the marker stands in for the key, also when the very first answer is the one that is lost;
+# while it is unknown, one creation at a time.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use SalesDrive::Test;
+
+my $node = new_node('foreign', preload => 0);
+my $db = 'postgres';
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql($db, $query); utf8::decode($out); return $out }
+sub deliver { my ($id, $phone, $version) = @_;
+	$version //= 1;
+	return sql("SELECT salesdrive.accept_webhook('shop', '{\"data\":{\"id\":$id,\"version\":$version,\"orderTime\":\"2026-11-20 10:00:00\",\"updateAt\":\"2026-11-20 10:0$version:00\",\"paymentAmount\":100,\"comment\":\"v$version\",\"contacts\":[{\"fName\":\"N$id\",\"phone\":\"$phone\"}],\"products\":[{\"sku\":\"SKU-0001\",\"amount\":1,\"price\":100}]}}')") }
+sub settled { return sql("SELECT count(*) FROM salesdrive.order_status WHERE state <> 'synced'") eq '0' }
+sub run_until_settled { my ($what) = @_; return ok(wait_for($what, sub { sql('CALL salesdrive.run()'); settled() }, 60), $what) }
+sub set_up
+{
+	my ($bas) = @_;
+	my $url = $bas->url('/base');
+	sql("SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret');
+		SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters');
+		UPDATE salesdrive.infobase SET retry_base = '1 ms', unsure_margin = '100 ms', total_timeout = '1 s', circuit_after = 1000, max_connections = 4");
+}
+sub fresh_database { my ($name) = @_; $node->safe_psql('postgres', "CREATE DATABASE $name"); $db = $name; sql('CREATE EXTENSION salesdrive') }
+
+for my $keeps (0, 1)
+{
+	my $word = $keeps ? 'keeps' : 'does not keep';
+	for my $lost (qw(none order counterparty))
+	{
+		my $bas = start_peer('bas', '--config', $keeps ? '{"keeps_ref_key": true}' : '{"keeps_ref_key": false}');
+		fresh_database("d_${keeps}_$lost");
+		set_up($bas);
+		my $set = { order => 'Document_ЗаказПокупателя$', counterparty => 'Catalog_Контрагенты$' }->{$lost};
+		# a known customer, so that the order's POST is the first creation of all
+		my $phone = $lost eq 'order' ? '0671000001' : '0631112233';
+		$bas->control(POST => '/faults', { method => 'POST', path => $set, action => 'reset_after', times => 1 }) if $set;
+		deliver($_, $phone) for 1 .. 6;
+		run_until_settled("base $word keys, first lost answer: $lost: all orders arrive");
+		my $state = $bas->control(GET => '/state?full=1');
+		is($state->{documents}{count}, 6, 'each exactly once');
+		is_deeply($state->{violations}, [], 'nothing is double');
+		is($state->{counterparties}{created}, $lost eq 'order' ? 0 : 1, 'one counterparty for the phone');
+		is(sql('SELECT keeps_ref_key FROM salesdrive.infobase'), $keeps ? 't' : 'f', 'and it was learned whether the base keeps keys');
+		is(sql("SELECT count(*) FROM salesdrive.order_sync WHERE bas_ref = ref_key"), $keeps ? 6 : 0, 'documents are known by the key they have');
+		my $markers = sql("SELECT count(*) FROM salesdrive.bas_order WHERE sent_body ->> 'НомерВходящегоДокумента' = 'demo-shop/' || order_id");
+		$keeps ? cmp_ok($markers, '<=', 1, 'plain digits once it is known') : is($markers, 6, 'every document carries its marker');
+		deliver(3, $phone, 2);
+		run_until_settled('an edit finds its document');
+		is($bas->control(GET => '/state')->{documents}{count}, 6, 'and makes no other');
+	}
+}
+
+# one creation at a time while it is unknown
+my $bas = start_peer('bas', '--config', '{"keeps_ref_key": false, "latency_ms": 50}');
+fresh_database('d_gate');
+set_up($bas);
+deliver($_, '0671000001') for 1 .. 8;
+run_until_settled('eight orders in a base whose habits are unknown');
+is($bas->control(GET => '/state')->{documents}{count}, 8, 'eight documents');
+my $overlap = sql("WITH w AS (SELECT at, at + make_interval(secs => ms_total / 1000.0) AS till FROM salesdrive.exchange_log WHERE method = 'POST' AND direction = 'out' ORDER BY at LIMIT 2)
+	SELECT (SELECT min(till) FROM w) > (SELECT max(at) FROM w)");
+is($overlap, 'f', 'the second creation waited for the answer to the first');
+
+done_testing();

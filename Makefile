@@ -1,0 +1,133 @@
+# salesdrive: exchange between SalesDrive and BAS, an extension of PostgreSQL
+#
+#   make demo       the exchange at work, with simulated peers, in a private cluster
+#   make test       all tests, in a private cluster
+#
+#   make            build; make install: install (PG_CONFIG=... picks the PostgreSQL)
+#   make deps       install missing Debian packages (or print the command)
+#   make proof      the long test of "effectively once"; make bench: speed
+#   make fuzz       fuzz the parsers (FUZZ_SECONDS each); make lint, make indent
+#   make FAULTS=1   a build for tests, with fault points
+
+EXTENSION  = salesdrive
+MODULE_big = salesdrive
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" salesdrive.control)
+
+OBJS = \
+	src/salesdrive.o \
+	src/launcher.o \
+	src/worker.o \
+	src/control.o \
+	src/loop.o \
+	src/receiver.o \
+	src/server.o \
+	src/inbox.o \
+	src/exchanger.o \
+	src/client.o \
+	src/tasks.o \
+	src/functions.o \
+	src/policy.o \
+	src/wire.o \
+	src/odata.o \
+	src/phone.o \
+	src/uuid5.o \
+	src/fault.o
+
+SCRIPT      = $(EXTENSION)--$(EXTVERSION).sql
+# The finish closes the script: triggers that guard shipped rows come after the profiles.
+SQL_SOURCES = $(sort $(wildcard sql/[0-8]*.sql)) $(sort $(wildcard sql/profiles/*.sql)) $(sort $(wildcard sql/9*.sql))
+DATA        = $(wildcard sql/released/*.sql)
+DATA_built  = $(SCRIPT)
+
+PG_CONFIG  ?= pg_config
+CURL_CONFIG ?= curl-config
+PKG_CONFIG ?= pkg-config
+WERROR     ?= -Werror
+FUZZ_SECONDS ?= 60
+
+# Headers of PostgreSQL count as system headers: warnings are for our own code.
+PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) \
+	$(shell $(CURL_CONFIG) --cflags) $(shell $(PKG_CONFIG) --cflags libmicrohttpd)
+# PG_FUNCTION_ARGS, hooks and callbacks have fixed signatures: a parameter may be unused.
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter $(WERROR)
+SHLIB_LINK  = $(shell $(CURL_CONFIG) --libs) $(shell $(PKG_CONFIG) --libs libmicrohttpd)
+
+# A PostgreSQL built by gcc names attributes and options that clang does not know.
+ifneq (,$(findstring clang,$(CC)))
+PG_CFLAGS += -Wno-ignored-attributes -Wno-ignored-optimization-argument -Wno-unknown-warning-option
+endif
+
+ifdef FAULTS
+PG_CPPFLAGS += -DSD_FAULTS
+endif
+
+EXTRA_CLEAN = $(EXTENSION)--*.sql src/.flags results regression.diffs regression.out output_iso \
+	log tmp_check test/unit/bin test/fuzz/bin test/fuzz/corpus
+
+SHELL = /bin/bash
+
+# Targets that need no PostgreSQL come first; `all` stays the default.
+.DEFAULT_GOAL = all
+.PHONY: deps test proof bench demo demo-stop fuzz lint indent
+
+deps:
+	@PG_CONFIG='$(PG_CONFIG)' .ci/deps
+
+test:
+	@PG_CONFIG='$(PG_CONFIG)' test/run
+
+proof bench:
+	@PG_CONFIG='$(PG_CONFIG)' test/run $@
+
+demo:
+	@PG_CONFIG='$(PG_CONFIG)' test/demo/demo.sh start
+
+demo-stop:
+	@PG_CONFIG='$(PG_CONFIG)' test/demo/demo.sh stop
+
+fuzz:
+	@$(MAKE) -s -C test/fuzz run FUZZ_SECONDS=$(FUZZ_SECONDS)
+
+C_FILES = $(wildcard src/*.c src/*.h test/unit/*.c test/unit/*.h test/fuzz/*.c)
+LINT_CPPFLAGS = $(PG_CPPFLAGS) -isystem $(shell $(PG_CONFIG) --includedir-server) -DSD_FAULTS -D_GNU_SOURCE
+
+TIDY_CHECKS = -*,clang-analyzer-*,bugprone-*,\
+-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-assignment-in-if-condition,\
+-bugprone-implicit-widening-of-multiplication-result,-bugprone-narrowing-conversions,-bugprone-branch-clone,\
+-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
+
+indent:
+	clang-format -i $(C_FILES)
+
+lint:
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck --quiet --std=c99 --language=c --error-exitcode=1 --inline-suppr -j2 \
+		--enable=warning,performance,portability --include=test/lint/cppcheck.h --library=posix \
+		-DSD_FAULTS -DPG_VERSION_NUM=150000 src
+	clang-tidy --quiet --warnings-as-errors='*' --checks='$(subst $(eval) ,,$(TIDY_CHECKS))' \
+		$(wildcard src/*.c) -- $(LINT_CPPFLAGS) -Wno-ignored-attributes 2>&1 | grep -v ' warnings generated' ; \
+		exit $${PIPESTATUS[0]}
+
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq (,$(wildcard $(PGXS)))
+include $(PGXS)
+else
+all install:
+	@echo "PostgreSQL's build files were not found through '$(PG_CONFIG)'." >&2
+	@echo "Install them with 'make deps', or say where they are: make PG_CONFIG=/path/to/pg_config" >&2
+	@exit 1
+clean:
+	rm -rf $(EXTRA_CLEAN) src/*.o src/*.bc *.so
+endif
+
+# Objects made with other flags, headers or rules are made again.
+FLAGS_NOW = $(PG_CONFIG) $(CC) $(PG_CFLAGS) FAULTS=$(FAULTS)
+ifeq (,$(filter clean distclean deps test proof bench demo demo-stop fuzz lint indent,$(MAKECMDGOALS)))
+$(shell echo '$(FLAGS_NOW)' | cmp -s - src/.flags || echo '$(FLAGS_NOW)' > src/.flags)
+endif
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) src/.flags Makefile
+
+$(SCRIPT): $(SQL_SOURCES) salesdrive.control Makefile
+	@test -n "$(SQL_SOURCES)" || { echo "no files in sql/" >&2; exit 1; }
+	cat $(SQL_SOURCES) > $@.new
+	mv $@.new $@

@@ -1,0 +1,388 @@
+# Peer::Bas::Schema - what the simulated base publishes: entity sets, properties, types, lengths, enums
+#
+# One table in text drives everything: validation of writes, defaults, answers, $select, $filter and $metadata. It is an
+# excerpt of УНФ for Ukraine 1.6. Line forms:
+#   set NAME [code N|number PREFIX] [folders] [owner SET]       begins an entity set; standard properties are added
+#   section NAME                                                begins a tabular section of that set
+#   Property guid SET|-      reference, property is Property_Key        Property str N    N = 0: unlimited; fix N: padded
+#   Property num P S         Edm.Double     Property int N    Int16/32/64 by digits      bool, date
+#   Property enum NAME       name of a value                    Property comp SET,SET    composite: value and value_Type
+package Peer::Bas::Schema;
+use v5.36;
+no feature 'unicode_strings';
+use Exporter 'import';
+our @EXPORT_OK = qw(%TYPE %ENUM @SET_NAMES $NIL);
+
+our $NIL = '00000000-0000-0000-0000-000000000000';
+my $EMPTY_DATE = '0001-01-01T00:00:00';
+
+our %ENUM = (
+	'ТипыКонтактнойИнформации' => [qw(Skype Адрес АдресЭлектроннойПочты ВебСтраница Другое Телефон Факс)],
+	'ВидыКонтрагентов' => [qw(ГосударственныйОрган ИндивидуальныйПредприниматель ФизическоеЛицо ЮридическоеЛицо)],
+	'ВидыОперацийЗаказПокупателя' => [qw(ЗаказНаПереработку ЗаказНаПродажу ЗаказНаряд)],
+	'ТипыНалогообложенияНДС' => [qw(ОблагаетсяНДС НеОблагаетсяНДС)],
+	'ТипыСтруктурныхЕдиниц' => [qw(Склад Подразделение Розница РозницаСуммовойУчет)],
+	'ТипыНоменклатуры' => [qw(Запас Услуга Работа Операция ВидРабот)],
+	'ВариантыЗавершенияЗаказа' => [qw(Успешно Отменен)],
+	'ВидыДоговоров' => [qw(СПокупателем СПоставщиком СКомитентом СКомиссионером Прочее)],
+	'ЮридическоеФизическоеЛицо' => [qw(ЮридическоеЛицо ФизическоеЛицо)],
+	'ПоложениеРеквизита' => [qw(ВШапке ВТабличнойЧасти)],
+);
+
+my $CONTACT = <<'EOT';
+section КонтактнаяИнформация
+Тип enum ТипыКонтактнойИнформации
+Вид guid Catalog_ВидыКонтактнойИнформации
+Представление str 500
+ЗначенияПолей str 0
+Страна str 100
+Регион str 50
+Город str 50
+АдресЭП str 100
+ДоменноеИмяСервера str 100
+НомерТелефона str 20
+НомерТелефонаБезКодов str 20
+EOT
+my $ATTRIBUTES = <<'EOT';
+section ДополнительныеРеквизиты
+Свойство guid -
+Значение comp Edm.String,Edm.Boolean,Edm.Double,Catalog_Номенклатура
+ТекстоваяСтрока str 0
+EOT
+
+my $TABLE = <<"EOT";
+set Document_ЗаказПокупателя number НФНФ-
+Автор guid -
+БанковскийСчет guid -
+ВалютаДокумента guid Catalog_Валюты
+ВариантЗавершения enum ВариантыЗавершенияЗаказа
+ВидОперации enum ВидыОперацийЗаказПокупателя
+ВидРабот guid Catalog_Номенклатура
+ВидСкидкиНаценки guid -
+ВидЦен guid Catalog_ВидыЦен
+ДатаВходящегоДокумента date
+ДатаИзменения date
+ДатаОтгрузки date
+Договор guid Catalog_ДоговорыКонтрагентов
+Заметки str 0
+ЗапланироватьОплату bool
+ИспользоватьМатериалы bool
+ИспользоватьТовары bool
+Касса guid -
+Комментарий str 0
+Контрагент guid Catalog_Контрагенты
+Кратность int 10
+Курс num 10 4
+НалогообложениеНДС enum ТипыНалогообложенияНДС
+НДСВключатьВСтоимость bool
+НомерВходящегоДокумента str 30
+Организация guid Catalog_Организации
+Ответственный guid -
+ПоложениеДатыОтгрузки enum ПоложениеРеквизита
+ПричинаОтмены guid -
+Проект guid -
+ПроцентСкидкиПоДисконтнойКарте num 5 2
+СкидкиРассчитаны bool
+СостояниеЗаказа comp Catalog_СостоянияЗаказовПокупателей
+Старт date
+СтруктурнаяЕдиницаПродажи guid Catalog_СтруктурныеЕдиницы
+СтруктурнаяЕдиницаРезерв guid Catalog_СтруктурныеЕдиницы
+СуммаВключаетНДС bool
+СуммаДокумента num 15 2
+Финиш date
+АвторасчетНДС bool
+МестоСоставленияДокумента str 100
+Получил str 250
+section Запасы
+Номенклатура guid Catalog_Номенклатура
+ТипНоменклатурыЗапас bool
+Характеристика guid -
+Партия guid -
+СерийныеНомера str 0
+Резерв num 15 3
+РезервОтгрузка num 15 3
+ЕдиницаИзмерения comp Catalog_КлассификаторЕдиницИзмерения,Catalog_ЕдиницыИзмерения
+Цена num 15 2
+ПроцентСкидкиНаценки num 5 2
+Сумма num 15 2
+СтавкаНДС guid Catalog_СтавкиНДС
+СуммаНДС num 15 2
+Всего num 15 2
+ДатаОтгрузки date
+Спецификация guid -
+Содержание str 0
+ПроцентАвтоматическойСкидки num 5 2
+СуммаАвтоматическойСкидки num 15 2
+Количество num 15 3
+КлючСвязи int 5
+section Работы
+ВидРабот guid Catalog_Номенклатура
+Номенклатура guid Catalog_Номенклатура
+Характеристика guid -
+Количество num 15 3
+Цена num 15 2
+ПроцентСкидкиНаценки num 5 2
+Сумма num 15 2
+СтавкаНДС guid Catalog_СтавкиНДС
+СуммаНДС num 15 2
+Всего num 15 2
+Содержание str 0
+КлючСвязи int 5
+section ПлатежныйКалендарь
+ДатаОплаты date
+ПроцентОплаты num 5 2
+СуммаОплаты num 15 2
+СуммаНДСОплаты num 15 2
+section Предоплата
+Документ comp Document_ЗаказПокупателя
+СуммаРасчетов num 15 2
+Курс num 10 4
+Кратность int 10
+СуммаПлатежа num 15 2
+$ATTRIBUTES
+set Catalog_Контрагенты code 9 folders
+НаименованиеПолное str 0
+ВестиРасчетыПоДокументам bool
+БанковскийСчетПоУмолчанию guid -
+ВидКонтрагента enum ВидыКонтрагентов
+ГруппаДоступа guid -
+ДатаРождения date
+ДатаСоздания date
+ДоговорПоУмолчанию guid Catalog_ДоговорыКонтрагентов
+ДокументУдостоверяющийЛичность str 0
+ИНН str 12
+ИННВведенКорректно bool
+ИсточникПривлеченияПокупателя guid -
+КодГосударственногоОргана fix 3
+Комментарий str 0
+КодПоЕДРПОУ str 12
+НомерТелефона str 100
+ОсновныеСведения str 0
+Ответственный guid -
+Недействителен bool
+Покупатель bool
+Поставщик bool
+ПрочиеОтношения bool
+АдресЭП str 100
+ФИО str 100
+ВестиРасчетыПоДоговорам bool
+ВестиРасчетыПоЗаказам bool
+НеЯвляетсяРезидентом bool
+МобНомерТелефона str 100
+$CONTACT$ATTRIBUTES
+set Catalog_Номенклатура code 11 folders
+Артикул str 25
+ГарантийныйСрок num 3 0
+ДатаИзменения date
+ЕдиницаИзмерения guid Catalog_КлассификаторЕдиницИзмерения
+ИспользоватьПартии bool
+ИспользоватьСерийныеНомера bool
+ИспользоватьХарактеристики bool
+КатегорияНоменклатуры guid -
+Комментарий str 0
+НаименованиеПолное str 0
+Недействителен bool
+НормаВремени num 15 3
+Поставщик guid Catalog_Контрагенты
+Склад guid Catalog_СтруктурныеЕдиницы
+СрокИсполненияЗаказа int 10
+СтавкаНДС guid Catalog_СтавкиНДС
+ТипНоменклатуры enum ТипыНоменклатуры
+ЦеноваяГруппа guid -
+ЭтоНовинка bool
+$ATTRIBUTES
+set Catalog_СтруктурныеЕдиницы code 9 parent
+ТипСтруктурнойЕдиницы enum ТипыСтруктурныхЕдиниц
+ОрдерныйСклад bool
+Организация guid Catalog_Организации
+МОЛ guid -
+РозничныйВидЦен guid Catalog_ВидыЦен
+set Catalog_Организации code 9
+НаименованиеПолное str 0
+ИНН str 12
+КодПоЕДРПОУ str 12
+Префикс str 2
+ЮридическоеФизическоеЛицо enum ЮридическоеФизическоеЛицо
+СтавкаНДСПоУмолчанию guid Catalog_СтавкиНДС
+set Catalog_Валюты code 3
+НаименованиеПолное str 50
+Наценка num 10 2
+ОсновнаяВалюта guid Catalog_Валюты
+СимвольноеПредставление str 3
+set Catalog_ВидыЦен code 9
+ВалютаЦены guid Catalog_Валюты
+ЦенаВключаетНДС bool
+БазовыйВидЦен guid Catalog_ВидыЦен
+Процент num 5 2
+Комментарий str 0
+set Catalog_ВидыКонтактнойИнформации nocode folders
+Тип enum ТипыКонтактнойИнформации
+РеквизитДопУпорядочивания int 5
+Используется bool
+set Catalog_СтавкиНДС nocode
+Ставка num 5 2
+НеОблагается bool
+НомерНалога int 2
+set Catalog_КлассификаторЕдиницИзмерения code 4
+НаименованиеПолное str 100
+МеждународноеСокращение str 3
+set Catalog_СостоянияЗаказовПокупателей nocode
+УдалитьРеквизитДопУпорядочивания int 5
+set Catalog_ДоговорыКонтрагентов code 9 owner Catalog_Контрагенты
+ВалютаРасчетов guid Catalog_Валюты
+ВидДоговора enum ВидыДоговоров
+ВидЦен guid Catalog_ВидыЦен
+ДатаДоговора date
+НомерДоговора str 50
+Организация guid Catalog_Организации
+СрокОплатыПокупателя int 10
+EOT
+
+# %TYPE{entity set} = { name, kind, props => {name => prop}, order => [prop], sections => {name => type}, navs => {name => prop} }
+# prop = { name, kind: guid str fix num int bool date enum section, edm, length, precision, scale, target, type_of, default, json_default }
+our (%TYPE, @SET_NAMES);
+
+sub _prop ($type, $name, $kind, %rest)
+{
+	my %edm = (guid => 'Guid', str => 'String', fix => 'String', num => 'Double', bool => 'Boolean', date => 'DateTime', enum => 'String',
+		type => 'String', value => 'String');
+	my $p = { name => $name, kind => $kind, edm => 'Edm.' . ($edm{$kind} // ''), %rest };
+	if ($kind eq 'int') { $p->{edm} = 'Edm.' . ($p->{precision} <= 4 ? 'Int16' : $p->{precision} <= 9 ? 'Int32' : 'Int64') }
+	$p->{int64} = 1 if $p->{edm} eq 'Edm.Int64';
+	$p->{default} //= $kind eq 'guid' ? $NIL : $kind eq 'date' ? $EMPTY_DATE : $kind eq 'bool' ? !!0
+	  : $kind eq 'num' || $kind eq 'int' ? 0 : $kind eq 'type' ? 'StandardODATA.Undefined' : $kind eq 'fix' ? ' ' x $p->{length} : '';
+	if ($kind eq 'enum') { $p->{values} = { map { $_ => 1 } $ENUM{ $p->{enum} }->@* } }
+	$type->{props}{$name} = $p;
+	push $type->{order}->@*, $p;
+	return $p;
+}
+
+sub _new_type ($name, $kind)
+{
+	my $t = { name => $name, kind => $kind, props => {}, order => [], sections => {}, section_order => [], navs => {} };
+	$TYPE{$name} = $t;
+	push @SET_NAMES, $name;
+	return $t;
+}
+
+sub _set ($name, @words)
+{
+	my $t = _new_type($name, $name =~ /\ADocument_/ ? 'document' : 'catalog');
+	my %w;
+	while (@words) {
+		my $w = shift @words;
+		$w{$w} = $w =~ /\A(?:code|number|owner)\z/ ? shift @words : 1;
+	}
+	_prop($t, 'Ref_Key', 'guid');
+	_prop($t, 'DataVersion', 'str', length => 12);
+	_prop($t, 'DeletionMark', 'bool');
+	if ($t->{kind} eq 'document') {
+		_prop($t, 'Number', 'str', length => 11);
+		_prop($t, 'Date', 'date');
+		_prop($t, 'Posted', 'bool');
+		$t->{number_prefix} = $w{number};
+		return $t;
+	}
+	_reference($t, 'Owner', $w{owner}) if $w{owner};
+	_reference($t, 'Parent', $name) if $w{folders} || $w{parent};
+	_prop($t, 'IsFolder', 'bool') if $w{folders};
+	if ($w{code}) {
+		_prop($t, 'Code', 'str', length => $w{code});
+		$t->{code_length} = $w{code};
+	}
+	_prop($t, 'Description', 'str', length => 100);
+	_prop($t, 'Predefined', 'bool');
+	_prop($t, 'PredefinedDataName', 'str', length => 0);
+	return $t;
+}
+
+sub _reference ($t, $name, $target)
+{
+	my $p = _prop($t, "${name}_Key", 'guid', target => $target eq '-' ? undef : $target, nav => $name);
+	$t->{navs}{$name} = $p if $p->{target};
+}
+
+sub _section ($set, $name)
+{
+	my $t = _new_type("$set->{name}_$name", 'section');
+	$t->{parent} = $set;
+	$t->{section} = $name;
+	_prop($t, 'Ref_Key', 'guid');
+	_prop($t, 'LineNumber', 'int', precision => 10);
+	$set->{sections}{$name} = $t;
+	push $set->{section_order}->@*, $t;
+	$set->{props}{$name} = { name => $name, kind => 'section', edm => "Collection(StandardODATA.$t->{name}_RowType)", of => $t };
+	return $t;
+}
+
+sub _build
+{
+	my ($set, $type);
+	for my $line (split /\n/, $TABLE) {
+		my ($name, $kind, @w) = split ' ', $line or next;
+		if    ($name eq 'set')     { $set = $type = _set($kind, @w) }
+		elsif ($name eq 'section') { $type = _section($set, $kind) }
+		elsif ($kind eq 'guid')    { _reference($type, $name, $w[0]) }
+		elsif ($kind eq 'str' || $kind eq 'fix') { _prop($type, $name, $kind, length => $w[0]) }
+		elsif ($kind eq 'num')     { _prop($type, $name, 'num', precision => $w[0], scale => $w[1]) }
+		elsif ($kind eq 'int')     { _prop($type, $name, 'int', precision => $w[0]) }
+		elsif ($kind eq 'enum')    { _prop($type, $name, 'enum', enum => $w[0]) }
+		elsif ($kind eq 'comp') {
+			my %types = map { (/\AEdm\./ ? $_ : "StandardODATA.$_") => 1 } split /,/, $w[0];
+			my $v = _prop($type, $name, 'value', length => 0, types => \%types);
+			$v->{type_prop} = _prop($type, "${name}_Type", 'type', length => 0, types => \%types, value_prop => $name)->{name};
+		}
+		else { _prop($type, $name, $kind) }
+	}
+}
+
+_build();
+
+# The $metadata document. Options: max_length => 1 writes MaxLength facets.
+sub metadata ($published, %opt)
+{
+	my $x = qq{<?xml version="1.0" encoding="UTF-8"?>\n<edmx:Edmx xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx" Version="1.0">}
+	  . q{<edmx:DataServices xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata" m:DataServiceVersion="3.0" m:MaxDataServiceVersion="3.0">}
+	  . qq{<Schema xmlns="http://schemas.microsoft.com/ado/2009/11/edm" Namespace="StandardODATA">\n};
+	my @names = grep { $published->{$_} } @SET_NAMES;
+	for my $name (@names) {
+		my $t = $TYPE{$name};
+		$x .= qq{<EntityType Name="$name"><Key>} . ($t->{parent} ? '<PropertyRef Name="Ref_Key"/><PropertyRef Name="LineNumber"/>' : '<PropertyRef Name="Ref_Key"/>') . "</Key>\n";
+		$x .= _metadata_props($t, %opt);
+		for my $nav (sort keys $t->{navs}->%*) {
+			next if !$published->{ $t->{navs}{$nav}{target} };
+			$x .= qq{<NavigationProperty Name="$nav" Relationship="StandardODATA.${name}_$nav" FromRole="Begin" ToRole="End"/>\n};
+		}
+		$x .= "</EntityType>\n";
+		for my $nav (sort keys $t->{navs}->%*) {
+			my $target = $t->{navs}{$nav}{target};
+			next if !$published->{$target};
+			$x .= qq{<Association Name="${name}_$nav"><End Role="Begin" Type="StandardODATA.$name" Multiplicity="*"/><End Role="End" Type="StandardODATA.$target" Multiplicity="0..1"/></Association>\n};
+		}
+	}
+	for my $name (grep { $TYPE{$_}{parent} } @names) { $x .= qq{<ComplexType Name="${name}_RowType">\n} . _metadata_props($TYPE{$name}, %opt) . "</ComplexType>\n" }
+	for my $e (sort keys %ENUM) { $x .= qq{<EnumType Name="$e">} . join('', map { qq{<Member Name="$_"/>} } $ENUM{$e}->@*) . "</EnumType>\n" }
+	$x .= q{<EntityContainer Name="EnterpriseV8" m:IsDefaultEntityContainer="true">} . "\n";
+	$x .= qq{<EntitySet Name="$_" EntityType="StandardODATA.$_"/>\n} for @names;
+	for my $name (grep { $TYPE{$_}{kind} eq 'document' } @names) {
+		for my $f (qw(Post Unpost)) {
+			$x .= qq{<FunctionImport Name="$f" IsBindable="true" IsSideEffecting="true"><Parameter Name="bindingParameter" Type="StandardODATA.$name"/>}
+			  . ($f eq 'Post' ? '<Parameter Name="PostingModeOperational" Type="Edm.Boolean"/>' : '') . "</FunctionImport>\n";
+		}
+	}
+	return $x . "</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>\n";
+}
+
+sub _metadata_props ($t, %opt)
+{
+	my $x = '';
+	for my $p ($t->{order}->@*) {
+		my $null = $p->{name} =~ /\A(?:Ref_Key|LineNumber)\z/ ? 'false' : 'true';
+		my $len = $opt{max_length} && $p->{length} ? qq{ MaxLength="$p->{length}"} : '';
+		$x .= qq{<Property Name="$p->{name}" Type="$p->{edm}" Nullable="$null"$len/>\n};
+	}
+	$x .= qq{<Property Name="$_->{section}" Type="Collection(StandardODATA.$_->{name}_RowType)" Nullable="false"/>\n} for $t->{section_order}->@*;
+	return $x;
+}
+
+1;

@@ -155,18 +155,24 @@ BEGIN
         RETURN 'nothing is configured yet; start with salesdrive.add_infobase()';
     END IF;
     SELECT * INTO s FROM system_identity();
-    IF (i.system_identifier, i.database_oid, i.database_name) IS DISTINCT FROM (s.system_identifier, s.database_oid, s.database_name) THEN
-        RETURN format('this database is a copy of database "%s" (oid %s, cluster %s); SELECT salesdrive.adopt() lets it take over',
-                      i.database_name, i.database_oid, i.system_identifier);
+    IF i.system_identifier <> s.system_identifier THEN
+        RETURN format('this database is a copy of database "%s" of another cluster (%s, this one is %s); SELECT salesdrive.adopt() lets it take over',
+                      i.database_name, i.system_identifier, s.system_identifier);
+    ELSIF i.database_oid <> s.database_oid THEN
+        RETURN format('this database is a copy of database "%s" (oid %s, this one is %s); SELECT salesdrive.adopt() lets it take over',
+                      i.database_name, i.database_oid, s.database_oid);
+    ELSIF i.database_name <> s.database_name THEN
+        RETURN format('this database was renamed from "%s" to "%s"; SELECT salesdrive.adopt() lets it go on', i.database_name, s.database_name);
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION quiet_reason() IS 'Why this database sends nothing: it is a copy, or nothing is configured; NULL when it may speak';
+COMMENT ON FUNCTION quiet_reason() IS 'Why this database sends nothing: it is a copy, was renamed, or nothing is configured; NULL when it may speak';
 
 CREATE FUNCTION secret(name text) RETURNS text
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE c.kind WHEN 'literal' THEN s.value ELSE secret_value(c.kind || ':' || c.reference) END
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT CASE c.kind WHEN 'literal' THEN s.value ELSE secret_value(c.kind || ':' || c.reference) END
     FROM credential c LEFT JOIN credential_secret s USING (name)
-    WHERE c.name = secret.name
-$$;
+    WHERE c.name = secret.name);
+END $$;
 COMMENT ON FUNCTION secret(text) IS 'The secret of that name; NULL when it is not set here (a dump does not carry literals)';

@@ -82,15 +82,17 @@ CREATE VIEW profile_reference AS
 COMMENT ON VIEW profile_reference IS 'Every name a profile uses: profile, concept, entity set, property, type';
 
 CREATE FUNCTION entity_set(profile text, concept text) RETURNS text
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT e.entity_set FROM profile_entity_effective e WHERE e.profile = entity_set.profile AND e.concept = entity_set.concept
-$$;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT e.entity_set FROM profile_entity_effective e WHERE e.profile = entity_set.profile AND e.concept = entity_set.concept);
+END $$;
 COMMENT ON FUNCTION entity_set(text, text) IS 'Entity set that stands for a concept in a profile';
 
 CREATE FUNCTION property_names(profile text, entity text) RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce(jsonb_object_agg(p.concept, p.property), '{}')
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(p.concept, p.property), '{}')
     FROM profile_property_effective p
-    WHERE p.profile = property_names.profile AND p.entity = property_names.entity AND p.property IS NOT NULL
-$$;
+    WHERE p.profile = property_names.profile AND p.entity = property_names.entity AND p.property IS NOT NULL);
+END $$;
 COMMENT ON FUNCTION property_names(text, text) IS 'Names of the properties of an entity by concept, as one object';

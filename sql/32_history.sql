@@ -130,25 +130,41 @@ CREATE FUNCTION copy_rights(history text, partition text) RETURNS void
 DECLARE
     r record;
 BEGIN
-    FOR r IN SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee, a.privilege_type
+    SELECT pg_get_userbyid(c.relowner) AS owner, c.relowner = p.relowner AS same INTO r FROM pg_class c, pg_class p
+    WHERE c.oid = to_regclass('salesdrive.' || quote_ident(history)) AND p.oid = to_regclass('salesdrive.' || quote_ident(partition));
+    IF NOT r.same THEN
+        EXECUTE format('ALTER TABLE %I OWNER TO %I', partition, r.owner);
+    END IF;
+    EXECUTE format('REVOKE ALL ON %I FROM PUBLIC', partition);    -- default privileges of the database may have given some
+    FOR r IN SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee, a.privilege_type,
+                    CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS option
              FROM pg_class c, aclexplode(c.relacl) a
              WHERE c.oid = to_regclass('salesdrive.' || quote_ident(history)) AND a.grantee <> c.relowner
     LOOP
-        EXECUTE format('GRANT %s ON %I TO %s', r.privilege_type, partition, r.grantee);
+        EXECUTE format('GRANT %s ON %I TO %s%s', r.privilege_type, partition, r.grantee, r.option);
     END LOOP;
 END $$;
-COMMENT ON FUNCTION copy_rights(text, text) IS 'Gives a partition the rights of its parent';
+COMMENT ON FUNCTION copy_rights(text, text) IS 'Gives a partition the owner and the rights of its parent';
 
--- A month is made only while the default partition holds no row of it, otherwise its rows are moved over first.
+CREATE FUNCTION history_clock(history text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$ SELECT CASE history WHEN 'inbox' THEN 'received_at' ELSE 'at' END $$;
+COMMENT ON FUNCTION history_clock(text) IS 'Column by which a history is partitioned';
+
+-- Rows of the month that are in the default partition are moved over first. The lock on the parent lets readers and writers pass and keeps
+-- two makers apart.
 CREATE FUNCTION make_partition(history text, month date) RETURNS boolean
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     name   text := format('%s_%s', history, to_char(month, 'YYYY_MM'));
-    clock_column text := CASE history WHEN 'inbox' THEN 'received_at' ELSE 'at' END;
+    clock_column text := history_clock(history);
     lower  timestamptz := month::timestamp AT TIME ZONE 'UTC';
     upper  timestamptz := (month + interval '1 month')::timestamp AT TIME ZONE 'UTC';
 BEGIN
     IF to_regclass(format('salesdrive.%I', name)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE ONLY %I IN SHARE UPDATE EXCLUSIVE MODE', history);
+    IF to_regclass(format('salesdrive.%I', name)) IS NOT NULL THEN    -- made by another session meanwhile
         RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', name, history);
@@ -178,23 +194,28 @@ BEGIN
         EXECUTE format('DROP TABLE %I', p.relname);
         dropped := dropped + 1;
     END LOOP;
+    EXECUTE format('DELETE FROM %I WHERE %I < $1', history || '_default', history_clock(history)) USING last_kept::timestamp AT TIME ZONE 'UTC';
     RETURN dropped;
 END $$;
-COMMENT ON FUNCTION drop_partitions(text) IS 'Drops the months that are older than the retention of a history';
+COMMENT ON FUNCTION drop_partitions(text) IS 'Drops the months that are older than the retention of a history, and such rows of the default partition';
 
 -- Runs as the owner of the extension, because only the owner of a parent may attach partitions; takes no argument that could be abused.
+-- A quiet database makes none: one that is being restored from a plain dump would make partitions that the dump is about to make.
 CREATE FUNCTION prepare_partitions() RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     h     text;
     month date := date_trunc('month', clock() AT TIME ZONE 'UTC');
 BEGIN
+    IF quiet_reason() IS NOT NULL THEN
+        RETURN;
+    END IF;
     FOREACH h IN ARRAY ARRAY['inbox', 'exchange_log', 'order_event'] LOOP
         PERFORM make_partition(h, month);
         PERFORM make_partition(h, (month + interval '1 month')::date);
     END LOOP;
 END $$;
-COMMENT ON FUNCTION prepare_partitions() IS 'Makes the partitions of this month and the next, where they are missing';
+COMMENT ON FUNCTION prepare_partitions() IS 'Makes the partitions of this month and the next, where they are missing; none in a database that keeps quiet; gives up after 2 s of waiting for a lock and is tried again later';
 
 CREATE FUNCTION expire_history() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp SET lock_timeout = '2s' AS $$

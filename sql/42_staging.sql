@@ -4,47 +4,57 @@
 -- Single values. SalesDrive mixes numbers and texts of numbers, "" and null.
 
 CREATE FUNCTION json_text(value jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT nullif(btrim(CASE jsonb_typeof(value) WHEN 'null' THEN NULL WHEN 'array' THEN value #>> '{0}' ELSE value #>> '{}' END), '')
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN nullif(btrim(CASE jsonb_typeof(value) WHEN 'null' THEN NULL WHEN 'array' THEN value #>> '{0}' ELSE value #>> '{}' END), '');
 COMMENT ON FUNCTION json_text(jsonb) IS 'Text of a JSON value; of an array its first element; blank is NULL';
 
 CREATE FUNCTION json_numeric(value jsonb) RETURNS numeric
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE jsonb_typeof(value)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE jsonb_typeof(value)
         WHEN 'number' THEN (value #>> '{}')::numeric
         WHEN 'string' THEN CASE WHEN value #>> '{}' ~ '^\s*[-+]?\d{1,30}([.,]\d{1,30})?\s*$' THEN replace(value #>> '{}', ',', '.')::numeric END
-    END
-$$;
+    END;
 COMMENT ON FUNCTION json_numeric(jsonb) IS 'Exact number of a JSON number or of a text that holds one (decimal point or comma); else NULL';
 
 CREATE FUNCTION json_flag(value jsonb) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce(value #>> '{}' IN ('1', 'true', 't'), false)
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(value #>> '{}' IN ('1', 'true', 't'), false);
 COMMENT ON FUNCTION json_flag(jsonb) IS 'True for 1, "1", true; false for anything else';
 
-CREATE FUNCTION json_time(value jsonb) RETURNS timestamp
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp SET datestyle = 'ISO, YMD' AS $$
-BEGIN
-    IF value #>> '{}' ~ '^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?$' THEN
-        RETURN (value #>> '{}')::timestamp;
-    END IF;
-    RETURN NULL;
-EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION json_time(jsonb) IS 'Naive local time of a text YYYY-MM-DD HH:MM:SS; NULL for anything else';
+CREATE FUNCTION month_days(year integer, month integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN extract(day FROM make_date(year, month, 1) + interval '1 month' - interval '1 day')::integer;
+COMMENT ON FUNCTION month_days(integer, integer) IS 'Days of a month';
 
-CREATE FUNCTION json_rows(value jsonb) RETURNS SETOF jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT e FROM jsonb_array_elements(CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE '[]' END) WITH ORDINALITY a (e, n)
-    WHERE jsonb_typeof(e) = 'object'
-    UNION ALL
-    SELECT o.value FROM jsonb_each(CASE jsonb_typeof(value) WHEN 'object' THEN value ELSE '{}' END) o
-    WHERE jsonb_typeof(o.value) = 'object'
-$$;
-COMMENT ON FUNCTION json_rows(jsonb) IS 'Objects of an array, or of an object keyed by number, in their order; nothing for null';
+CREATE FUNCTION text_time(value text) RETURNS timestamp
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN value ~ '^[1-9]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([ T]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?)?$' THEN
+                CASE WHEN substr(value, 9, 2)::integer <= month_days(substr(value, 1, 4)::integer, substr(value, 6, 2)::integer) THEN
+                    make_timestamp(substr(value, 1, 4)::integer, substr(value, 6, 2)::integer, substr(value, 9, 2)::integer,
+                                   coalesce(nullif(substr(value, 12, 2), '')::integer, 0), coalesce(nullif(substr(value, 15, 2), '')::integer, 0), coalesce(nullif(substr(value, 18, 2), '')::double precision, 0)) END END;
+COMMENT ON FUNCTION text_time(text) IS 'Naive local time of a text YYYY-MM-DD HH:MM:SS, without raising an error; NULL for anything else';
+
+CREATE FUNCTION json_time(value jsonb) RETURNS timestamp
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN text_time(value #>> '{}');
+COMMENT ON FUNCTION json_time(jsonb) IS 'Naive local time of a JSON text YYYY-MM-DD HH:MM:SS; NULL for anything else';
+
+CREATE FUNCTION keyed_rows(value jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT jsonb_agg(o.value) FROM jsonb_each(value) o);
+END $$;
+COMMENT ON FUNCTION keyed_rows(jsonb) IS 'Values of an object keyed by number, as an array in their order';
+
+CREATE FUNCTION json_rows(value jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE jsonb_typeof(value) WHEN 'array' THEN value WHEN 'object' THEN coalesce(keyed_rows(value), '[]') ELSE '[]' END;
+COMMENT ON FUNCTION json_rows(jsonb) IS 'Rows as an array: an array itself, the values of an object keyed by number, nothing for null';
+
+CREATE FUNCTION json_list(value jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE jsonb_typeof(value) WHEN 'array' THEN value WHEN 'null' THEN '[]' ELSE coalesce(jsonb_build_array(value), '[]') END;
+COMMENT ON FUNCTION json_list(jsonb) IS 'A single value as an array of one; an array itself; nothing for null';
 
 CREATE AGGREGATE jsonb_merge(jsonb) (SFUNC = jsonb_concat, STYPE = jsonb, INITCOND = '{}');
 COMMENT ON AGGREGATE jsonb_merge(jsonb) IS 'Merges objects key by key, later ones over earlier ones';
@@ -62,9 +72,8 @@ $$;
 COMMENT ON FUNCTION order_bodies(jsonb) IS 'Orders within a delivery: a webhook, a page of order/list, or a bare row of it';
 
 CREATE FUNCTION order_number(value jsonb) RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN value #>> '{}' ~ '^[1-9]\d{0,10}$' THEN (value #>> '{}')::bigint END
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN value #>> '{}' ~ '^[1-9]\d{0,10}$' THEN (value #>> '{}')::bigint END;
 COMMENT ON FUNCTION order_number(jsonb) IS 'Order number of up to 11 digits; NULL for anything else';
 
 CREATE FUNCTION delivered_versions(ids bigint[], times timestamptz[]) RETURNS SETOF crm_order_version
@@ -113,46 +122,42 @@ COMMENT ON FUNCTION merged_orders(order_key[]) IS 'Orders made from all their ve
 
 CREATE FUNCTION order_lines(data jsonb) RETURNS TABLE (line_no integer, product_id text, parameter text, sku text, name text, amount numeric, price numeric,
         discount numeric, is_percent boolean, description text, stock_id text, is_upsell boolean, is_kit boolean, kit jsonb)
-    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE sql IMMUTABLE ROWS 3
+BEGIN ATOMIC
     SELECT l.n::integer, json_text(p -> 'productId'), json_text(p -> 'parameter'), json_text(p -> 'sku'),
            coalesce(json_text(p -> 'text'), json_text(p -> 'name')),
            json_numeric(p -> 'amount'), json_numeric(p -> 'price'),
            CASE WHEN json_text(p -> 'discount') IS NULL THEN 0 ELSE json_numeric(p -> 'discount') END,
            json_flag(p -> 'percentDiscount'), json_text(p -> 'description'), json_text(p -> 'stockId'),
            json_flag(coalesce(p -> 'upsell', p -> 'preSale')), json_flag(p -> 'isComplect'), nullif(p -> 'complect', 'null')
-    FROM json_rows(data -> 'products') WITH ORDINALITY l (p, n)
-$$;
-COMMENT ON FUNCTION order_lines(jsonb) IS 'Lines of an order as received, in either shape';
+    FROM jsonb_array_elements(json_rows(data -> 'products')) WITH ORDINALITY l (p, n);
+END;
+COMMENT ON FUNCTION order_lines(jsonb) IS 'Lines of an order as received, in either shape; what is no proper line has neither quantity nor price and parks the order';
 
-CREATE FUNCTION json_texts(value jsonb) RETURNS text[]
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT array_agg(t) FROM (
-        SELECT json_text(e) AS t FROM jsonb_array_elements(CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END) e) s
-    WHERE t IS NOT NULL
-$$;
-COMMENT ON FUNCTION json_texts(jsonb) IS 'Non-blank texts of an array, or of a single value';
+CREATE FUNCTION contact_rows(data jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN jsonb_typeof(data -> 'primaryContact') = 'object' AND NOT json_rows(data -> 'contacts') @> jsonb_build_array(jsonb_build_object('id', data #> '{primaryContact,id}'))
+                THEN jsonb_build_array(data -> 'primaryContact') ELSE '[]' END || json_rows(data -> 'contacts');
+COMMENT ON FUNCTION contact_rows(jsonb) IS 'Contacts of an order; a primaryContact that is not among them comes first';
 
 CREATE FUNCTION order_contacts(data jsonb) RETURNS TABLE (contact_no integer, contact_id text, last_name text, first_name text, middle_name text,
         company text, phone text, phone_raw text, email text, comment text)
-    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT row_number() OVER (ORDER BY c.n)::integer, json_text(c.c -> 'id'), json_text(c.c -> 'lName'), json_text(c.c -> 'fName'), json_text(c.c -> 'mName'),
-           json_text(c.c -> 'company'),
-           (SELECT phone_e164(p) FROM unnest(json_texts(c.c -> 'phone')) p WHERE phone_e164(p) IS NOT NULL LIMIT 1),
-           array_to_string(json_texts(c.c -> 'phone'), ', '), (json_texts(c.c -> 'email'))[1], json_text(c.c -> 'comment')
-    FROM (SELECT c, n FROM json_rows(data -> 'contacts') WITH ORDINALITY r (c, n)
-          UNION ALL
-          SELECT data -> 'primaryContact', 0
-          WHERE jsonb_typeof(data -> 'primaryContact') = 'object'
-            AND NOT EXISTS (SELECT FROM json_rows(data -> 'contacts') r WHERE r -> 'id' = data #> '{primaryContact,id}')) c
-$$;
-COMMENT ON FUNCTION order_contacts(jsonb) IS 'Contacts of an order as received; a primaryContact that is not among them comes first';
+    LANGUAGE sql IMMUTABLE ROWS 1
+BEGIN ATOMIC
+    SELECT r.n::integer, json_text(c -> 'id'), json_text(c -> 'lName'), json_text(c -> 'fName'), json_text(c -> 'mName'),
+           json_text(c -> 'company'), p.phone, p.raw, json_text(c -> 'email'), json_text(c -> 'comment')
+    FROM jsonb_array_elements(contact_rows(data)) WITH ORDINALITY r (c, n)
+    CROSS JOIN LATERAL (
+        SELECT (array_agg(phone_e164(t.phone) ORDER BY t.n) FILTER (WHERE phone_e164(t.phone) IS NOT NULL))[1] AS phone, string_agg(nullif(btrim(t.phone), ''), ', ' ORDER BY t.n) AS raw
+        FROM jsonb_array_elements_text(json_list(c -> 'phone')) WITH ORDINALITY t (phone, n)) p;
+END;
+COMMENT ON FUNCTION order_contacts(jsonb) IS 'Contacts of an order as received, with the first usable phone of each';
 
 -- Two bodies of one version contradict each other when a value both carry differs, blank and number spelling aside.
 
 CREATE FUNCTION plain_value(value jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce(trim_scale(json_numeric(value))::text, json_text(value))
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(trim_scale(json_numeric(value))::text, json_text(value));
 COMMENT ON FUNCTION plain_value(jsonb) IS 'A value in one spelling: 6, "6" and "6.0" are equal, "" and null are NULL';
 
 CREATE FUNCTION order_essence(data jsonb) RETURNS jsonb
@@ -182,6 +187,9 @@ COMMENT ON FUNCTION versions_conflict(text, bigint, bigint) IS 'Whether two deli
 CREATE FUNCTION write_orders(merged merged_order[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
+    DELETE FROM crm_order_contact o USING unnest(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+    INSERT INTO crm_order_contact SELECT m.account, m.order_id, c.* FROM unnest(merged) m CROSS JOIN LATERAL order_contacts(m.data) c;
+
     INSERT INTO crm_order AS o (account, order_id, version, update_at, content_hash, external_id, form_id, order_time, status_id, type_id, user_id, organization_id,
         site_id, payment_method, shipping_method, payment_amount, payed_amount, rest_pay, discount_amount, shipping_costs, comment, shipping_address,
         phone, phone_raw, customer_name, line_count, refetch, received_at, changed_at)
@@ -193,12 +201,12 @@ BEGIN
         m.deliveries > 1 AND versions_conflict(m.account, m.order_id, m.version), m.received_at, m.changed_at
     FROM unnest(merged) m
     CROSS JOIN LATERAL (SELECT m.data AS d) x
-    CROSS JOIN LATERAL (SELECT count(*)::integer AS lines FROM json_rows(d -> 'products')) l
+    CROSS JOIN LATERAL (SELECT jsonb_array_length(json_rows(d -> 'products')) AS lines) l
     CROSS JOIN LATERAL (
         SELECT (array_agg(k.phone ORDER BY k.contact_no) FILTER (WHERE k.phone IS NOT NULL))[1] AS phone,
                string_agg(nullif(k.phone_raw, ''), ', ' ORDER BY k.contact_no) AS phone_raw,
                (array_agg(coalesce(nullif(concat_ws(' ', k.last_name, k.first_name, k.middle_name), ''), k.company) ORDER BY k.contact_no))[1] AS name
-        FROM order_contacts(d) k) c
+        FROM crm_order_contact k WHERE k.account = m.account AND k.order_id = m.order_id) c
     ORDER BY m.account, m.order_id
     ON CONFLICT (account, order_id) DO UPDATE SET
         version = excluded.version, update_at = excluded.update_at, content_hash = excluded.content_hash, external_id = excluded.external_id, form_id = excluded.form_id,
@@ -211,9 +219,6 @@ BEGIN
 
     DELETE FROM crm_order_line o USING unnest(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
     INSERT INTO crm_order_line SELECT m.account, m.order_id, l.* FROM unnest(merged) m CROSS JOIN LATERAL order_lines(m.data) l;
-
-    DELETE FROM crm_order_contact o USING unnest(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
-    INSERT INTO crm_order_contact SELECT m.account, m.order_id, c.* FROM unnest(merged) m CROSS JOIN LATERAL order_contacts(m.data) c;
 END $$;
 COMMENT ON FUNCTION write_orders(merged_order[]) IS 'Writes orders, their lines and contacts';
 
@@ -255,18 +260,21 @@ END $$;
 COMMENT ON FUNCTION stage_deliveries(bigint[], timestamptz[]) IS 'Reads a set of deliveries into staging and asks for a task for every order that got something new';
 
 CREATE FUNCTION is_passing_error(state text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT left(state, 2) IN ('08', '25', '40', '53', '55', '57', '58')
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN left(state, 2) IN ('08', '25', '40', '53', '55', '57', '58');
 COMMENT ON FUNCTION is_passing_error(text) IS 'Whether an SQLSTATE speaks of the server''s condition (disk, memory, locks, shutdown) and not of the row at hand';
 
 CREATE FUNCTION ingest(max_rows integer) RETURNS integer
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
     ids   bigint[];
     times timestamptz[];
     why   text;
 BEGIN
+    IF quiet_reason() IS NOT NULL THEN    -- a copy waits for adopt(); one that is being restored must not be written to
+        RETURN 0;
+    END IF;
     SELECT array_agg(id), array_agg(received_at) INTO ids, times
     FROM (SELECT id, received_at FROM inbox_pending ORDER BY id LIMIT max_rows FOR UPDATE SKIP LOCKED) p;
     IF ids IS NULL THEN
@@ -291,4 +299,4 @@ BEGIN
     DELETE FROM inbox_pending WHERE id = ANY (ids);
     RETURN cardinality(ids);
 END $$;
-COMMENT ON FUNCTION ingest(integer) IS 'Reads up to so many waiting deliveries into staging; returns how many. A bad one is rejected alone, with its reason';
+COMMENT ON FUNCTION ingest(integer) IS 'Reads up to so many waiting deliveries into staging; returns how many. A bad one is rejected alone, with its reason; a quiet database reads none';

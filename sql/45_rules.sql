@@ -2,23 +2,23 @@
 -- Rights: the engine's role and 'operator' (preview).
 
 CREATE FUNCTION ref_key_namespace() RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT '3d5c2a9e-7b1f-5e48-9c06-4f8a1b6d2e70'::uuid $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '3d5c2a9e-7b1f-5e48-9c06-4f8a1b6d2e70'::uuid;
 COMMENT ON FUNCTION ref_key_namespace() IS 'Namespace of every Ref_Key made here; a constant for ever';
 
 CREATE FUNCTION order_ref_key(identity text, order_id bigint) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT uuid_v5(ref_key_namespace(), 'order/' || identity || '/' || order_id)
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN uuid_v5(ref_key_namespace(), 'order/' || identity || '/' || order_id);
 COMMENT ON FUNCTION order_ref_key(text, bigint) IS 'Ref_Key of the document of an order';
 
 CREATE FUNCTION counterparty_ref_key(phone text) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT uuid_v5(ref_key_namespace(), 'counterparty/' || phone)
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN uuid_v5(ref_key_namespace(), 'counterparty/' || phone);
 COMMENT ON FUNCTION counterparty_ref_key(text) IS 'Ref_Key of a counterparty created for a phone (international digits)';
 
 CREATE FUNCTION order_keys(account text, order_id bigint) RETURNS order_key[]
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT ARRAY[(account, order_id)::order_key] $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY[(account, order_id)::order_key];
 COMMENT ON FUNCTION order_keys(text, bigint) IS 'One order as a set, for the set-based rules';
 
 -- Lines: money and goods of each.
@@ -87,6 +87,9 @@ DECLARE
     fresh timestamptz := clock() - interval '10 min';
 BEGIN
     RETURN QUERY
+    WITH rate_name AS MATERIALIZED (
+        SELECT p.profile, property_names(p.profile, 'vat_rate') ->> 'rate' AS property FROM (SELECT DISTINCT i.profile FROM infobase i) p
+    )
     SELECT l.account, l.order_id, l.line_no, l.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
            CASE WHEN l.sku IS NULL AND g.product IS NULL THEN 'no_sku'
                 WHEN pin.sku IS NOT NULL AND (p.sku IS NULL OR p.checked_at < pin.changed_at OR p.ref_key IS DISTINCT FROM pin.product AND p.checked_at < fresh) THEN 'ask'
@@ -103,8 +106,9 @@ BEGIN
     LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = l.sku
     LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = l.sku
     CROSS JOIN LATERAL (SELECT coalesce(pin.product, p.ref_key) AS product) g
+    LEFT JOIN rate_name n ON n.profile = i.profile
     LEFT JOIN LATERAL (
-        SELECT d.key, coalesce(json_numeric(d.attributes -> (property_names(i.profile, 'vat_rate') ->> 'rate')), 0) AS rate
+        SELECT d.key, coalesce(json_numeric(d.attributes -> n.property), 0) AS rate
         FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'vat_rate' AND d.key = p.vat_rate::text) v ON true;
 END $$;
 COMMENT ON FUNCTION document_lines(order_key[]) IS 'Lines with their money and goods; the pin of an SKU wins over the search by article; what was not found is asked again after 10 minutes';
@@ -289,35 +293,36 @@ COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Order
 -- The document.
 
 CREATE FUNCTION renamed(object jsonb, names jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce(jsonb_object_agg(names ->> e.key, e.value), '{}') FROM jsonb_each(object) e WHERE names ? e.key AND e.value <> 'null'
-$$;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(names ->> e.key, e.value), '{}') FROM jsonb_each(object) e WHERE names ? e.key AND e.value <> 'null');
+END $$;
 COMMENT ON FUNCTION renamed(jsonb, jsonb) IS 'Object with concepts replaced by the names of the configuration; what it does not have, and nulls, fall away';
 
 CREATE FUNCTION constants(profile text, entity text) RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce(jsonb_object_agg(p.property, p.constant), '{}') FROM profile_property_effective p
-    WHERE p.profile = constants.profile AND p.entity = constants.entity AND p.property IS NOT NULL AND p.constant IS NOT NULL
-$$;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(p.property, p.constant), '{}') FROM profile_property_effective p
+    WHERE p.profile = constants.profile AND p.entity = constants.entity AND p.property IS NOT NULL AND p.constant IS NOT NULL);
+END $$;
 COMMENT ON FUNCTION constants(text, text) IS 'Properties of an entity that always carry the same value';
 
 CREATE FUNCTION profile_constant(profile text, entity text, concept text) RETURNS text
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT p.constant #>> '{}' FROM profile_property_effective p
-    WHERE p.profile = profile_constant.profile AND p.entity = profile_constant.entity AND p.concept = profile_constant.concept
-$$;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT p.constant #>> '{}' FROM profile_property_effective p
+    WHERE p.profile = profile_constant.profile AND p.entity = profile_constant.entity AND p.concept = profile_constant.concept);
+END $$;
 COMMENT ON FUNCTION profile_constant(text, text, text) IS 'Constant of a concept';
 
 CREATE FUNCTION customer_reference(identity text, order_id bigint, keeps_ref_key boolean) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN keeps_ref_key THEN order_id::text ELSE identity || '/' || order_id END
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN keeps_ref_key THEN order_id::text ELSE identity || '/' || order_id END;
 COMMENT ON FUNCTION customer_reference(text, bigint, boolean) IS 'Plain order number once the base has proved that it keeps our Ref_Key, else the marker identity/number (at most 30 characters)';
 
 CREATE FUNCTION line_vat(sum numeric, rate numeric, included boolean) RETURNS numeric
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN coalesce(rate, 0) = 0 THEN 0 WHEN included THEN round(sum * rate / (100 + rate), 2) ELSE round(sum * rate / 100, 2) END
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN coalesce(rate, 0) = 0 THEN 0 WHEN included THEN round(sum * rate / (100 + rate), 2) ELSE round(sum * rate / 100, 2) END;
 COMMENT ON FUNCTION line_vat(numeric, numeric, boolean) IS 'VAT of a sum: the part contained in it, or the part on top of it';
 
 CREATE FUNCTION order_documents(orders order_key[], lines document_line[], settings account_setting[]) RETURNS TABLE (account text, order_id bigint, document jsonb)
@@ -325,7 +330,7 @@ CREATE FUNCTION order_documents(orders order_key[], lines document_line[], setti
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH names AS (
+    WITH names AS MATERIALIZED (
         SELECT p.profile, property_names(p.profile, 'order') AS header, property_names(p.profile, 'order_line') AS line, constants(p.profile, 'order') AS fixed,
                entity_set(p.profile, 'order_line') AS section, profile_constant(p.profile, 'product', 'unit_set') AS unit_set
         FROM (SELECT DISTINCT profile FROM unnest(settings)) p

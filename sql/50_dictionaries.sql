@@ -2,29 +2,28 @@
 -- Rights: the engine's role.
 
 CREATE FUNCTION odata_filter(condition text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce('&$filter=' || url_encode(condition), '')
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce('&$filter=' || url_encode(condition), '');
 COMMENT ON FUNCTION odata_filter(text) IS 'The $filter option of an OData address, encoded; nothing for NULL';
 
 CREATE FUNCTION odata_text(value text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT '''' || replace(value, '''', '''''') || '''' $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '''' || replace(value, '''', '''''') || '''';
 COMMENT ON FUNCTION odata_text(text) IS 'A text literal of OData: quotes doubled';
 
 CREATE FUNCTION odata_guid(value uuid) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT 'guid''' || value || '''' $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 'guid''' || value || '''';
 COMMENT ON FUNCTION odata_guid(uuid) IS 'A guid literal of OData';
 
 CREATE FUNCTION nil_free(value text) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT nullif(nullif(btrim(value), ''), '00000000-0000-0000-0000-000000000000')::uuid
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN nullif(nullif(btrim(value), ''), '00000000-0000-0000-0000-000000000000')::uuid;
 COMMENT ON FUNCTION nil_free(text) IS 'A reference as BAS writes it; the empty one is NULL';
 
 CREATE FUNCTION result_json(result http_result) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN result.body_is_json THEN convert_from(result.body, 'UTF8')::jsonb END
-$$;
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN result.body_is_json THEN convert_from(result.body, 'UTF8')::jsonb END;
 COMMENT ON FUNCTION result_json(http_result) IS 'Body of an answer as JSON; NULL when it is not';
 
 CREATE FUNCTION result_rows(result http_result) RETURNS SETOF jsonb

@@ -6,11 +6,10 @@
 --         └── a creation whose answer was lost (write_unsure) is searched for before anything else
 
 CREATE FUNCTION phone_tails(phone text) RETURNS text[]
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN phone LIKE '380%' AND length(phone) = 12
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN phone LIKE '380%' AND length(phone) = 12
                 THEN ARRAY[right(phone, 7), regexp_replace(right(phone, 7), '(...)(..)(..)', '\1-\2-\3'), regexp_replace(right(phone, 7), '(...)(..)(..)', '\1 \2 \3')]
-                ELSE ARRAY[right(phone, 7)] END
-$$;
+                ELSE ARRAY[right(phone, 7)] END;
 COMMENT ON FUNCTION phone_tails(text) IS 'Endings under which a presentation may hold the phone';
 
 CREATE FUNCTION counterparty_search(profile text, phone text, own uuid) RETURNS text

@@ -24,16 +24,18 @@ END $$;
 COMMENT ON FUNCTION odata_equal(jsonb, jsonb) IS 'Whether BAS kept a value as sent, spelling of numbers and padding aside';
 
 CREATE FUNCTION odata_differences(sent jsonb, kept jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT jsonb_object_agg(s.key, jsonb_build_object('sent', s.value, 'kept', kept -> s.key))
-    FROM jsonb_each(sent) s WHERE NOT odata_equal(s.value, kept -> s.key)
-$$;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT jsonb_object_agg(s.key, jsonb_build_object('sent', s.value, 'kept', kept -> s.key))
+    FROM jsonb_each(sent) s WHERE NOT odata_equal(s.value, kept -> s.key));
+END $$;
 COMMENT ON FUNCTION odata_differences(jsonb, jsonb) IS 'Properties that BAS did not keep as sent: {property: {sent, kept}}; NULL when there are none';
 
 CREATE FUNCTION changed_properties(wanted jsonb, accepted jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT jsonb_object_agg(w.key, w.value) FROM jsonb_each(wanted) w WHERE w.value IS DISTINCT FROM accepted -> w.key
-$$;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT jsonb_object_agg(w.key, w.value) FROM jsonb_each(wanted) w WHERE w.value IS DISTINCT FROM accepted -> w.key);
+END $$;
 COMMENT ON FUNCTION changed_properties(jsonb, jsonb) IS 'Properties whose wanted value is not the one accepted last; NULL when there are none';
 
 CREATE FUNCTION product_search(infobase text, skus text[]) RETURNS TABLE (path text, asked jsonb)
@@ -72,7 +74,10 @@ BEGIN
     SELECT array_agg(l) INTO lines FROM document_lines(orders) l;
     SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM unnest(orders) k)) s;
     RETURN QUERY
-    WITH stop AS (
+    WITH profile_name AS MATERIALIZED (
+        SELECT p.profile, entity_set(p.profile, 'order') AS set, property_names(p.profile, 'order') ->> 'customer_reference' AS reference_property
+        FROM (SELECT DISTINCT profile FROM unnest(settings)) p
+    ), stop AS (
         SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
             SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_settings(orders, settings)
             UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
@@ -82,13 +87,13 @@ BEGIN
     ), doc AS (
         SELECT d.* FROM order_documents(orders, lines, settings) d
     ), state AS (
-        SELECT o.account, o.order_id, o.version, s.infobase, entity_set(s.profile, 'order') AS set, a.posting, y, b, d.document, b.read_body AS held,
-               coalesce(y.write_unsure OR y.must_read, false) AS unsure, x.reason AS stop_reason, x, q.skus,
-               property_names(s.profile, 'order') ->> 'customer_reference' AS reference_property
+        SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, a.identity, y, b, d.document, b.read_body AS held,
+               coalesce(y.write_unsure OR y.must_read, false) AS unsure, x.reason AS stop_reason, x, q.skus, n.reference_property
         FROM unnest(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         JOIN account a ON a.name = k.account
         JOIN unnest(settings) s ON s.account = k.account
+        JOIN profile_name n ON n.profile = s.profile
         LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
         LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
         LEFT JOIN stop x ON x.account = k.account AND x.order_id = k.order_id
@@ -111,7 +116,7 @@ BEGIN
                 WHEN 'create order' THEN t.set
                 WHEN 'change order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
                 WHEN 'post order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')/Post' END,
-           CASE w.purpose WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce((t.y).ref_key, order_ref_key((SELECT a.identity FROM account a WHERE a.name = t.account), t.order_id))) || t.document
+           CASE w.purpose WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce((t.y).ref_key, order_ref_key(t.identity, t.order_id))) || t.document
                 WHEN 'change order' THEN t.patch END,
            CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) END,
            w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document
@@ -145,15 +150,17 @@ END $$;
 COMMENT ON FUNCTION order_decisions(order_key[]) IS 'Next step of each order: the first of the rules that applies, in their order';
 
 CREATE FUNCTION order_marker(account text, order_id bigint, reference text) RETURNS text
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN reference LIKE '%/%' THEN reference ELSE customer_reference(a.identity, order_id, false) END FROM account a WHERE a.name = account
-$$;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT CASE WHEN reference LIKE '%/%' THEN reference ELSE customer_reference(a.identity, order_id, false) END FROM account a WHERE a.name = account);
+END $$;
 COMMENT ON FUNCTION order_marker(text, bigint, text) IS 'Marker by which a document of the order is recognised when its key is not ours';
 
 CREATE FUNCTION odata_wanted(wanted jsonb, held jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT jsonb_object_agg(w.key, w.value) FROM jsonb_each(wanted) w WHERE NOT odata_equal(w.value, held -> w.key)
-$$;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT jsonb_object_agg(w.key, w.value) FROM jsonb_each(wanted) w WHERE NOT odata_equal(w.value, held -> w.key));
+END $$;
 COMMENT ON FUNCTION odata_wanted(jsonb, jsonb) IS 'Properties whose wanted value BAS does not hold; NULL when it holds them all';
 
 CREATE FUNCTION both_changed(patch jsonb, held jsonb, written jsonb) RETURNS jsonb
@@ -163,9 +170,10 @@ $$;
 COMMENT ON FUNCTION both_changed(jsonb, jsonb, jsonb) IS 'Properties to be changed that were changed in BAS too since our last write; NULL when there are none';
 
 CREATE FUNCTION same_keys(body jsonb, object jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce(jsonb_object_agg(k, body -> k), '{}') FROM jsonb_object_keys(object) k
-$$;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(k, body -> k), '{}') FROM jsonb_object_keys(object) k);
+END $$;
 COMMENT ON FUNCTION same_keys(jsonb, jsonb) IS 'Those properties of a body that the object has';
 
 CREATE FUNCTION key_list(object jsonb) RETURNS text
@@ -181,13 +189,28 @@ BEGIN
 
     INSERT INTO order_sync (account, order_id, infobase, ref_key, must_read)
     SELECT k.account, k.order_id, a.infobase, order_ref_key(a.identity, k.order_id),
-           coalesce(o.order_time AT TIME ZONE a.time_zone <= (SELECT i.adopted_at FROM instance i), false)
+           coalesce((SELECT (o.order_time AT TIME ZONE a.time_zone > i.adopted_at + interval '1 day') IS NOT TRUE FROM instance i WHERE i.adopted_at IS NOT NULL), false)
     FROM unnest(orders) k JOIN account a ON a.name = k.account JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     ON CONFLICT DO NOTHING;
 
     RETURN QUERY
+    WITH decided AS MATERIALIZED (
+        SELECT * FROM order_decisions(orders)
+    ), there AS (    -- what the order wants and the document, as read, holds already: from now on it counts as ours
+        UPDATE bas_order b SET accepted_body = NULL, sent_body = coalesce(b.accepted_body, b.sent_body, '{}') || g.got,
+            sent_version = CASE WHEN d.purpose IS DISTINCT FROM 'change order' THEN (d.memo ->> 'version')::bigint ELSE b.sent_version END,
+            written_body = coalesce(b.written_body, '{}') || same_keys(b.read_body, g.got),
+            lineage = b.lineage || (SELECT jsonb_object_agg(k, jsonb_build_object('version', (d.memo ->> 'version')::bigint, 'rule', r -> k))
+                                    FROM jsonb_object_keys(g.got) k, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase)) r)
+        FROM decided d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
+        JOIN bas_order o ON o.infobase = y.infobase AND o.ref_key = y.bas_ref
+        CROSS JOIN LATERAL (SELECT changed_properties(d.document, coalesce(o.accepted_body, o.sent_body))
+                                   - CASE WHEN d.purpose = 'change order' THEN ARRAY(SELECT jsonb_object_keys(d.body)) ELSE '{}' END AS got) g
+        WHERE (d.step = 'done' AND d.reason IS NULL OR d.purpose IN ('change order', 'post order')) AND g.got <> '{}'
+          AND b.infobase = o.infobase AND b.ref_key = o.ref_key
+    )
     SELECT t.id, coalesce(d.step, 'done'), d.purpose, d.method, d.path, d.body, d.memo, coalesce(d.purpose = 'create order', false), d.run_at, d.reason, d.detail, d.hint, d.blocked_on
-    FROM task t LEFT JOIN order_decisions(orders) d ON d.account = t.account AND d.order_id = t.key::bigint
+    FROM task t LEFT JOIN decided d ON d.account = t.account AND d.order_id = t.key::bigint
     WHERE t.id = ANY (tasks);
 END $$;
 COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
@@ -201,12 +224,15 @@ COMMENT ON FUNCTION longest_write(infobase) IS 'From when on absence counts if n
 CREATE FUNCTION note_order_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
+    WITH name AS MATERIALIZED (
+        SELECT i.name AS infobase, property_names(i.profile, 'order') ->> 'customer_reference' AS reference FROM infobase i
+    )
     UPDATE order_sync y SET requests = y.requests + 1,
         write_unsure = y.write_unsure OR s.method <> 'GET',
         unsure_until = CASE WHEN s.method <> 'GET' THEN longest_write(i) ELSE y.unsure_until END,
         needs_post = y.needs_post OR s.purpose = 'change order' AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
-        customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> (property_names(i.profile, 'order') ->> 'customer_reference')) ELSE y.customer_reference END
-    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order' JOIN infobase i ON i.name = t.infobase
+        customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> n.reference) ELSE y.customer_reference END
+    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order' JOIN infobase i ON i.name = t.infobase JOIN name n ON n.infobase = t.infobase
     WHERE y.account = t.account AND y.order_id = t.key::bigint;
 
     INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
@@ -251,7 +277,7 @@ BEGIN
     FROM unnest(results) u
     JOIN task t ON t.id = u.task_id
     JOIN infobase i ON i.name = t.infobase
-    CROSS JOIN LATERAL (SELECT result_json(u) AS body) j
+    CROSS JOIN LATERAL (SELECT result_json(u) AS body OFFSET 0) j    -- OFFSET 0: read the body once
     ORDER BY t.account, t.key::bigint;
 END $$;
 COMMENT ON FUNCTION order_answers(http_result[]) IS 'Answers with what is known of their orders; a write answered with 2xx but without its object counts as unknown';
@@ -290,10 +316,11 @@ END $$;
 COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
 
 CREATE FUNCTION property_rules(profile text) RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce(jsonb_object_agg(p.property, p.rule), '{}') || jsonb_build_object(entity_set(property_rules.profile, 'order_line'), 'lines of the order')
-    FROM profile_property_effective p WHERE p.profile = property_rules.profile AND p.entity = 'order' AND p.property IS NOT NULL
-$$;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(p.property, p.rule), '{}') || jsonb_build_object(entity_set(property_rules.profile, 'order_line'), 'lines of the order')
+    FROM profile_property_effective p WHERE p.profile = property_rules.profile AND p.entity = 'order' AND p.property IS NOT NULL);
+END $$;
 COMMENT ON FUNCTION property_rules(text) IS 'Rule behind each property of the order document';
 
 CREATE FUNCTION settle_order_written(answers order_answer[]) RETURNS void
@@ -306,7 +333,7 @@ BEGIN
     UPDATE bas_order b SET ref_key = a.ref_key FROM unnest(answers) a JOIN order_sync y USING (account, order_id)
     WHERE b.infobase = a.infobase AND b.ref_key = y.ref_key AND a.ref_key <> y.ref_key AND a.purpose = 'create order';
 
-    WITH rules AS (
+    WITH rules AS MATERIALIZED (
         SELECT p.profile, property_rules(p.profile) AS rules FROM (SELECT DISTINCT profile FROM unnest(answers)) p
     ), written AS (
         UPDATE bas_order b SET number = a.body ->> 'Number', posted = json_flag(a.body -> 'Posted'), deleted = json_flag(a.body -> 'DeletionMark'),
@@ -377,6 +404,9 @@ BEGIN
         VALUES (y.account, y.order_id, 'found', (answer.memo ->> 'version')::bigint, format('Document %s found in BAS by read-back.', found_body ->> 'Number'));
         UPDATE bas_order b SET ref_key = found_ref WHERE b.infobase = y.infobase AND b.ref_key = y.ref_key AND found_ref <> y.ref_key;
     END IF;
+    IF forget_before_adoption(y, found_ref, found_body ->> 'DataVersion') THEN
+        y.write_unsure := false;
+    END IF;
     PERFORM note_document_read(answer.account, answer.order_id, y, found_ref, found_body);
     UPDATE order_sync s SET bas_ref = found_ref, number = found_body ->> 'Number', write_unsure = false, must_read = false,
         read_version = (SELECT o.version FROM crm_order o WHERE o.account = y.account AND o.order_id = y.order_id),
@@ -385,6 +415,24 @@ BEGIN
     FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = found_ref AND s.account = y.account AND s.order_id = y.order_id;
 END $$;
 COMMENT ON FUNCTION settle_order_read(order_answer) IS 'Takes in a read-back: a document with our key or our exact marker, or its absence';
+
+-- The database this one is a copy of may have written after the copy was taken, also newer versions than those known here. So a document that
+-- is met for the first time, or was written since, counts as not ours: what differs is parked (found_in_bas) and not overwritten, unless the
+-- version to be sent was made after adopt() and the document was known.
+CREATE FUNCTION forget_before_adoption(y order_sync, ref uuid, data_version text) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT y.must_read OR y.force OR NOT EXISTS (
+        SELECT FROM instance i, crm_order o JOIN account a ON a.name = o.account
+        WHERE o.account = y.account AND o.order_id = y.order_id AND i.adopted_at IS NOT NULL
+          AND (y.bas_ref IS NULL OR (o.update_at AT TIME ZONE a.time_zone > i.adopted_at) IS NOT TRUE)) THEN
+        RETURN false;
+    END IF;
+    UPDATE bas_order b SET sent_body = NULL, accepted_body = NULL, written_body = NULL
+    WHERE b.infobase = y.infobase AND b.ref_key = ref AND (y.bas_ref IS NULL OR b.data_version IS DISTINCT FROM forget_before_adoption.data_version);
+    RETURN FOUND;
+END $$;
+COMMENT ON FUNCTION forget_before_adoption(order_sync, uuid, text) IS 'At the first reading after adopt(): forgets what was sent before, where the original may have written since';
 
 -- After a write of unknown outcome the document tells whether it arrived: all that was sent is there, or the values accepted before still count.
 CREATE FUNCTION note_document_read(account text, order_id bigint, y order_sync, ref uuid, body jsonb) RETURNS void

@@ -1,5 +1,7 @@
 -- Purpose: the engine's side in SQL: asking for tasks, claiming what is due, taking in answers, when to wake next.
 -- Rights: the engine's role. Called by the exchanger and by CALL run(), one transaction a turn: settle, ingest, claim, next_due.
+-- Every set here is small and keyed, in tables that may have been empty when a plan was made: the entries (ingest, claim, settle, next_due) have plans
+-- made once, that follow the keys in the order written and never read a whole table.
 --
 --   state of a task    claim: request ──▶ in_flight ──settle──▶ gone (done and nobody asked again) · ready (again, wait, retry) · parked
 --                      claim: no request needed ──▶ the same ends at once
@@ -159,9 +161,9 @@ BEGIN
                 ORDER BY t.run_at LIMIT least(i.slots, room) FOR UPDATE SKIP LOCKED) q;
         ELSE
             SELECT array_agg(q.id) INTO part FROM (
-                SELECT l.id FROM generate_series(1, 4) lane CROSS JOIN LATERAL (
+                SELECT l.id FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
                     SELECT t.id FROM task t
-                    WHERE t.infobase = i.name AND t.state = 'ready' AND t.lane = lane AND t.run_at <= now_at
+                    WHERE t.infobase = i.name AND t.state = 'ready' AND t.lane = g.lane AND t.run_at <= now_at
                       AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
                     ORDER BY t.run_at LIMIT least(i.slots, room) FOR UPDATE SKIP LOCKED) l
                 LIMIT least(i.slots, room)) q;
@@ -173,6 +175,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION pick_due(integer) IS 'Locks due tasks, lane by lane (each eighth time the oldest of any lane), within the room of each infobase; an open circuit lets one probe pass';
 
+CREATE FUNCTION runs_as_superuser() RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$ SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user $$;
+COMMENT ON FUNCTION runs_as_superuser() IS 'Whether the engine runs as a superuser: functions written by users are refused then';
+
+CREATE FUNCTION superuser_steps(kind text, tasks bigint[]) RETURNS plan_step[]
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT array_agg(ROW(id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'superuser', format('Kind "%s" is a user''s function, and the engine runs as superuser "%s".', kind, current_user),
+               'Set salesdrive.role to a role that is no superuser, and restart_workers(); then call resume().', NULL)::plan_step) FROM unnest(tasks) id
+$$;
+COMMENT ON FUNCTION superuser_steps(text, bigint[]) IS 'Parks tasks whose kind is a user''s, while the engine runs as a superuser';
+
 CREATE FUNCTION plan_tasks(kind text, tasks bigint[]) RETURNS plan_step[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -182,9 +195,8 @@ DECLARE
     err_state text; err_message text; err_context text;
 BEGIN
     SELECT * INTO k FROM task_kind_effective e WHERE e.kind = plan_tasks.kind;
-    IF k.origin = 'user' AND (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
-        RETURN (SELECT array_agg(ROW(id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'superuser', format('Kind "%s" is a user''s function, and the engine runs as superuser "%s".', kind, current_user),
-                    'Set salesdrive.role to a role that is no superuser, and restart_workers().', NULL)::plan_step) FROM unnest(tasks) id);
+    IF k.origin = 'user' AND runs_as_superuser() THEN
+        RETURN superuser_steps(kind, tasks);
     END IF;
     BEGIN
         EXECUTE format('SELECT array_agg(s) FROM %s($1) s', k.plan_function) INTO steps USING tasks;
@@ -205,7 +217,8 @@ END $$;
 COMMENT ON FUNCTION plan_tasks(text, bigint[]) IS 'Plans tasks of one kind as a set, and one by one if the set fails, so that a bad one is parked alone';
 
 CREATE FUNCTION claim(max_requests integer) RETURNS SETOF http_request
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
     picked bigint[];
     steps  plan_step[];
@@ -266,9 +279,8 @@ END $$;
 COMMENT ON FUNCTION bytes_text(bytea) IS 'Bytes as text when they are valid UTF-8, else NULL';
 
 CREATE FUNCTION log_head(body text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN octet_length(body) <= 65536 THEN body ELSE left(body, 16384) END
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN octet_length(body) <= 65536 THEN body ELSE left(body, 16384) END;
 COMMENT ON FUNCTION log_head(text) IS 'A body as the log keeps it: whole up to 64 kB, else its first 16384 characters';
 
 CREATE FUNCTION log_results(results http_result[]) RETURNS void
@@ -360,9 +372,13 @@ BEGIN
     IF live IS NULL THEN
         RETURN 0;
     END IF;
-    FOR k IN SELECT e.settle_function, array_agg(u) AS results FROM unnest(live) u JOIN task t ON t.id = u.task_id JOIN task_kind_effective e ON e.kind = t.kind
-             GROUP BY e.settle_function ORDER BY e.settle_function
+    FOR k IN SELECT e.kind, e.origin, e.settle_function, array_agg(u) AS results FROM unnest(live) u JOIN task t ON t.id = u.task_id JOIN task_kind_effective e ON e.kind = t.kind
+             GROUP BY e.kind, e.origin, e.settle_function ORDER BY e.kind
     LOOP
+        IF k.origin = 'user' AND runs_as_superuser() THEN
+            steps := steps || superuser_steps(k.kind, ARRAY(SELECT u.task_id FROM unnest(k.results) u));
+            CONTINUE;
+        END IF;
         EXECUTE format('SELECT array_agg(s) FROM %s($1) s', k.settle_function) INTO part USING k.results;
         steps := steps || part;
     END LOOP;
@@ -374,7 +390,8 @@ END $$;
 COMMENT ON FUNCTION settle_set(http_result[]) IS 'Takes in answers as one set; an answer to an attempt given up is logged and changes nothing';
 
 CREATE FUNCTION settle(results http_result[]) RETURNS integer
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
     done integer := 0;
     err_state text; err_message text; err_context text;
@@ -403,13 +420,14 @@ COMMENT ON FUNCTION settle(http_result[]) IS 'Takes in answers: first as one set
 -- Life of the engine.
 
 CREATE FUNCTION next_due() RETURNS timestamptz
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
     SELECT CASE WHEN quiet_reason() IS NOT NULL THEN NULL
                 WHEN EXISTS (SELECT FROM inbox_pending) THEN '-infinity'::timestamptz
                 ELSE (SELECT min(greatest(q.run_at, b.circuit_open_until)) FROM infobase b CROSS JOIN LATERAL (
-                          SELECT min(l.run_at) AS run_at FROM generate_series(1, 4) lane CROSS JOIN LATERAL (
+                          SELECT min(l.run_at) AS run_at FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
                               SELECT t.run_at FROM task t
-                              WHERE t.infobase = b.name AND t.state = 'ready' AND t.lane = lane
+                              WHERE t.infobase = b.name AND t.state = 'ready' AND t.lane = g.lane
                                 AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
                               ORDER BY t.run_at LIMIT 1) l) q
                       WHERE b.paused_at IS NULL
@@ -421,13 +439,18 @@ COMMENT ON FUNCTION next_due() IS 'When the engine has something to do next: the
 
 CREATE FUNCTION engine_begin() RETURNS text
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    quiet text := quiet_reason();
 BEGIN
+    IF quiet IS NOT NULL THEN    -- begins again after adopt()
+        RETURN quiet;
+    END IF;
     -- Only one engine runs at a time, so what is in flight now was left by one that died: reads are done again, writes are read back (their outcome is marked unsure).
     INSERT INTO exchange_log (direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, class, error)
     SELECT 'out', t.account, t.infobase, CASE WHEN t.kind = 'order' THEN t.key::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
            CASE WHEN t.purpose ~ '^(create|change|post) ' THEN 'unknown_outcome' ELSE 'transient' END, 'The engine ended before the answer came.'
     FROM task t WHERE t.state = 'in_flight';
     UPDATE task SET state = 'ready', run_at = clock(), lease_until = NULL, creates = false, changed_at = clock() WHERE state = 'in_flight';
-    RETURN quiet_reason();
+    RETURN NULL;
 END $$;
 COMMENT ON FUNCTION engine_begin() IS 'Called by an engine that has just got the lock: takes back what a dead one left in flight; returns why it must keep quiet, or NULL';

@@ -67,9 +67,13 @@ END $$;
 COMMENT ON FUNCTION set_secret(text, text) IS 'Sets a secret (infobase:NAME:password, account:NAME:api_key, account:NAME:webhook_token): the value itself, file:NAME or env:NAME';
 
 CREATE FUNCTION record_instance() RETURNS void
-    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
-    INSERT INTO instance (system_identifier, database_oid, database_name) SELECT * FROM system_identity() ON CONFLICT DO NOTHING
-$$;
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO instance (system_identifier, database_oid, database_name) SELECT * FROM system_identity() ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        PERFORM prepare_partitions();
+    END IF;
+END $$;
 COMMENT ON FUNCTION record_instance() IS 'Writes down the identity of this database when its first connection is made';
 
 CREATE FUNCTION add_infobase(name text, profile text, url text, username text, password text) RETURNS void
@@ -170,6 +174,7 @@ BEGIN
     UPDATE order_sync SET must_read = true, read_version = NULL;
     UPDATE bas_counterparty_phone SET state = 'unknown', candidates = NULL WHERE state IN ('absent', 'several');
     UPDATE infobase SET creating_task = NULL;
+    PERFORM prepare_partitions();
 END $$;
 COMMENT ON FUNCTION adopt() IS 'Makes this database, a copy, the one that speaks. Stop the other one first. Every order is read back from BAS before its first write';
 

@@ -1,37 +1,8 @@
 -- Purpose: who may do what. Nothing is granted to PUBLIC; grant_access() gives one of three levels to a role.
 -- Rights: the owner of the extension.
-
-CREATE FUNCTION grant_access(role text, level text) RETURNS void
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    f record;
-BEGIN
-    IF level NOT IN ('reader', 'operator', 'admin') THEN
-        RAISE EXCEPTION 'there is no level "%"', level USING ERRCODE = '22023', HINT = 'Levels: reader (views and tables, no secrets), operator (also orders, products, pauses), admin (everything, for workers too).';
-    END IF;
-    EXECUTE format('GRANT USAGE ON SCHEMA salesdrive TO %I', role);
-    EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA salesdrive TO %I', role);
-    EXECUTE format('REVOKE ALL ON credential_secret FROM %I', role);
-    FOR f IN SELECT p.oid::regprocedure AS name, p.prokind FROM access_function a JOIN pg_proc p ON p.pronamespace = 'salesdrive'::regnamespace AND p.proname = a.name
-             WHERE a.level = 'reader' OR a.level = grant_access.level OR grant_access.level = 'admin'
-    LOOP
-        EXECUTE format('GRANT EXECUTE ON %s %s TO %I', CASE f.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, f.name, role);
-    END LOOP;
-    IF level = 'operator' THEN
-        EXECUTE format('GRANT INSERT, UPDATE, DELETE ON product_pin TO %I', role);
-        EXECUTE format('GRANT UPDATE ON bas_counterparty_phone, task, order_sync, bas_product TO %I', role);
-        EXECUTE format('GRANT DELETE ON bas_product, dictionary_load TO %I', role);
-        EXECUTE format('GRANT INSERT ON task, order_sync, order_event, inbox, inbox_pending, inbox_digest, inbox_reject TO %I', role);
-        EXECUTE format('GRANT UPDATE (paused_at, paused_reason) ON account TO %I', role);
-        EXECUTE format('GRANT UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until) ON infobase TO %I', role);
-        EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA salesdrive TO %I', role);
-    ELSIF level = 'admin' THEN
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA salesdrive TO %I', role);
-        EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA salesdrive TO %I', role);
-        EXECUTE format('GRANT EXECUTE ON ALL ROUTINES IN SCHEMA salesdrive TO %I', role);
-    END IF;
-END $$;
-COMMENT ON FUNCTION grant_access(text, text) IS 'Gives a role one of the levels reader, operator, admin; workers need admin';
+--
+-- Functions run with the rights of their caller, so a level holds what its functions touch, by column where a column matters. A history's
+-- parent carries the grants; partitions made later take them over (copy_rights).
 
 CREATE TABLE access_function (
     name  text PRIMARY KEY,
@@ -44,7 +15,7 @@ INSERT INTO access_function VALUES
     ('phone_e164', 'reader'), ('uuid_v5', 'reader'), ('url_encode', 'reader'), ('json_problem', 'reader'), ('clock', 'reader'), ('system_identity', 'reader'), ('quiet_reason', 'reader'),
     ('worker_state', 'reader'), ('engine_alive', 'reader'), ('history_keep', 'reader'), ('order_keys', 'reader'), ('ref_key_namespace', 'reader'), ('order_ref_key', 'reader'), ('counterparty_ref_key', 'reader'),
     ('entity_set', 'reader'), ('property_names', 'reader'), ('constants', 'reader'), ('profile_constant', 'reader'), ('require_account', 'reader'), ('require_infobase', 'reader'), ('require_order', 'reader'),
-    ('json_text', 'reader'), ('json_numeric', 'reader'), ('json_flag', 'reader'), ('json_time', 'reader'), ('json_rows', 'reader'), ('json_texts', 'reader'),
+    ('json_text', 'reader'), ('json_numeric', 'reader'), ('json_flag', 'reader'), ('json_time', 'reader'), ('json_rows', 'reader'), ('json_list', 'reader'), ('keyed_rows', 'reader'), ('contact_rows', 'reader'), ('text_time', 'reader'), ('month_days', 'reader'),
     ('order_lines', 'reader'), ('order_contacts', 'reader'), ('jsonb_merge', 'reader'),
     ('check', 'operator'), ('preview', 'operator'), ('resume', 'operator'), ('skip', 'operator'), ('resend', 'operator'), ('pause', 'operator'), ('unpause', 'operator'),
     ('pause_infobase', 'operator'), ('unpause_infobase', 'operator'), ('accept_webhook', 'operator'), ('keep_deliveries', 'operator'), ('order_task', 'operator'), ('enqueue_orders', 'operator'),
@@ -52,3 +23,73 @@ INSERT INTO access_function VALUES
     ('order_documents', 'operator'), ('obstacles_money', 'operator'), ('obstacles_settings', 'operator'), ('obstacles_goods', 'operator'), ('obstacles_customer', 'operator'), ('renamed', 'operator'),
     ('customer_reference', 'operator'), ('line_vat', 'operator'), ('odata_equal', 'operator'), ('odata_differences', 'operator'), ('odata_wanted', 'operator'), ('changed_properties', 'operator'), ('both_changed', 'operator'),
     ('key_list', 'operator'), ('order_marker', 'operator'), ('product_search', 'operator'), ('odata_filter', 'operator'), ('odata_text', 'operator'), ('odata_guid', 'operator');
+
+CREATE TABLE access_table (
+    name       name PRIMARY KEY,
+    privileges text NOT NULL
+);
+COMMENT ON TABLE access_table IS 'What operators may do with a table, where it is more, or less, than to read it';
+COMMENT ON COLUMN access_table.name IS 'Name of the table';
+COMMENT ON COLUMN access_table.privileges IS 'As in GRANT';
+INSERT INTO access_table VALUES
+    ('product_pin', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('bas_counterparty_phone', 'SELECT, UPDATE (state, ref_key)'),
+    ('bas_product', 'SELECT, DELETE'),
+    ('dictionary_load', 'SELECT, DELETE'),
+    ('task', 'SELECT, INSERT, UPDATE (state, lane, run_at, wish, blocked_on, changed_at)'),
+    ('order_sync', 'SELECT, INSERT, UPDATE (skipped_at, skip_reason, force, must_read, read_version)'),
+    ('order_event', 'SELECT, INSERT'),
+    ('inbox', 'SELECT, INSERT'), ('inbox_pending', 'SELECT, INSERT'), ('inbox_digest', 'SELECT, INSERT'), ('inbox_reject', 'SELECT, INSERT'),
+    ('account', 'SELECT, UPDATE (paused_at, paused_reason)'),
+    ('infobase', 'SELECT, UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until)'),
+    ('credential_secret', 'SELECT (name)');
+
+CREATE FUNCTION access_grants(level text) RETURNS TABLE (object text, privileges text)
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT 'SCHEMA salesdrive', 'USAGE'
+    UNION ALL
+    SELECT format('%s %s', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass),
+           CASE WHEN c.relkind = 'S' THEN CASE WHEN level = 'admin' THEN 'USAGE, SELECT'
+                                               WHEN level = 'operator' AND c.relname IN ('task_id_seq', 'inbox_id_seq', 'order_event_id_seq') THEN 'USAGE' END
+                WHEN n.name LIKE 'access\_%' THEN 'SELECT'
+                WHEN level = 'admin' THEN 'SELECT, INSERT, UPDATE, DELETE'
+                WHEN level = 'operator' THEN coalesce((SELECT t.privileges FROM access_table t WHERE t.name = n.name), 'SELECT')
+                WHEN n.name <> 'credential_secret' THEN 'SELECT' END
+    FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_class parent ON parent.oid = i.inhparent
+    CROSS JOIN LATERAL (SELECT coalesce(parent.relname, c.relname) AS name) n
+    WHERE c.relnamespace = 'salesdrive'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')
+    UNION ALL
+    SELECT format('ROUTINE %s', p.oid::regprocedure),
+           CASE WHEN level = 'admin' OR EXISTS (SELECT FROM access_function f WHERE f.name = p.proname AND f.level IN ('reader', access_grants.level)) THEN 'EXECUTE' END
+    FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace
+    UNION ALL
+    SELECT format('TYPE %s', t.oid::regtype), CASE WHEN level = 'admin' THEN 'USAGE' END
+    FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid WHERE t.typnamespace = 'salesdrive'::regnamespace AND c.relkind = 'c'
+$$;
+COMMENT ON FUNCTION access_grants(text) IS 'Every object of the schema and what a level may do with it; NULL: nothing';
+
+CREATE FUNCTION grant_access(role text, level text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    owner oid := (SELECT e.extowner FROM pg_extension e WHERE e.extname = 'salesdrive');
+    o     record;
+BEGIN
+    IF level IS NULL OR level NOT IN ('reader', 'operator', 'admin') THEN
+        RAISE EXCEPTION 'there is no level "%"', level USING ERRCODE = '22023', HINT = 'Levels: reader (views and tables, no secrets), operator (also orders, products, pauses), admin (everything, for workers too).';
+    ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role) THEN
+        RAISE EXCEPTION 'there is no role "%"', role USING ERRCODE = '42704', HINT = format('The extension makes no roles: CREATE ROLE %I;', role);
+    ELSIF NOT pg_has_role(current_user, owner, 'USAGE') THEN
+        RAISE EXCEPTION 'only the owner of the extension grants access to it' USING ERRCODE = '42501', HINT = format('Ask role "%s".', pg_get_userbyid(owner));
+    ELSIF role = pg_get_userbyid(owner) THEN
+        RAISE NOTICE 'role "%" owns the extension and may do everything', role;
+        RETURN;
+    END IF;
+
+    FOR o IN SELECT * FROM access_grants(level) g LOOP    -- the level given takes the place of an earlier one
+        EXECUTE format('REVOKE ALL ON %s FROM %I', o.object, role);
+    END LOOP;
+    FOR o IN SELECT * FROM access_grants(level) g WHERE g.privileges IS NOT NULL LOOP
+        EXECUTE format('GRANT %s ON %s TO %I', o.privileges, o.object, role);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION grant_access(text, text) IS 'Gives a role one of the levels reader, operator, admin, in place of the one it had; workers need admin';

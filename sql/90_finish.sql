@@ -89,7 +89,16 @@ BEGIN
 END $$;
 
 REVOKE ALL ON ALL TABLES IN SCHEMA salesdrive FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA salesdrive FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA salesdrive FROM PUBLIC;
 REVOKE ALL ON SCHEMA salesdrive FROM PUBLIC;
+DO $$
+DECLARE
+    t regtype;
+BEGIN
+    FOR t IN SELECT y.oid FROM pg_type y JOIN pg_class c ON c.oid = y.typrelid WHERE y.typnamespace = 'salesdrive'::regnamespace AND c.relkind = 'c' LOOP
+        EXECUTE format('REVOKE ALL ON TYPE %s FROM PUBLIC', t);
+    END LOOP;
+END $$;
 
 SELECT wake_launcher();

@@ -1,0 +1,397 @@
+/*-------------------------------------------------------------------------
+ *
+ * exchanger.c
+ *	  Who drives the engine: the exchanger worker, CALL run() and CALL wait().
+ *
+ * Role: takes the engine's lock, waits on the loop, steps the engine.  What a
+ * step does stands in tasks.c; nothing is decided here but when to stop.
+ *
+ * Invariants: one engine per database, by the advisory lock.  The procedures
+ * hold no snapshot while they wait, and on every way out, errors and cancels
+ * included, they give back the lock, the sockets and the memory of the engine.
+ * On a way out of the process nothing is given back by hand: the kernel closes
+ * sockets faster than libcurl does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "loop.h"
+#include "salesdrive.h"
+#include "tasks.h"
+
+#define LOCK_RETRY_FIRST_MS         100
+#define LOCK_RETRY_LAST_MS          1000
+#define SD_ERRCODE_NOT_DONE_IN_TIME MAKE_SQLSTATE('S', 'D', '0', '0', '8')
+#define LOOK_MS                     100 /* how often wait() looks at its task */
+
+PG_FUNCTION_INFO_V1(sd_sql_run);
+PG_FUNCTION_INFO_V1(sd_sql_wait);
+PG_FUNCTION_INFO_V1(sd_sql_engine_alive);
+
+/* ---- the worker ---- */
+
+typedef struct Exchanger
+{
+	SdEngine   *engine;
+	SdLoop     *loop;
+	bool        locked;
+	bool        begun;
+	uint32      generation; /* of the settings, when the engine began */
+	int         lock_failures;
+	TimestampTz try_at; /* for the lock, or for beginning */
+	TimestampTz sweep_at;
+} Exchanger;
+
+static void
+try_later(Exchanger *self, TimestampTz now)
+{
+	int delay = LOCK_RETRY_FIRST_MS << Min(self->lock_failures, 4);
+
+	self->lock_failures++;
+	self->try_at = now + (int64) Min(delay, LOCK_RETRY_LAST_MS) * 1000;
+}
+
+/* the lock first, then the beginning; both again until they succeed */
+static void
+get_going(Exchanger *self)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (self->try_at > now)
+		return;
+	if (!self->locked)
+		self->locked = sd_engine_lock();
+	if (self->locked)
+	{
+		self->generation = sd_settings_generation();
+		self->begun = sd_engine_begin(self->engine);
+	}
+	if (self->begun)
+		self->lock_failures = 0;
+	else
+		try_later(self, now);
+}
+
+static void
+sweep_if_due(Exchanger *self)
+{
+	if (self->sweep_at > GetCurrentTimestamp())
+		return;
+	sd_engine_sweep(self->engine);
+	self->sweep_at = GetCurrentTimestamp() + (int64) sd_guc_sweep_interval * 1000;
+
+	/* adopted, or configured, without a trigger having told? */
+	if (self->begun && sd_engine_quiet(self->engine) != NULL)
+		self->begun = sd_engine_in_hand(self->engine) > 0;
+}
+
+static long
+exchanger_timeout(const Exchanger *self)
+{
+	long ms = sd_loop_until(self->sweep_at, sd_guc_sweep_interval);
+
+	return self->begun ? sd_engine_timeout(self->engine, ms) : sd_loop_until(self->try_at, ms);
+}
+
+/* settings have changed: perhaps the reason to be quiet is gone */
+static void
+notice_settings(Exchanger *self)
+{
+	if (self->begun && sd_engine_quiet(self->engine) != NULL &&
+		self->generation != sd_settings_generation() &&
+		sd_engine_in_hand(self->engine) == 0)
+	{
+		self->begun = false;
+		self->try_at = 0;
+	}
+}
+
+void
+sd_exchanger_main(Datum main_arg)
+{
+	Exchanger self = {0};
+
+	sd_worker_attach(SD_EXCHANGER);
+	SetConfigOption("application_name", "salesdrive exchanger", PGC_USERSET, PGC_S_SESSION);
+	self.engine = sd_engine_create(TopMemoryContext, SD_DRIVER_WORKER);
+	MemoryContextSwitchTo(TopMemoryContext);
+	self.loop = sd_loop_create(sd_engine_fd(self.engine));
+
+	for (;;)
+	{
+		sweep_if_due(&self);
+		notice_settings(&self);
+		if (!self.begun)
+			get_going(&self);
+		if (self.begun)
+			sd_engine_step(self.engine);
+		if (sd_loop_wait(self.loop, exchanger_timeout(&self)) & SD_LOOP_LATCH)
+		{
+			sd_worker_reload();
+			sd_engine_wake(self.engine);
+			if (!self.locked)
+				self.try_at = 0;
+		}
+	}
+}
+
+/* ---- what the procedures share ---- */
+
+static void
+require_autocommit(FunctionCallInfo fcinfo, const char *what)
+{
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("%s cannot run inside a transaction block", what),
+				 errdetail("It commits as it goes and holds nothing while it waits for the network."),
+				 errhint("Call it as a statement of its own, with autocommit on, not after BEGIN and not in a function.")));
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("%s cannot run on a standby", what),
+				 errhint("Call it on the primary server.")));
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	SPI_commit();
+}
+
+/* a procedure at the wheel; engine is NULL while somebody else drives */
+typedef struct Ride
+{
+	MemoryContext context;
+	SdEngine     *engine;
+	SdLoop       *loop;
+} Ride;
+
+static void
+ride_open(Ride *ride)
+{
+	ride->context = AllocSetContextCreate(TopMemoryContext, "salesdrive procedure",
+										  ALLOCSET_DEFAULT_SIZES);
+	ride->engine = NULL;
+	ride->loop = NULL;
+}
+
+static void
+ride_set_loop(Ride *ride, int fd)
+{
+	MemoryContext saved = MemoryContextSwitchTo(ride->context);
+
+	if (ride->loop != NULL)
+		sd_loop_free(ride->loop);
+	ride->loop = sd_loop_create(fd);
+	MemoryContextSwitchTo(saved);
+}
+
+/* with the lock held; from here ride_close() gives it back */
+static void
+ride_begin(Ride *ride)
+{
+	PG_TRY();
+	{
+		ride->engine = sd_engine_create(ride->context, SD_DRIVER_PROCEDURE);
+	}
+	PG_CATCH();
+	{
+		sd_engine_unlock();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	ride_set_loop(ride, sd_engine_fd(ride->engine));
+	sd_engine_begin(ride->engine);
+}
+
+static void
+ride_close(Ride *ride)
+{
+	if (ride->loop != NULL)
+		sd_loop_free(ride->loop);
+	ride->loop = NULL;
+	if (ride->engine != NULL)
+	{
+		sd_engine_destroy(ride->engine);
+		ride->engine = NULL;
+		sd_engine_unlock();
+	}
+	MemoryContextDelete(ride->context);
+}
+
+/* one step, and the pause after it; true if a turn was made */
+static bool
+ride_on(Ride *ride, long most_ms)
+{
+	bool turned = false;
+	long ms = most_ms;
+
+	if (ride->engine != NULL)
+	{
+		turned = sd_engine_step(ride->engine);
+		ms = sd_engine_is_idle(ride->engine) ? 0 : sd_engine_timeout(ride->engine, most_ms);
+	}
+	if (sd_loop_wait(ride->loop, ms) & SD_LOOP_LATCH && ride->engine != NULL)
+		sd_engine_wake(ride->engine);
+	return turned;
+}
+
+/* ---- CALL run() ---- */
+
+static void
+run(Ride *ride)
+{
+	if (!sd_engine_lock())
+	{
+		ereport(NOTICE,
+				(errmsg("another session or the exchanger already runs the exchange of this database"),
+				 errdetail("There is nothing to do here; view salesdrive.worker_status shows the exchanger.")));
+		return;
+	}
+	ride_begin(ride);
+	if (sd_engine_quiet(ride->engine) != NULL)
+		ereport(NOTICE,
+				(errmsg("nothing is sent: %s", sd_engine_quiet(ride->engine))));
+	sd_engine_sweep(ride->engine);
+	while (!sd_engine_is_idle(ride->engine))
+		ride_on(ride, LOCK_RETRY_LAST_MS);
+	if (sd_engine_is_stuck(ride->engine) && sd_engine_quiet(ride->engine) == NULL)
+		ereport(NOTICE,
+				(errmsg("some tasks are due but cannot be sent now"),
+				 errhint("Limits, quotas, pauses or an open circuit hold them back; see salesdrive.order_status.")));
+}
+
+Datum
+sd_sql_run(PG_FUNCTION_ARGS)
+{
+	Ride ride;
+
+	require_autocommit(fcinfo, "salesdrive.run()");
+	ride_open(&ride);
+	PG_TRY();
+	{
+		run(&ride);
+	}
+	PG_FINALLY();
+	{
+		ride_close(&ride);
+	}
+	PG_END_TRY();
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* ---- CALL wait() ---- */
+
+/* tells what has changed; true when there is nothing more to wait for */
+static bool
+tell_progress(int64 task_id, const SdTaskView *before, const SdTaskView *now)
+{
+	if (!now->found)
+	{
+		ereport(NOTICE,
+				(errmsg("task " INT64_FORMAT " is done", task_id)));
+		return true;
+	}
+	if (strcmp(now->state, "parked") == 0)
+	{
+		ereport(NOTICE,
+				(errmsg("task " INT64_FORMAT " is parked: %s", task_id, now->reason ? now->reason : "no reason given"),
+				 now->detail ? errdetail_internal("%s", now->detail) : 0,
+				 now->hint ? errhint("%s", now->hint) : 0));
+		return true;
+	}
+	if (!before->found || strcmp(before->state, now->state) != 0 || before->attempt != now->attempt)
+		ereport(NOTICE,
+				(errmsg("task " INT64_FORMAT " is %s, attempt %d", task_id, now->state, now->attempt),
+				 now->reason ? errdetail_internal("%s", now->reason) : 0));
+	return false;
+}
+
+static void
+wait_for_task(Ride *ride, int64 task_id, TimestampTz deadline)
+{
+	MemoryContext contexts[2];
+	SdTaskView    views[2] = {{0}, {0}};
+	TimestampTz   look_at = 0;
+	int           now = 0;
+
+	for (int i = 0; i < 2; i++)
+		contexts[i] = AllocSetContextCreate(ride->context, "salesdrive task", ALLOCSET_SMALL_SIZES);
+	ride_set_loop(ride, PGINVALID_SOCKET);
+	for (;;)
+	{
+		if (look_at <= GetCurrentTimestamp())
+		{
+			now = 1 - now;
+			MemoryContextReset(contexts[now]);
+			sd_task_look(task_id, contexts[now], &views[now]);
+			if (tell_progress(task_id, &views[1 - now], &views[now]))
+				break;
+			look_at = GetCurrentTimestamp() + (int64) LOOK_MS * 1000;
+		}
+		if (deadline <= GetCurrentTimestamp())
+			ereport(ERROR,
+					(errcode(SD_ERRCODE_NOT_DONE_IN_TIME),
+					 errmsg("task " INT64_FORMAT " was not done in time", task_id),
+					 errdetail("It is %s, attempt %d.", views[now].state, views[now].attempt),
+					 errhint("The task goes on without this call; call wait() again, perhaps with a longer timeout, or see salesdrive.worker_status.")));
+		if (ride->engine == NULL && sd_worker_pid(SD_EXCHANGER) == 0 && sd_engine_lock())
+			ride_begin(ride);
+		if (ride_on(ride, Min(LOOK_MS, sd_loop_until(deadline, LOOK_MS))))
+			look_at = 0;
+	}
+	if (ride->engine == NULL)
+		return;
+	sd_engine_drain(ride->engine);
+	while (sd_engine_in_hand(ride->engine) > 0)
+		ride_on(ride, LOCK_RETRY_LAST_MS);
+}
+
+Datum
+sd_sql_wait(PG_FUNCTION_ARGS)
+{
+	Ride        ride;
+	int64       task_id;
+	TimestampTz deadline;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("salesdrive.wait() needs a task and a time-out")));
+	task_id = PG_GETARG_INT64(0);
+	deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+													   TimestampTzGetDatum(GetCurrentTimestamp()),
+													   PG_GETARG_DATUM(1)));
+	require_autocommit(fcinfo, "salesdrive.wait()");
+	ride_open(&ride);
+	PG_TRY();
+	{
+		wait_for_task(&ride, task_id, deadline);
+	}
+	PG_FINALLY();
+	{
+		ride_close(&ride);
+	}
+	PG_END_TRY();
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+Datum
+sd_sql_engine_alive(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(sd_engine_is_locked());
+}

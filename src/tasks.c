@@ -1,0 +1,1158 @@
+/*-------------------------------------------------------------------------
+ *
+ * tasks.c
+ *	  The engine of the exchange: its transactions and its sense of time.
+ *
+ * Role: see tasks.h.  Calls the SQL functions engine_begin, settle, ingest,
+ * claim, next_due and prepare_partitions, and nothing else of SQL, save one
+ * look at a task's row.  Called by exchanger.c only.
+ *
+ * Invariants:
+ *
+ * - A request leaves only after the transaction that claimed it has committed.
+ * - An answer is let go only after the transaction that settled it has
+ *	 committed.  When a turn fails it keeps its answers and is tried again;
+ *	 failing again, each answer is settled in a transaction of its own, so that
+ *	 a bad one fails alone, and ingest and claim likewise.
+ * - Between transactions nothing of the database is held but the engine's
+ *	 advisory lock.
+ * - It never spins: work that is said to be due but cannot be claimed is looked
+ *	 at again with growing pauses, at most a second long.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/ilist.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "client.h"
+#include "compat.h"
+#include "fault.h"
+#include "functions.h"
+#include "loop.h"
+#include "salesdrive.h"
+#include "tasks.h"
+#include "wire.h"
+
+#define INGEST_ROWS        1000
+#define SETTLE_RESULTS     1000 /* in one call of settle() */
+#define SETTLE_BYTES       ((size_t) 64 * 1024 * 1024)
+#define GATHER_US          5000    /* answers of busy targets wait for company */
+#define CONFIRM_US         1000000 /* a last look after a turn that wrote */
+#define PAUSE_FIRST_MS     20      /* due, but nothing could be claimed */
+#define PAUSE_LAST_MS      1000
+#define STUCK_AFTER        7    /* such turns in a row; more than a second */
+#define BARREN_TURNS       1000 /* turns that only wrote, before pauses begin */
+#define RETRY_FIRST_MS     100
+#define RETRY_LAST_MS      30000
+#define PROCEDURE_FAILURES 4 /* in a procedure: then it throws */
+#define STRIP_AFTER        3 /* failures of one answer alone */
+#define GIVE_UP_AFTER      6
+
+struct SdEngine
+{
+	MemoryContext context;
+	MemoryContext turn; /* reset after each turn */
+	MemoryContext rows; /* reset after each call of settle() */
+	SdDriver      driver;
+	SdClient     *client;
+	char         *quiet;
+	bool          draining;
+
+	/* plans, made at first use; settle depends on the oid of its type */
+	SPIPlanPtr plan_begin;
+	SPIPlanPtr plan_settle;
+	SPIPlanPtr plan_ingest;
+	SPIPlanPtr plan_claim;
+	SPIPlanPtr plan_next_due;
+	SPIPlanPtr plan_partitions;
+	Oid        result_type;
+
+	/* the transaction at work */
+	bool in_subxact;
+
+	/* the turn at work */
+	dlist_head pending;  /* of SdExchange: answers to be settled */
+	SdRequest *requests; /* claimed */
+	int        nrequests;
+	int        asked;
+	int        settled;
+	int        ingested;
+	bool       wrote;
+	int64      due_in_us; /* -1 = nothing scheduled */
+
+	/* when the next turn is due, in microseconds of the wall clock; 0 = never */
+	bool        woken;
+	TimestampTz due_at;
+	TimestampTz confirm_at;
+	TimestampTz gather_until; /* answers are waiting */
+	int         fruitless;    /* turns in a row that could claim nothing due */
+	int         barren;       /* turns in a row that only wrote */
+
+	/* trouble */
+	ErrorData  *error;    /* the last one */
+	int         failures; /* of turns, in a row */
+	bool        careful;  /* everything in transactions of its own */
+	TimestampTz retry_at;
+};
+
+typedef void (*Work)(SdEngine *engine);
+
+/* ---- the engine's lock ---- */
+
+static void
+engine_lock_tag(LOCKTAG *tag)
+{
+	uint64 key = (uint64) SD_ENGINE_LOCK;
+
+	/* as pg_advisory_lock(bigint) makes it */
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key, 1);
+}
+
+bool
+sd_engine_lock(void)
+{
+	LOCKTAG tag;
+
+	engine_lock_tag(&tag);
+	switch (LockAcquire(&tag, ExclusiveLock, true, true))
+	{
+		case LOCKACQUIRE_OK:
+			return true;
+		case LOCKACQUIRE_ALREADY_HELD:
+		case LOCKACQUIRE_ALREADY_CLEAR:
+			/* this session took it by other means, or drives an engine already */
+			LockRelease(&tag, ExclusiveLock, true);
+			return false;
+		default:
+			return false;
+	}
+}
+
+void
+sd_engine_unlock(void)
+{
+	LOCKTAG tag;
+
+	engine_lock_tag(&tag);
+	LockRelease(&tag, ExclusiveLock, true);
+}
+
+bool
+sd_engine_is_locked(void)
+{
+	LockData *locks = GetLockStatusData();
+	LOCKTAG   tag;
+
+	engine_lock_tag(&tag);
+	for (int i = 0; i < locks->nelements; i++)
+		if (memcmp(&locks->locks[i].locktag, &tag, sizeof(tag)) == 0 &&
+			(locks->locks[i].holdMask & LOCKBIT_ON(ExclusiveLock)))
+			return true;
+	return false;
+}
+
+/* ---- transactions ---- */
+
+static void
+begin_transaction(SdEngine *engine)
+{
+	if (engine->driver == SD_DRIVER_WORKER)
+	{
+		sd_worker_begin("exchange");
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "could not connect to SPI");
+		return;
+	}
+
+	/* in a subtransaction, because only so a failure can be survived here */
+	BeginInternalSubTransaction(NULL);
+	engine->in_subxact = true;
+	MemoryContextSwitchTo(engine->turn);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (!sd_extension_exists())
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" is no longer in this database", SD_EXTENSION)));
+}
+
+static void
+commit_transaction(SdEngine *engine, ResourceOwner owner)
+{
+	if (engine->driver == SD_DRIVER_WORKER)
+	{
+		SPI_finish();
+		sd_worker_commit();
+		return;
+	}
+	PopActiveSnapshot();
+	ReleaseCurrentSubTransaction();
+	engine->in_subxact = false;
+	CurrentResourceOwner = owner;
+	SPI_commit();
+}
+
+/* in a PG_CATCH, the error copied */
+static void
+abort_transaction(SdEngine *engine, ResourceOwner owner)
+{
+	if (engine->driver == SD_DRIVER_WORKER)
+	{
+		sd_worker_abort();
+		return;
+	}
+
+	/* a failed SPI_commit() has left a new transaction */
+	if (!engine->in_subxact)
+		return;
+	RollbackAndReleaseCurrentSubTransaction();
+	engine->in_subxact = false;
+	CurrentResourceOwner = owner;
+	SPI_rollback();
+}
+
+static void
+report_failure(SdEngine *engine, const char *what, const ErrorData *error)
+{
+	ereport(engine->driver == SD_DRIVER_WORKER ? LOG : WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("salesdrive could not %s: %s", what, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0,
+			 error->context ? errcontext("%s", error->context) : 0));
+	if (engine->driver == SD_DRIVER_WORKER)
+		sd_worker_report(error->message);
+}
+
+/*
+ * Does the work in a transaction of its own.  A failure is kept in
+ * engine->error and reported; only a cancel of a procedure is thrown on.
+ */
+static bool
+attempt(SdEngine *engine, Work work, const char *what)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	PG_TRY();
+	{
+		begin_transaction(engine);
+		MemoryContextSwitchTo(engine->turn);
+		work(engine);
+		engine->wrote |= TransactionIdIsValid(GetTopTransactionIdIfAny());
+		commit_transaction(engine, owner);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(engine->context);
+		error = CopyErrorData();
+		FlushErrorState();
+		abort_transaction(engine, owner);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+
+	if (error == NULL)
+		return true;
+	if (engine->error != NULL)
+		FreeErrorData(engine->error);
+	engine->error = error;
+	if (engine->driver == SD_DRIVER_PROCEDURE && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	report_failure(engine, what, error);
+	return false;
+}
+
+/* ---- calling SQL ---- */
+
+/* SPI leaves its own memory context behind; here the caller's stays current */
+static void
+execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int           rc;
+
+	if (*plan == NULL)
+	{
+		/* a generic plan: a custom one would copy the arguments into itself */
+		SPIPlanPtr fresh = SPI_prepare_cursor(sql, nargs, types, CURSOR_OPT_GENERIC_PLAN);
+
+		if (fresh == NULL)
+			elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+		SPI_keepplan(fresh);
+		*plan = fresh;
+	}
+	rc = SPI_execute_plan(*plan, values, NULL, false, 0);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(rc));
+	MemoryContextSwitchTo(caller);
+}
+
+static int
+call_int(SPIPlanPtr *plan, const char *sql, int argument)
+{
+	Oid   type = INT4OID;
+	Datum value = Int32GetDatum(argument);
+	bool  isnull = true;
+	int   result = 0;
+
+	execute(plan, sql, 1, &type, &value);
+	if (SPI_processed > 0)
+		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+		result = DatumGetInt32(value);
+	SPI_freetuptable(SPI_tuptable);
+	return result;
+}
+
+/* ---- settle: exchanges into rows ---- */
+
+/* the columns of http_result, in order */
+enum
+{
+	R_TASK_ID,
+	R_ATTEMPT,
+	R_TARGET,
+	R_METHOD,
+	R_URL,
+	R_REQUEST_BODY,
+	R_HTTP_STATUS,
+	R_CLASS,
+	R_ERROR,
+	R_RETRY_AFTER,
+	R_ODATA_CODE,
+	R_ODATA_MESSAGE,
+	R_CONTENT_TYPE,
+	R_BODY,
+	R_BODY_IS_JSON,
+	R_BODY_BYTES,
+	R_STARTED_AT,
+	R_MS_QUEUE,
+	R_MS_CONNECT,
+	R_MS_TLS,
+	R_MS_FIRST_BYTE,
+	R_MS_TOTAL,
+	R_COLUMNS
+};
+
+static const char *const result_columns[R_COLUMNS] = {
+	"task_id", "attempt", "target", "method", "url", "request_body", "http_status",
+	"class", "error", "retry_after", "odata_code", "odata_message", "content_type",
+	"body", "body_is_json", "body_bytes", "started_at", "ms_queue", "ms_connect",
+	"ms_tls", "ms_first_byte", "ms_total"};
+
+/* the columns of http_request, in order */
+enum
+{
+	Q_TASK_ID,
+	Q_ATTEMPT,
+	Q_TARGET,
+	Q_METHOD,
+	Q_URL,
+	Q_BODY,
+	Q_USERNAME,
+	Q_PASSWORD,
+	Q_HEADERS,
+	Q_CONNECT_TIMEOUT,
+	Q_TOTAL_TIMEOUT,
+	Q_MAX_BYTES,
+	Q_MAX_CONNECTIONS,
+	Q_CA_FILE,
+	Q_ALLOW_HTTP,
+	Q_COLUMNS
+};
+
+static const char *const request_columns[Q_COLUMNS] = {
+	"task_id", "attempt", "target", "method", "url", "body", "username", "password",
+	"headers", "connect_timeout", "total_timeout", "max_bytes", "max_connections",
+	"ca_file", "allow_http"};
+
+static void
+check_columns(TupleDesc desc, const char *const *names, int count, const char *type)
+{
+	bool same = desc->natts == count;
+
+	for (int i = 0; same && i < count; i++)
+		same = strcmp(NameStr(TupleDescAttr(desc, i)->attname), names[i]) == 0;
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type salesdrive.%s does not have the columns this library knows", type),
+				 errdetail("The installed library and the extension in this database are of different versions."),
+				 errhint("Run ALTER EXTENSION salesdrive UPDATE, then SELECT salesdrive.restart_workers().")));
+}
+
+/*
+ * Text of the client (UTF-8, or bytes of a peer that claim to be) as a datum
+ * that any database takes: what is not valid becomes '?'.
+ */
+static Datum
+clean_text(const char *utf8)
+{
+	size_t len = strlen(utf8);
+	char  *copy = pnstrdup(utf8, len);
+	bool   ascii = true;
+
+	for (size_t i = 0; i < len;)
+	{
+		int n = sd_utf8_length(copy + i, len - i);
+
+		if (n <= 0)
+			copy[i++] = '?';
+		else
+		{
+			ascii = ascii && n == 1;
+			i += n;
+		}
+	}
+	if (!ascii)
+		copy = pg_any_to_server(copy, (int) strlen(copy), PG_UTF8);
+	return CStringGetTextDatum(copy);
+}
+
+static void
+put_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column] = text == NULL;
+	if (text != NULL)
+		values[column] = clean_text(text);
+}
+
+static void
+put_int(Datum *values, bool *nulls, int column, int number, bool known)
+{
+	nulls[column] = !known;
+	values[column] = Int32GetDatum(number);
+}
+
+static Datum
+bytes_datum(const char *data, size_t len)
+{
+	bytea *bytes = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(bytes, VARHDRSZ + len);
+	memcpy(VARDATA(bytes), data, len);
+	return PointerGetDatum(bytes);
+}
+
+static Datum
+result_row(TupleDesc desc, const SdExchange *exchange)
+{
+	const SdRequest *request = &exchange->request;
+	bool             stripped = exchange->settle_failures >= STRIP_AFTER;
+	bool             answered = exchange->http_status > 0;
+	bool             has_body = exchange->body != NULL && answered && !stripped;
+	Datum            values[R_COLUMNS] = {0};
+	bool             nulls[R_COLUMNS] = {0};
+
+	values[R_TASK_ID] = Int64GetDatum(request->task_id);
+	values[R_ATTEMPT] = Int32GetDatum(request->attempt);
+	put_text(values, nulls, R_TARGET, request->target);
+	put_text(values, nulls, R_METHOD, request->method);
+	put_text(values, nulls, R_URL, request->url);
+	put_text(values, nulls, R_REQUEST_BODY, request->body);
+	put_int(values, nulls, R_HTTP_STATUS, exchange->http_status, answered);
+	put_text(values, nulls, R_CLASS, sd_class_name(stripped ? SD_CLASS_BUG : exchange->class_));
+	put_text(values, nulls, R_ERROR, stripped ? "the answer could not be settled, see the server log; its body is left out" : exchange->error);
+	put_int(values, nulls, R_RETRY_AFTER, exchange->retry_after, exchange->retry_after >= 0);
+	put_text(values, nulls, R_ODATA_CODE, stripped ? NULL : exchange->odata_code);
+	put_text(values, nulls, R_ODATA_MESSAGE, stripped ? NULL : exchange->odata_message);
+	put_text(values, nulls, R_CONTENT_TYPE, stripped ? NULL : exchange->content_type);
+	nulls[R_BODY] = !has_body;
+	if (has_body)
+		values[R_BODY] = bytes_datum(exchange->body, exchange->body_len);
+	values[R_BODY_IS_JSON] = BoolGetDatum(has_body && exchange->body_is_json);
+	values[R_BODY_BYTES] = Int64GetDatum(exchange->body_bytes);
+	values[R_STARTED_AT] = TimestampTzGetDatum(exchange->started_at);
+	values[R_MS_QUEUE] = Float8GetDatum(exchange->ms_queue);
+	values[R_MS_CONNECT] = Float8GetDatum(exchange->ms_connect);
+	values[R_MS_TLS] = Float8GetDatum(exchange->ms_tls);
+	values[R_MS_FIRST_BYTE] = Float8GetDatum(exchange->ms_first_byte);
+	values[R_MS_TOTAL] = Float8GetDatum(exchange->ms_total);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+static size_t
+result_bytes(const SdExchange *exchange)
+{
+	size_t bytes = exchange->body_len + 1024;
+
+	if (exchange->request.body != NULL)
+		bytes += strlen(exchange->request.body);
+	return bytes;
+}
+
+static Oid
+row_type(const char *name)
+{
+	Oid type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+							   ObjectIdGetDatum(get_namespace_oid(SD_EXTENSION, false)));
+
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type salesdrive.%s does not exist", name)));
+	return type;
+}
+
+static void
+settle_rows(SdEngine *engine, Oid type, Datum *rows, int count)
+{
+	Oid           array_type = get_array_type(type);
+	MemoryContext saved = MemoryContextSwitchTo(engine->rows);
+	Datum         array = PointerGetDatum(construct_array(rows, count, type, -1, false,
+														  TYPALIGN_DOUBLE));
+
+	MemoryContextSwitchTo(saved);
+	if (engine->plan_settle != NULL && engine->result_type != type)
+	{
+		SPI_freeplan(engine->plan_settle);
+		engine->plan_settle = NULL;
+	}
+	engine->result_type = type;
+	execute(&engine->plan_settle, "SELECT salesdrive.settle($1)", 1, &array_type, &array);
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextReset(engine->rows);
+}
+
+/* settles what is pending, or at most so many, in calls of bounded size */
+static void
+settle_some(SdEngine *engine, int most)
+{
+	Oid        type = row_type("http_result");
+	TupleDesc  desc = lookup_rowtype_tupdesc_copy(type, -1);
+	Datum     *rows = palloc(sizeof(Datum) * SETTLE_RESULTS);
+	size_t     bytes = 0;
+	int        count = 0;
+	dlist_iter iter;
+
+	check_columns(desc, result_columns, R_COLUMNS, "http_result");
+	MemoryContextReset(engine->rows);
+	engine->settled = 0;
+	dlist_foreach(iter, &engine->pending)
+	{
+		SdExchange   *exchange = dlist_container(SdExchange, node, iter.cur);
+		MemoryContext saved;
+
+		if (engine->settled >= most)
+			break;
+		if (count > 0 &&
+			(count >= SETTLE_RESULTS || bytes + result_bytes(exchange) > SETTLE_BYTES))
+		{
+			settle_rows(engine, type, rows, count);
+			count = 0;
+			bytes = 0;
+		}
+		saved = MemoryContextSwitchTo(engine->rows);
+		rows[count++] = result_row(desc, exchange);
+		MemoryContextSwitchTo(saved);
+		bytes += result_bytes(exchange);
+		engine->settled++;
+	}
+	if (count > 0)
+		settle_rows(engine, type, rows, count);
+}
+
+/* ---- claim: rows into requests ---- */
+
+static char *
+take_text(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool  isnull;
+	Datum value = heap_getattr(tuple, column + 1, desc, &isnull);
+	char *string;
+
+	if (isnull)
+		return NULL;
+	string = TextDatumGetCString(value);
+	return pg_server_to_any(string, (int) strlen(string), PG_UTF8);
+}
+
+static char *
+need_text(HeapTuple tuple, TupleDesc desc, int column)
+{
+	char *string = take_text(tuple, desc, column);
+
+	if (string == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("salesdrive.claim() returned a request without %s", request_columns[column])));
+	return string;
+}
+
+static int64
+take_int(HeapTuple tuple, TupleDesc desc, int column, int64 otherwise)
+{
+	bool  isnull;
+	Datum value = heap_getattr(tuple, column + 1, desc, &isnull);
+
+	if (isnull)
+		return otherwise;
+	return TupleDescAttr(desc, column)->atttypid == INT8OID ?
+			   DatumGetInt64(value) :
+			   (int64) DatumGetInt32(value);
+}
+
+static void
+take_headers(HeapTuple tuple, TupleDesc desc, SdRequest *request)
+{
+	bool   isnull;
+	Datum  value = heap_getattr(tuple, Q_HEADERS + 1, desc, &isnull);
+	Datum *items;
+	bool  *nulls;
+	int    count;
+
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
+					  &items, &nulls, &count);
+	request->headers = palloc0(sizeof(char *) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		char *string;
+
+		if (nulls[i])
+			continue;
+		string = TextDatumGetCString(items[i]);
+		request->headers[request->nheaders++] = pg_server_to_any(string, (int) strlen(string), PG_UTF8);
+	}
+}
+
+static void
+take_request(HeapTuple tuple, TupleDesc desc, SdRequest *request)
+{
+	bool  isnull;
+	Datum allow;
+
+	memset(request, 0, sizeof(*request));
+	request->task_id = take_int(tuple, desc, Q_TASK_ID, 0);
+	request->attempt = (int) take_int(tuple, desc, Q_ATTEMPT, 0);
+	request->target = need_text(tuple, desc, Q_TARGET);
+	request->method = need_text(tuple, desc, Q_METHOD);
+	request->url = need_text(tuple, desc, Q_URL);
+	request->body = take_text(tuple, desc, Q_BODY);
+	request->username = take_text(tuple, desc, Q_USERNAME);
+	request->password = take_text(tuple, desc, Q_PASSWORD);
+	take_headers(tuple, desc, request);
+	request->connect_timeout = (int) take_int(tuple, desc, Q_CONNECT_TIMEOUT, 10000);
+	request->total_timeout = (int) take_int(tuple, desc, Q_TOTAL_TIMEOUT, 60000);
+	request->max_bytes = take_int(tuple, desc, Q_MAX_BYTES, 16777216);
+	request->max_connections = (int) take_int(tuple, desc, Q_MAX_CONNECTIONS, 1);
+	request->ca_file = take_text(tuple, desc, Q_CA_FILE);
+	allow = heap_getattr(tuple, Q_ALLOW_HTTP + 1, desc, &isnull);
+	request->allow_http = !isnull && DatumGetBool(allow);
+}
+
+static void
+claim(SdEngine *engine)
+{
+	Oid            type = INT4OID;
+	Datum          argument;
+	SPITupleTable *table;
+
+	engine->nrequests = 0;
+	engine->asked = engine->draining ? 0 : sd_client_room(engine->client);
+	if (engine->asked == 0)
+		return;
+	argument = Int32GetDatum(engine->asked);
+	execute(&engine->plan_claim, "SELECT * FROM salesdrive.claim($1)", 1, &type, &argument);
+	table = SPI_tuptable;
+	if (SPI_processed > 0)
+	{
+		check_columns(table->tupdesc, request_columns, Q_COLUMNS, "http_request");
+		engine->requests = palloc(sizeof(SdRequest) * SPI_processed);
+		for (uint64 i = 0; i < SPI_processed; i++)
+			take_request(table->vals[i], table->tupdesc, &engine->requests[i]);
+		engine->nrequests = (int) SPI_processed;
+	}
+	SPI_freetuptable(table);
+}
+
+/* compared with the clock of the rules, which tests may move */
+static void
+ask_next_due(SdEngine *engine)
+{
+	bool        nothing = true;
+	TimestampTz now = sd_clock();
+	TimestampTz at = 0;
+
+	execute(&engine->plan_next_due, "SELECT salesdrive.next_due()", 0, NULL, NULL);
+	if (SPI_processed > 0)
+		at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+											   1, &nothing));
+	SPI_freetuptable(SPI_tuptable);
+	if (nothing || TIMESTAMP_IS_NOEND(at))
+		engine->due_in_us = -1;
+	else
+		engine->due_in_us = at <= now ? 0 : at - now;
+}
+
+/* ---- the turn ---- */
+
+static void
+ingest(SdEngine *engine)
+{
+	engine->ingested = 0;
+	if (!engine->draining)
+		engine->ingested = call_int(&engine->plan_ingest, "SELECT salesdrive.ingest($1)", INGEST_ROWS);
+	SD_FAULT("engine_after_ingest");
+}
+
+static void
+work_ingest(SdEngine *engine)
+{
+	ingest(engine);
+}
+
+static void
+work_claim(SdEngine *engine)
+{
+	claim(engine);
+	ask_next_due(engine);
+	SD_FAULT("engine_before_claim_commit");
+}
+
+static void
+work_settle_one(SdEngine *engine)
+{
+	SD_FAULT("engine_before_settle");
+	settle_some(engine, 1);
+	SD_FAULT("engine_after_settle");
+}
+
+/* between statements the network gets its due, so that no connection rests */
+static void
+work_turn(SdEngine *engine)
+{
+	if (!dlist_is_empty(&engine->pending))
+	{
+		SD_FAULT("engine_before_settle");
+		settle_some(engine, INT_MAX);
+		SD_FAULT("engine_after_settle");
+		sd_client_run(engine->client);
+	}
+	ingest(engine);
+	sd_client_run(engine->client);
+	work_claim(engine);
+	sd_client_run(engine->client);
+}
+
+static void
+collect_answers(SdEngine *engine)
+{
+	SdExchange *exchange;
+
+	while ((exchange = sd_client_finished(engine->client)) != NULL)
+		dlist_push_tail(&engine->pending, &exchange->node);
+}
+
+static void
+release_first(SdEngine *engine)
+{
+	SdExchange *exchange = dlist_head_element(SdExchange, node, &engine->pending);
+
+	dlist_delete(&exchange->node);
+	sd_client_release(engine->client, exchange);
+}
+
+static void
+send_claimed(SdEngine *engine)
+{
+	if (engine->nrequests == 0)
+		return;
+	SD_FAULT("engine_after_claim_commit");
+	for (int i = 0; i < engine->nrequests; i++)
+		sd_client_add(engine->client, &engine->requests[i]);
+	sd_client_run(engine->client);
+	SD_FAULT("engine_after_send");
+}
+
+/* an answer that fails alone goes back, then without its body, then away */
+static void
+judge_failed(SdEngine *engine, dlist_head *failed, bool others_succeed)
+{
+	while (!dlist_is_empty(failed))
+	{
+		SdExchange *exchange = dlist_container(SdExchange, node, dlist_pop_head_node(failed));
+
+		if (others_succeed && ++exchange->settle_failures >= GIVE_UP_AFTER)
+		{
+			ereport(WARNING,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("salesdrive gives up settling an answer of task " INT64_FORMAT ", attempt %d",
+							exchange->request.task_id, exchange->request.attempt),
+					 errdetail("HTTP status %d, class %s.", exchange->http_status,
+							   sd_class_name(exchange->class_)),
+					 errhint("The task is taken up again when its lease ends, as after an unknown outcome.")));
+			sd_client_release(engine->client, exchange);
+			continue;
+		}
+		dlist_push_tail(&engine->pending, &exchange->node);
+	}
+}
+
+/* settles each answer in a transaction of its own; failed ones go aside */
+static int
+settle_each(SdEngine *engine, dlist_head *failed)
+{
+	int settled = 0;
+	int failures = 0;
+
+	dlist_init(failed);
+	while (!dlist_is_empty(&engine->pending) && (settled > 0 || failures < 3))
+	{
+		if (attempt(engine, work_settle_one, "settle an answer"))
+		{
+			release_first(engine);
+			settled++;
+		}
+		else
+		{
+			dlist_push_tail(failed, dlist_pop_head_node(&engine->pending));
+			failures++;
+		}
+		MemoryContextReset(engine->turn);
+		sd_client_run(engine->client);
+	}
+	return settled;
+}
+
+/*
+ * Everything in transactions of its own; true if all of them succeeded.  As
+ * long as anything moves on, the failures count for themselves and not for the
+ * engine.
+ */
+static bool
+careful_turn(SdEngine *engine)
+{
+	dlist_head failed;
+	int        settled = settle_each(engine, &failed);
+	bool       ingest_ok = attempt(engine, work_ingest, "ingest the inbox");
+	bool       claim_ok = attempt(engine, work_claim, "claim tasks");
+	bool       answers_ok = dlist_is_empty(&failed);
+	bool       any_ok = settled > 0 || ingest_ok || claim_ok;
+
+	if (claim_ok)
+		send_claimed(engine);
+	else
+		engine->nrequests = 0;
+	judge_failed(engine, &failed, any_ok);
+	if (settled > 0 || engine->ingested > 0 || engine->nrequests > 0 || (any_ok && !answers_ok))
+		engine->failures = 1;
+	engine->settled = settled;
+	return ingest_ok && claim_ok && answers_ok && dlist_is_empty(&engine->pending);
+}
+
+/* what a turn has shown about when the next one is worth making */
+static void
+plan_next_turn(SdEngine *engine, TimestampTz now)
+{
+	bool more;
+
+	engine->due_at = 0;
+	engine->confirm_at = engine->wrote ? now + CONFIRM_US : 0;
+	if (engine->settled > 0 || engine->ingested > 0 || engine->nrequests > 0)
+		engine->fruitless = engine->barren = 0;
+	if (engine->draining)
+		return;
+
+	more = engine->ingested >= INGEST_ROWS ||
+		   (engine->nrequests >= engine->asked && engine->asked > 0 && engine->due_in_us == 0 &&
+			sd_client_has_room(engine->client));
+	if (more)
+		engine->due_at = now;
+	else if (engine->due_in_us > 0)
+		engine->due_at = now + engine->due_in_us;
+	else if (engine->due_in_us == 0)
+	{
+		/* due, but not claimed: held back by a limit, or not yet ripe */
+		if (engine->wrote && engine->nrequests == 0 && engine->asked > 0 &&
+			engine->barren++ < BARREN_TURNS)
+			engine->due_at = now;
+		else
+		{
+			int64 pause = (int64) PAUSE_FIRST_MS << Min(engine->fruitless, 6);
+
+			engine->fruitless++;
+			engine->due_at = now + Min(pause, PAUSE_LAST_MS) * 1000;
+		}
+	}
+}
+
+static bool
+plain_turn(SdEngine *engine)
+{
+	if (!attempt(engine, work_turn, "make a turn of the exchange"))
+		return false;
+	while (!dlist_is_empty(&engine->pending))
+		release_first(engine);
+	send_claimed(engine);
+	return true;
+}
+
+static void
+turn(SdEngine *engine)
+{
+	bool ok;
+
+	collect_answers(engine);
+	engine->woken = false;
+	engine->gather_until = 0;
+	engine->settled = engine->ingested = engine->nrequests = engine->asked = 0;
+	engine->wrote = false;
+	engine->due_in_us = -1;
+
+	ok = engine->careful ? careful_turn(engine) : plain_turn(engine);
+	MemoryContextReset(engine->turn);
+	if (ok)
+	{
+		if (engine->failures > 0 && engine->driver == SD_DRIVER_WORKER)
+			sd_worker_report(engine->quiet);
+		engine->failures = 0;
+		engine->careful = false;
+		engine->retry_at = 0;
+		plan_next_turn(engine, GetCurrentTimestamp());
+	}
+	else
+	{
+		int64 delay = (int64) RETRY_FIRST_MS << Min(engine->failures, 10);
+
+		engine->failures++;
+		engine->careful = engine->failures >= 2;
+		engine->woken = true;
+		engine->retry_at = GetCurrentTimestamp() + Min(delay, RETRY_LAST_MS) * 1000;
+		if (engine->driver == SD_DRIVER_PROCEDURE && engine->failures >= PROCEDURE_FAILURES)
+			ReThrowError(engine->error);
+	}
+}
+
+/* ---- time ---- */
+
+static bool
+turn_is_due(SdEngine *engine, TimestampTz now)
+{
+	int unsettled = sd_client_unsettled(engine->client);
+
+	if (engine->retry_at > now)
+		return false;
+	if (engine->woken ||
+		(engine->due_at != 0 && engine->due_at <= now) ||
+		(engine->confirm_at != 0 && engine->confirm_at <= now))
+		return true;
+	if (unsettled == 0)
+		return false;
+	if (engine->gather_until == 0)
+		engine->gather_until = now + GATHER_US;
+	return engine->gather_until <= now || unsettled >= SD_CLIENT_MAX_REQUESTS / 4 ||
+		   !sd_client_saturated(engine->client);
+}
+
+bool
+sd_engine_step(SdEngine *engine)
+{
+	sd_client_run(engine->client);
+	if (!turn_is_due(engine, GetCurrentTimestamp()))
+		return false;
+	turn(engine);
+	sd_client_run(engine->client);
+	return true;
+}
+
+static long
+sooner(long ms, TimestampTz moment)
+{
+	return moment == 0 ? ms : sd_loop_until(moment, ms);
+}
+
+long
+sd_engine_timeout(const SdEngine *engine, long cap)
+{
+	long network = sd_client_timeout(engine->client);
+	long ms = network < 0 ? cap : Min(network, cap);
+
+	if (engine->retry_at > GetCurrentTimestamp())
+		return sooner(ms, engine->retry_at);
+	if (engine->woken)
+		return 0;
+	if (sd_client_unsettled(engine->client) > 0)
+	{
+		if (engine->gather_until == 0)
+			return 0;
+		ms = sooner(ms, engine->gather_until);
+	}
+	return sooner(sooner(ms, engine->due_at), engine->confirm_at);
+}
+
+int
+sd_engine_in_hand(const SdEngine *engine)
+{
+	return sd_client_open(engine->client) + sd_client_unsettled(engine->client);
+}
+
+bool
+sd_engine_is_stuck(const SdEngine *engine)
+{
+	return engine->fruitless >= STUCK_AFTER;
+}
+
+bool
+sd_engine_is_idle(const SdEngine *engine)
+{
+	return sd_engine_in_hand(engine) == 0 && !engine->woken &&
+		   (engine->due_in_us != 0 || sd_engine_is_stuck(engine)) &&
+		   (engine->due_at == 0 || engine->due_at > GetCurrentTimestamp());
+}
+
+/* ---- life of the engine ---- */
+
+SdEngine *
+sd_engine_create(MemoryContext parent, SdDriver driver)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "salesdrive engine",
+												  ALLOCSET_DEFAULT_SIZES);
+	SdEngine     *engine = MemoryContextAllocZero(context, sizeof(SdEngine));
+
+	engine->context = context;
+	engine->turn = AllocSetContextCreate(context, "salesdrive turn", ALLOCSET_DEFAULT_SIZES);
+	engine->rows = AllocSetContextCreate(context, "salesdrive results", ALLOCSET_DEFAULT_SIZES);
+	engine->driver = driver;
+	engine->due_in_us = -1;
+	dlist_init(&engine->pending);
+	engine->client = sd_client_create(context);
+	return engine;
+}
+
+void
+sd_engine_destroy(SdEngine *engine)
+{
+	SPIPlanPtr plans[] = {
+		engine->plan_begin, engine->plan_settle, engine->plan_ingest,
+		engine->plan_claim, engine->plan_next_due, engine->plan_partitions};
+
+	for (int i = 0; i < (int) lengthof(plans); i++)
+		if (plans[i] != NULL)
+			SPI_freeplan(plans[i]);
+	MemoryContextDelete(engine->context);
+}
+
+int
+sd_engine_fd(const SdEngine *engine)
+{
+	return sd_client_fd(engine->client);
+}
+
+void
+sd_engine_wake(SdEngine *engine)
+{
+	engine->woken = true;
+}
+
+void
+sd_engine_drain(SdEngine *engine)
+{
+	engine->draining = true;
+}
+
+static void
+work_begin(SdEngine *engine)
+{
+	char *quiet;
+
+	execute(&engine->plan_begin, "SELECT salesdrive.engine_begin()", 0, NULL, NULL);
+	quiet = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (engine->quiet != NULL)
+		pfree(engine->quiet);
+	engine->quiet = quiet ? MemoryContextStrdup(engine->context, quiet) : NULL;
+	SPI_freetuptable(SPI_tuptable);
+}
+
+bool
+sd_engine_begin(SdEngine *engine)
+{
+	bool ok = attempt(engine, work_begin, "begin the exchange");
+
+	MemoryContextReset(engine->turn);
+	if (!ok && engine->driver == SD_DRIVER_PROCEDURE)
+		ReThrowError(engine->error);
+	if (ok)
+	{
+		engine->failures = 0;
+		engine->woken = true;
+		if (engine->driver == SD_DRIVER_WORKER)
+			sd_worker_report(engine->quiet);
+	}
+	return ok;
+}
+
+const char *
+sd_engine_quiet(const SdEngine *engine)
+{
+	return engine->quiet;
+}
+
+static void
+work_partitions(SdEngine *engine)
+{
+	execute(&engine->plan_partitions, "SELECT salesdrive.prepare_partitions()", 0, NULL, NULL);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+void
+sd_engine_sweep(SdEngine *engine)
+{
+	attempt(engine, work_partitions, "prepare partitions");
+	MemoryContextReset(engine->turn);
+	engine->woken = true;
+}
+
+/* ---- one task ---- */
+
+void
+sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view)
+{
+	Oid           type = INT8OID;
+	Datum         argument = Int64GetDatum(task_id);
+	MemoryContext saved;
+
+	memset(view, 0, sizeof(*view));
+	if (SPI_execute_with_args("SELECT state, reason, detail, hint, attempt FROM salesdrive.task"
+							  " WHERE id OPERATOR(pg_catalog.=) $1",
+							  1, &type, &argument, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look at the task");
+	view->found = SPI_processed > 0;
+	if (view->found)
+	{
+		HeapTuple row = SPI_tuptable->vals[0];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool      isnull;
+		Datum     attempts = SPI_getbinval(row, desc, 5, &isnull);
+
+		saved = MemoryContextSwitchTo(context);
+		view->attempt = isnull ? 0 : DatumGetInt32(attempts);
+		view->state = SPI_getvalue(row, desc, 1);
+		view->reason = SPI_getvalue(row, desc, 2);
+		view->detail = SPI_getvalue(row, desc, 3);
+		view->hint = SPI_getvalue(row, desc, 4);
+		MemoryContextSwitchTo(saved);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	SPI_commit();
+}

@@ -212,12 +212,3 @@ COMMENT ON COLUMN crm_order_contact.phone IS 'First usable phone, international 
 COMMENT ON COLUMN crm_order_contact.phone_raw IS 'Phones as written, comma between';
 COMMENT ON COLUMN crm_order_contact.email IS 'First e-mail address';
 COMMENT ON COLUMN crm_order_contact.comment IS 'Comment on the contact';
-
--- Bodies are a few kB: kept in the row, uncompressed, they cost the least at intake; the orders read from them are compressed fast where the server can.
-ALTER TABLE crm_order_version SET (toast_tuple_target = 4080);
-DO $$
-BEGIN
-    ALTER TABLE crm_order_version ALTER COLUMN data SET COMPRESSION lz4;
-EXCEPTION WHEN feature_not_supported THEN
-    NULL;    -- a server built without lz4 compresses with its default
-END $$;

@@ -58,8 +58,8 @@ BEGIN
                                          ELSE l.discount END AS exact_sum
         FROM unnest(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
-        JOIN account a ON a.name = k.account
         JOIN crm_order_line l ON l.account = k.account AND l.order_id = k.order_id
+        JOIN account a ON a.name = k.account
     ), remainder AS (
         SELECT e.*, round(e.exact_sum, 2) AS rounded,
                100 * (e.payment_amount - sum(round(e.exact_sum, 2)) OVER (PARTITION BY e.account, e.order_id)) AS rest
@@ -344,11 +344,11 @@ BEGIN
            || jsonb_build_object(n.section, r.rows)
     FROM unnest(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+    LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
     JOIN account a ON a.name = k.account
     JOIN infobase i ON i.name = a.infobase
     JOIN unnest(settings) s ON s.account = k.account
     JOIN names n ON n.profile = s.profile
-    LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
     CROSS JOIN LATERAL (
         SELECT sum(w.total) AS total,

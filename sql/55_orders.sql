@@ -63,8 +63,25 @@ COMMENT ON FUNCTION product_search(text, text[]) IS 'One search for as many of t
 
 -- The next step of each order. Read-only, so that preview() shows the same.
 
-CREATE FUNCTION order_decisions(orders order_key[]) RETURNS TABLE (account text, order_id bigint, step text, purpose text, method text, path text, body jsonb, memo jsonb,
-        run_at timestamptz, reason text, detail text, hint text, blocked_on text, document jsonb)
+CREATE TYPE order_decision AS (
+    account    text,
+    order_id   bigint,
+    step       text,
+    purpose    text,
+    method     text,
+    path       text,
+    body       jsonb,
+    memo       jsonb,
+    run_at     timestamptz,
+    reason     text,
+    detail     text,
+    hint       text,
+    blocked_on text,
+    document   jsonb
+);
+COMMENT ON TYPE order_decision IS 'Next step of an order (as plan_step), and its document as it should be';
+
+CREATE FUNCTION order_decisions(orders order_key[]) RETURNS SETOF order_decision
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -91,11 +108,11 @@ BEGIN
                coalesce(y.write_unsure OR y.must_read, false) AS unsure, x.reason AS stop_reason, x, q.skus, n.reference_property
         FROM unnest(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+        LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
+        LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
         JOIN account a ON a.name = k.account
         JOIN unnest(settings) s ON s.account = k.account
         JOIN profile_name n ON n.profile = s.profile
-        LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
-        LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
         LEFT JOIN stop x ON x.account = k.account AND x.order_id = k.order_id
         LEFT JOIN ask q ON q.account = k.account AND q.order_id = k.order_id
         LEFT JOIN doc d ON d.account = k.account AND d.order_id = k.order_id
@@ -180,38 +197,44 @@ CREATE FUNCTION key_list(object jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(object) k $$;
 COMMENT ON FUNCTION key_list(jsonb) IS 'Keys of an object as text';
 
+-- What the order wants and the document, as read, holds already counts as ours from now on: written or not, it needs no more writing.
+CREATE FUNCTION note_documents_there(decided order_decision[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE bas_order b SET accepted_body = NULL, sent_body = coalesce(b.accepted_body, b.sent_body, '{}') || g.got,
+        sent_version = CASE WHEN d.purpose IS DISTINCT FROM 'change order' THEN (d.memo ->> 'version')::bigint ELSE b.sent_version END,
+        written_body = coalesce(b.written_body, '{}') || same_keys(b.read_body, g.got),
+        lineage = b.lineage || (SELECT jsonb_object_agg(k, jsonb_build_object('version', (d.memo ->> 'version')::bigint, 'rule', r -> k))
+                                FROM jsonb_object_keys(g.got) k, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase)) r)
+    FROM unnest(decided) d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
+    JOIN bas_order o ON o.infobase = y.infobase AND o.ref_key = y.bas_ref
+    CROSS JOIN LATERAL (SELECT changed_properties(d.document, coalesce(o.accepted_body, o.sent_body))
+                               - CASE WHEN d.purpose = 'change order' THEN ARRAY(SELECT jsonb_object_keys(d.body)) ELSE '{}' END AS got) g
+    WHERE (d.step = 'done' AND d.reason IS NULL OR d.purpose IN ('change order', 'post order')) AND g.got <> '{}'
+      AND b.infobase = o.infobase AND b.ref_key = o.ref_key;
+END $$;
+COMMENT ON FUNCTION note_documents_there(order_decision[]) IS 'Keeps as accepted what the documents hold already';
+
 CREATE FUNCTION plan_order(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    orders order_key[];
+    orders  order_key[];
+    decided order_decision[];
 BEGIN
     SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint) INTO orders FROM task t WHERE t.id = ANY (tasks);
 
     INSERT INTO order_sync (account, order_id, infobase, ref_key, must_read)
     SELECT k.account, k.order_id, a.infobase, order_ref_key(a.identity, k.order_id),
            coalesce((SELECT (o.order_time AT TIME ZONE a.time_zone > i.adopted_at + interval '1 day') IS NOT TRUE FROM instance i WHERE i.adopted_at IS NOT NULL), false)
-    FROM unnest(orders) k JOIN account a ON a.name = k.account JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+    FROM unnest(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id JOIN account a ON a.name = k.account
     ON CONFLICT DO NOTHING;
 
+    SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
+    PERFORM note_documents_there(array_agg(d)) FROM unnest(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
+
     RETURN QUERY
-    WITH decided AS MATERIALIZED (
-        SELECT * FROM order_decisions(orders)
-    ), there AS (    -- what the order wants and the document, as read, holds already: from now on it counts as ours
-        UPDATE bas_order b SET accepted_body = NULL, sent_body = coalesce(b.accepted_body, b.sent_body, '{}') || g.got,
-            sent_version = CASE WHEN d.purpose IS DISTINCT FROM 'change order' THEN (d.memo ->> 'version')::bigint ELSE b.sent_version END,
-            written_body = coalesce(b.written_body, '{}') || same_keys(b.read_body, g.got),
-            lineage = b.lineage || (SELECT jsonb_object_agg(k, jsonb_build_object('version', (d.memo ->> 'version')::bigint, 'rule', r -> k))
-                                    FROM jsonb_object_keys(g.got) k, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase)) r)
-        FROM decided d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
-        JOIN bas_order o ON o.infobase = y.infobase AND o.ref_key = y.bas_ref
-        CROSS JOIN LATERAL (SELECT changed_properties(d.document, coalesce(o.accepted_body, o.sent_body))
-                                   - CASE WHEN d.purpose = 'change order' THEN ARRAY(SELECT jsonb_object_keys(d.body)) ELSE '{}' END AS got) g
-        WHERE (d.step = 'done' AND d.reason IS NULL OR d.purpose IN ('change order', 'post order')) AND g.got <> '{}'
-          AND b.infobase = o.infobase AND b.ref_key = o.ref_key
-    )
-    SELECT t.id, coalesce(d.step, 'done'), d.purpose, d.method, d.path, d.body, d.memo, coalesce(d.purpose = 'create order', false), d.run_at, d.reason, d.detail, d.hint, d.blocked_on
-    FROM task t LEFT JOIN decided d ON d.account = t.account AND d.order_id = t.key::bigint
-    WHERE t.id = ANY (tasks);
+    SELECT t.id, d.step, d.purpose, d.method, d.path, d.body, d.memo, d.purpose IS NOT DISTINCT FROM 'create order', d.run_at, d.reason, d.detail, d.hint, d.blocked_on
+    FROM unnest(decided) d JOIN task t ON t.scope = d.account AND t.kind = 'order' AND t.key = d.order_id::text;
 END $$;
 COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
 
@@ -286,7 +309,6 @@ CREATE FUNCTION settle_order(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     answers order_answer[];
-    r       http_result;
 BEGIN
     SELECT array_agg(a) INTO answers FROM order_answers(results) a;
 
@@ -302,15 +324,13 @@ BEGIN
     PERFORM settle_order_written(array_agg(a)) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
     PERFORM settle_order_posted(array_agg(a)) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
     PERFORM settle_order_read(a) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order';
-    FOR r IN SELECT u.* FROM unnest(results) u JOIN unnest(answers) a USING (task_id) WHERE u.class = 'ok' AND a.purpose = 'find products' ORDER BY a.infobase LOOP
-        PERFORM settle_products(r);
-    END LOOP;
+    PERFORM settle_products(a) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
 
     RETURN QUERY
     SELECT a.task_id, CASE WHEN a.class = 'ok' AND a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post OR a.class = 'ok' AND a.purpose = 'post order'
                            THEN 'done' ELSE 'again' END,
            a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
-    FROM unnest(answers) a JOIN account c ON c.name = a.account JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id
+    FROM unnest(answers) a JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id JOIN account c ON c.name = y.account
     WHERE a.class IN ('ok', 'unknown_outcome') OR a.purpose = 'create order' AND a.odata_code = '15';
 END $$;
 COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
@@ -451,32 +471,29 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_document_read(text, bigint, order_sync, uuid, jsonb) IS 'Keeps a document as read';
 
-CREATE FUNCTION settle_products(result http_result) RETURNS void
+CREATE FUNCTION settle_products(answer order_answer) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    t task;
-    n jsonb;
-    stock_kind text;
+    n jsonb := property_names(answer.profile, 'product');
+    stock_kind text := profile_constant(answer.profile, 'product', 'stock_kind');
 BEGIN
-    SELECT * INTO t FROM task WHERE id = result.task_id;
-    SELECT property_names(i.profile, 'product'), profile_constant(i.profile, 'product', 'stock_kind') INTO n, stock_kind FROM infobase i WHERE i.name = t.infobase;
     INSERT INTO bas_product AS p (infobase, sku, state, ref_key, name, unit, vat_rate, is_stock, candidates, checked_at)
-    SELECT t.infobase, s.sku, CASE f.alive WHEN 0 THEN 'absent' WHEN 1 THEN 'found' ELSE 'several' END,
+    SELECT answer.infobase, s.sku, CASE f.alive WHEN 0 THEN 'absent' WHEN 1 THEN 'found' ELSE 'several' END,
            (f.one ->> 'Ref_Key')::uuid, f.one ->> (n ->> 'name'), nil_free(f.one ->> (n ->> 'unit')), nil_free(f.one ->> (n ->> 'vat_rate')), f.one ->> (n ->> 'kind') = stock_kind,
            f.candidates, clock()
-    FROM jsonb_each_text(t.memo) s (sku, pinned)
+    FROM jsonb_each_text(answer.memo) s (sku, pinned)
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE g.alive) AS alive,
                CASE WHEN count(*) FILTER (WHERE g.alive) = 1 THEN (jsonb_agg(g.e) FILTER (WHERE g.alive)) -> 0 END AS one,
                CASE WHEN count(*) FILTER (WHERE g.alive) <> 1 THEN jsonb_agg(jsonb_build_object('ref_key', g.e ->> 'Ref_Key', 'name', g.e ->> (n ->> 'name'), 'alive', g.alive)) END AS candidates
         FROM (SELECT e, NOT json_flag(e -> (n ->> 'deleted')) AND NOT json_flag(e -> (n ->> 'is_folder')) AS alive
-              FROM result_rows(result) e
+              FROM jsonb_array_elements(answer.body -> 'value') e
               WHERE CASE WHEN s.pinned IS NULL THEN rtrim(e ->> (n ->> 'article')) = s.sku ELSE e ->> 'Ref_Key' = s.pinned END) g) f
     ORDER BY s.sku
     ON CONFLICT (infobase, sku) DO UPDATE SET state = excluded.state, ref_key = excluded.ref_key, name = excluded.name, unit = excluded.unit, vat_rate = excluded.vat_rate,
         is_stock = excluded.is_stock, candidates = excluded.candidates, checked_at = excluded.checked_at;
 END $$;
-COMMENT ON FUNCTION settle_products(http_result) IS 'Takes in a search by articles: what was asked for and not found is kept as absent';
+COMMENT ON FUNCTION settle_products(order_answer) IS 'Takes in a search by articles: what was asked for and not found is kept as absent';
 
 CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

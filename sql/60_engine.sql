@@ -13,7 +13,7 @@ CREATE FUNCTION enqueue_orders(orders order_key[], lane smallint DEFAULT NULL) R
 BEGIN
     INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
     SELECT k.account, 'order', k.order_id::text, k.account, a.infobase, coalesce(enqueue_orders.lane, CASE WHEN y.bas_ref IS NULL THEN 1 ELSE 2 END)
-    FROM unnest(orders) k JOIN account a ON a.name = k.account LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
+    FROM unnest(orders) k LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id JOIN account a ON a.name = k.account
     ORDER BY 1, 2, 3
     ON CONFLICT (scope, kind, key) DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
         state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
@@ -186,6 +186,12 @@ CREATE FUNCTION superuser_steps(kind text, tasks bigint[]) RETURNS plan_step[]
 $$;
 COMMENT ON FUNCTION superuser_steps(text, bigint[]) IS 'Parks tasks whose kind is a user''s, while the engine runs as a superuser';
 
+CREATE FUNCTION reclaim_leases() RETURNS void
+    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    UPDATE task SET state = 'ready', run_at = clock(), lease_until = NULL, creates = false, changed_at = clock() WHERE state = 'in_flight' AND lease_until < clock()
+$$;
+COMMENT ON FUNCTION reclaim_leases() IS 'Takes back requests whose answer can no longer come; writes among them are read back first (their outcome is marked unsure)';
+
 CREATE FUNCTION plan_tasks(kind text, tasks bigint[]) RETURNS plan_step[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -227,6 +233,7 @@ BEGIN
     IF quiet_reason() IS NOT NULL THEN
         RETURN;
     END IF;
+    PERFORM reclaim_leases();
     picked := pick_due(max_requests);
     IF picked IS NULL THEN
         RETURN;

@@ -166,7 +166,15 @@ COMMENT ON FUNCTION unpause_infobase(text) IS 'Goes on sending to an infobase, a
 
 CREATE FUNCTION adopt() RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    missing text := (SELECT string_agg(c.name, ', ' ORDER BY c.name) FROM credential c
+                     WHERE c.kind = 'literal' AND NOT EXISTS (SELECT FROM credential_secret s WHERE s.name = c.name));
 BEGIN
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'secrets are not set in this database: %', missing
+            USING ERRCODE = 'SD013', DETAIL = 'A dump does not carry literal secrets, and without them every request would be refused.',
+                  HINT = 'SELECT salesdrive.set_secret(''the name'', ''the value, file:NAME or env:NAME''); for each, then call adopt() again.';
+    END IF;
     INSERT INTO instance (only_row, system_identifier, database_oid, database_name, adopted_at, recorded_at)
     SELECT true, s.system_identifier, s.database_oid, s.database_name, clock(), clock() FROM system_identity() s
     ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, database_name = excluded.database_name,

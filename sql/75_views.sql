@@ -12,7 +12,7 @@ CREATE VIEW order_status AS
            o.version, o.customer_name, o.phone, o.payment_amount, y.bas_ref, y.number AS bas_number, b.posted, y.synced_version, y.synced_at, y.requests,
            coalesce(CASE WHEN y.skipped_at IS NOT NULL THEN 'skipped' END, t.reason, CASE WHEN t.id IS NOT NULL AND (a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL) THEN 'paused' END) AS reason,
            coalesce(y.skip_reason, t.detail, CASE WHEN t.id IS NOT NULL THEN coalesce(i.paused_reason, a.paused_reason) END) AS detail,
-           t.hint, t.blocked_on, t.id AS task_id, t.attempt, t.run_at, o.received_at, o.changed_at
+           CASE WHEN y.skipped_at IS NULL THEN t.hint END AS hint, t.blocked_on, t.id AS task_id, t.attempt, t.run_at, o.received_at, o.changed_at
     FROM crm_order o
     LEFT JOIN account a ON a.name = o.account
     LEFT JOIN infobase i ON i.name = a.infobase
@@ -37,8 +37,9 @@ CREATE VIEW order_timeline AS
 COMMENT ON VIEW order_timeline IS 'Everything that happened to an order: exchanges and decisions; sort by at';
 
 CREATE VIEW exchange_stats AS
-    SELECT date_trunc('hour', at) AS hour, direction, coalesce(infobase, account) AS target, purpose, class, count(*) AS exchanges,
-           count(*) FILTER (WHERE late) AS late, sum(request_bytes) AS bytes_sent, sum(response_bytes) AS bytes_received,
+    SELECT date_trunc('hour', at) AS hour, direction, CASE direction WHEN 'in' THEN account ELSE coalesce(infobase, account) END AS target, purpose, class, count(*) AS exchanges,
+           count(*) FILTER (WHERE late) AS late, sum(CASE direction WHEN 'in' THEN response_bytes ELSE request_bytes END) AS bytes_sent,
+           sum(CASE direction WHEN 'in' THEN request_bytes ELSE response_bytes END) AS bytes_received,
            round((percentile_cont(0.5) WITHIN GROUP (ORDER BY ms_total))::numeric, 1) AS ms_median,
            round((percentile_cont(0.99) WITHIN GROUP (ORDER BY ms_total))::numeric, 1) AS ms_p99
     FROM exchange_log GROUP BY 1, 2, 3, 4, 5;

@@ -1,10 +1,10 @@
 -- Money of an order: line sums exact to the kopeck, the remainder against paymentAmount placed by rule, or the obstacle with both figures.
 -- All data is invented.
-CREATE EXTENSION IF NOT EXISTS salesdrive;
 SET client_min_messages = warning;
 SET search_path = salesdrive;
 BEGIN;
 INSERT INTO infobase (name, profile, url, username) VALUES ('b', 'unf', 'http://127.0.0.1:1/b', 'u');
+SELECT record_instance();
 INSERT INTO account (name, url, infobase, identity) VALUES ('a', 'https://a.salesdrive.me', 'b', 'a');
 INSERT INTO account (name, url, infobase, identity, money_discount) VALUES ('u', 'https://u.salesdrive.me', 'b', 'u', 'unit');
 

@@ -16,7 +16,7 @@ sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $o
 sub literal { my ($text) = @_; $text =~ s/'/''/g; return "'$text'" }
 sub text_of { my ($data) = @_; my $t = json_encode($data); utf8::decode($t); return $t }
 
-sql("INSERT INTO salesdrive.infobase (name, profile, url, username) VALUES ('b', 'unf', 'http://127.0.0.1:1/b', 'u')");
+sql("INSERT INTO salesdrive.infobase (name, profile, url, username) VALUES ('b', 'unf', 'http://127.0.0.1:1/b', 'u'); SELECT salesdrive.adopt()");
 my $accounts = 0;
 sub new_account { my $name = 'a' . $accounts++; sql("INSERT INTO salesdrive.account (name, url, infobase, identity) VALUES ('$name', 'https://x.salesdrive.me', 'b', '$name')"); return $name }
 

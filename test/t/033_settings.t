@@ -1,0 +1,131 @@
+# What a document carries from the account and the base: the only element of a dictionary, a setting by name, code or key, or the obstacle with
+# its hint; VAT contained or on top; many SKUs in few searches of bounded length; goods and counterparties that are not clear.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use SalesDrive::Test;
+
+my $node = new_node('settings', preload => 0);
+my $bas = start_peer('bas');
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub run_engine { return sql('CALL salesdrive.run()') }
+sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id") }
+sub sent { my ($id, $path) = @_; return sql("SELECT sent_body #>> '{$path}' FROM salesdrive.bas_order WHERE account = 'shop' AND order_id = $id") }
+sub parked { my ($id) = @_; return status($id, "state || ' ' || reason") }
+sub deliver
+{
+	my ($id, %o) = @_;
+	my $lines = $o{lines} // [ { sku => 'SKU-0001', amount => 1, price => 120 } ];
+	my $sum = $o{sum} // 120;
+	my $body = json_encode({ data => { id => $id, version => $o{version} // 1, orderTime => '2026-11-20 10:00:00', paymentAmount => $sum, contacts => [ { fName => 'Зразок', phone => $o{phone} // '0671000001' } ], products => $lines } });
+	utf8::decode($body);
+	$body =~ s/'/''/g;
+	return sql("SELECT salesdrive.accept_webhook('shop', '$body')");
+}
+sub deliver_and_run { deliver(@_); return run_engine() }
+
+my $url = $bas->url('/base');
+my $second = '8c1f4a10-00aa-11ee-8000-0000000000a2';
+$bas->control(POST => '/load', {
+	'Catalog_Организации' => [ { Ref_Key => $second, Code => '000000002', Description => 'ФОП Другий' } ],
+	'Catalog_СтруктурныеЕдиницы' => [ { Ref_Key => '8c1f4a10-00ee-11ee-8000-0000000000a2', Code => 'W2', Description => 'Другий склад', 'ТипСтруктурнойЕдиницы' => 'Склад' } ],
+	'Catalog_ВидыЦен' => [ { Ref_Key => '8c1f4a10-00f1-11ee-8000-0000000000a2', Code => 'P2', Description => 'Опт' } ] });
+sql("SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret');
+	SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
+
+# several candidates and no setting
+deliver_and_run(1);
+is(parked(1), 'parked setting', 'several organisations and no setting: parked');
+like(status(1, 'detail'), qr/ФОП Другий/, 'the candidates are named');
+like(status(1, 'hint'), qr/UPDATE salesdrive\.account SET organisation/, 'the hint says what to set');
+sql("UPDATE salesdrive.account SET organisation = 'ФОП Другий'");
+run_engine();
+is(status(1, 'state'), 'synced', 'the setting lets the order go on by itself');
+is(sent(1, 'Организация_Key'), $second, 'by name');
+is(sent(1, 'СтруктурнаяЕдиницаРезерв_Key') . sent(1, 'ВидЦен_Key'), '', 'several warehouses and price types and no setting: left empty');
+is(sent(1, 'ВалютаДокумента_Key'), '8c1f4a10-0980-11ee-8000-000000000001', 'several currencies and no setting: code 980');
+sql("UPDATE salesdrive.account SET organisation = '000000002', warehouse = 'W2', price_type = '8c1f4a10-00f1-11ee-8000-0000000000a2'");
+deliver_and_run(2);
+is(sent(2, 'Организация_Key'), $second, 'by code');
+is(sent(2, 'СтруктурнаяЕдиницаРезерв_Key'), '8c1f4a10-00ee-11ee-8000-0000000000a2', 'warehouse by code');
+is(sent(2, 'ВидЦен_Key'), '8c1f4a10-00f1-11ee-8000-0000000000a2', 'price type by key');
+sql("UPDATE salesdrive.account SET warehouse = 'no such'");
+deliver_and_run(3);
+is(parked(3), 'parked setting', 'a setting that is not in the base: parked');
+like(status(3, 'detail'), qr/account\.warehouse is "no such"/, 'and named');
+my ($rc, $out, $err) = $node->psql('postgres', "UPDATE salesdrive.account SET time_zone = 'Mars/Base'");
+like($err, qr/time zone "Mars\/Base" of account "shop" is not known/, 'an unknown time zone is refused');
+($rc, $out, $err) = $node->psql('postgres', "UPDATE salesdrive.account SET identity = 'other'");
+like($err, qr/cannot be changed/, 'the identity never changes');
+sql("UPDATE salesdrive.account SET warehouse = NULL");
+run_engine();
+is(status(3, 'state'), 'synced', 'and goes on when mended');
+
+# VAT
+is(sent(1, 'Запасы,0,СуммаНДС') . ' ' . sent(1, 'Запасы,0,Всего') . ' ' . sent(1, 'СуммаДокумента'), '20.00 120.00 120.00', 'VAT contained in the price');
+sql("UPDATE salesdrive.account SET vat_included = false");
+deliver_and_run(4);
+is(sent(4, 'Запасы,0,Сумма') . ' ' . sent(4, 'Запасы,0,СуммаНДС') . ' ' . sent(4, 'Запасы,0,Всего') . ' ' . sent(4, 'СуммаДокумента'), '120.00 24.00 144.00 144.00', 'VAT on top of the price');
+is(sent(4, 'СуммаВключаетНДС'), 'false', 'and the document says so');
+sql("UPDATE salesdrive.account SET vat_included = true");
+
+# many SKUs
+$bas->control('DELETE', '/requests');
+deliver_and_run(10, sum => 60, lines => [ map { { sku => sprintf('SKU-%04d', $_), amount => 1, price => 1 } } 1 .. 60 ]);
+is(status(10, 'state'), 'synced', 'an order of 60 SKUs arrives');
+my $searches = sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 10 AND purpose = 'find products'");
+cmp_ok($searches, '<=', 5, "in $searches searches");
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE purpose = 'find products' AND length(substring(url FROM '[?](.*)')) > 2048"), 0, 'none of them longer than a web server takes');
+sql("UPDATE salesdrive.infobase SET max_url = 8000; DELETE FROM salesdrive.bas_product");
+$bas->control(POST => '/config', { max_query => 8190, max_url => 9000 });
+deliver_and_run(11, sum => 60, lines => [ map { { sku => sprintf('SKU-%04d', $_), amount => 1, price => 1 } } 1 .. 60 ]);
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 11 AND purpose = 'find products'"), 2, 'up to 40 in one where longer addresses are allowed');
+deliver_and_run(12, sum => 60, lines => [ map { { sku => sprintf('SKU-%04d', $_), amount => 1, price => 1 } } 1 .. 60 ]);
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 12 AND purpose = 'find products'"), 0, 'what is known is not asked again');
+
+# goods that are not clear
+deliver(20, lines => [ { sku => 'SKU-9001', amount => 1, price => 120 } ]);
+deliver(21, lines => [ { sku => 'SKU-9002', amount => 1, price => 120 } ]);
+deliver(22, lines => [ { sku => "O'NEIL-7", amount => 1, price => 120 } ]);
+deliver(23, lines => [ { sku => 'АРТ-ЇЖА-1', amount => 1, price => 120 } ]);
+deliver(24, lines => [ { sku => 'SKU-9005', amount => 1, price => 120 } ]);
+deliver(25, lines => [ { sku => '', amount => 1, price => 120 } ]);
+run_engine();
+is(parked(20), 'parked product_several', 'an article on two products: parked');
+like(status(20, 'hint'), qr/product_pin/, 'to be pinned');
+is(parked(21), 'parked product_unknown', 'a product marked for deletion does not count');
+like(status(21, 'detail'), qr/marked for deletion/, 'and the sentence says so');
+is(status(22, 'state') . status(23, 'state'), 'syncedsynced', 'a quote and Cyrillic letters in an article');
+is(status(24, 'state'), 'synced', 'of a marked and a live product with one article the live one is meant');
+is(parked(25), 'parked product_no_sku', 'a line without SKU: parked');
+my $product = sql("SELECT candidates -> 0 ->> 'ref_key' FROM salesdrive.bas_product WHERE sku = 'SKU-9001'");
+sql("INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES ('main', 'SKU-9001', '$product')");
+run_engine();
+is(sent(20, 'Запасы,0,Номенклатура_Key'), $product, 'the pin decides');
+deliver_and_run(26, lines => [ { sku => 'LATE-1', amount => 1, price => 120 } ]);
+is(parked(26), 'parked product_unknown', 'a product that is not there yet');
+$bas->control(POST => '/load', { 'Catalog_Номенклатура' => [ { Ref_Key => '8c1f4a10-0001-11ee-8000-00000000aaaa', Description => 'Новий товар', 'Артикул' => 'LATE-1', 'ЕдиницаИзмерения_Key' => '8c1f4a10-00f3-11ee-8000-000000000001', 'СтавкаНДС_Key' => '8c1f4a10-00f2-11ee-8000-000000000001', 'ТипНоменклатуры' => 'Запас' } ] });
+sql("SELECT salesdrive.resume('shop', 26)");
+run_engine();
+is(status(26, 'state'), 'synced', 'is found by resume() once it is made in BAS');
+deliver_and_run(27, lines => [ { sku => 'SKU-9004', amount => 1, price => 120 } ]);
+is(sent(27, 'Запасы,0,ТипНоменклатурыЗапас'), 'false', 'a service is marked as such');
+
+# a phone that several counterparties share
+$bas->control(POST => '/load', { 'Catalog_Контрагенты' => [ map { { Ref_Key => "8c1f4a10-00bb-11ee-8000-00000000bb0$_", Description => "Двійник $_",
+	'КонтактнаяИнформация' => [ { LineNumber => 1, 'Тип' => 'Телефон', 'Вид_Key' => '8c1f4a10-00dd-11ee-8000-000000000001', 'Представление' => '+380931112200', 'НомерТелефона' => '380931112200' } ] } } 1, 2 ] });
+deliver_and_run(30, phone => '093 111 22 00');
+is(parked(30), 'parked counterparty_several', 'a phone that two counterparties share: parked');
+like(status(30, 'detail'), qr/Двійник 1.*Двійник 2/, 'both are named');
+sql("UPDATE salesdrive.bas_counterparty_phone SET state = 'known', ref_key = '8c1f4a10-00bb-11ee-8000-00000000bb02' WHERE phone = '380931112200'");
+run_engine();
+is(sent(30, 'Контрагент_Key'), '8c1f4a10-00bb-11ee-8000-00000000bb02', 'and the decision lets it go on');
+
+is_deeply([ grep { $_->{kind} ne 'duplicate_phone' } @{ $bas->control(GET => '/state')->{violations} } ], [], 'the base reports no violation but the pair made here');
+
+done_testing();

@@ -1,0 +1,104 @@
+# What a DBA calls: errors that help, secrets, webhook address, pause, wait, resume by task, check; the log without secrets.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use SalesDrive::Test;
+
+my $secrets = PostgreSQL::Test::Utils::tempdir();
+my $node = new_node('interface', preload => 0, conf => "salesdrive.secrets_directory = '$secrets'");
+my $bas = start_peer('bas');
+my $url = $bas->url('/base');
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub failure { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$query"); utf8::decode($err); return $err }
+sub deliver { my ($id, %o) = @_; my $sum = $o{sum} // 100; return sql("SELECT salesdrive.accept_webhook('shop', '{\"data\":{\"id\":$id,\"version\":1,\"paymentAmount\":$sum,\"contacts\":[{\"phone\":\"0671000001\"}],\"products\":[{\"sku\":\"SKU-0001\",\"amount\":1,\"price\":100}]}}')") }
+sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE order_id = $id") }
+sub write_secret { my ($name, $text) = @_; open my $h, '>', "$secrets/$name" or die $!; print $h $text; close $h; return }
+
+# errors that help: statement, SQLSTATE, what the message or hint says
+my @refused = (
+	[ "SELECT salesdrive.add_infobase('x', 'nosuch', '$url', 'u', 'p')", 'SD006', qr/Profiles: unf/, 'an unknown profile' ],
+	[ "SELECT salesdrive.add_infobase('x', 'unf', '$url/odata/standard.odata', 'u', 'p')", '22023', qr/without \/odata\/standard\.odata/, 'an address that ends too late' ],
+	[ "SELECT salesdrive.add_infobase('x', 'unf', 'ftp://bas/x', 'u', 'p')", '23514', qr/infobase_url_check/, 'an address that is none' ],
+	[ "SELECT salesdrive.add_infobase('x', 'unf', 'http://u:p\@bas/x', 'u', 'p')", '23514', qr/infobase_url_check/, 'a password in an address' ],
+	[ "SELECT salesdrive.add_account('shop', 'https://s.salesdrive.me', 'k', 'nosuch', 'a-token-of-24-characters')", 'SD004', qr/there is no infobase "nosuch"/, 'an unknown infobase' ],
+	[ "SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret'); SELECT salesdrive.add_account('shop', 'https://s.salesdrive.me', 'k', 'main', 'short')", '22023', qr/too short/, 'a short token' ],
+	[ "SELECT salesdrive.add_account('магазин', 'https://crm.example.com', 'k', 'main', 'a-token-of-24-characters')", '22023', qr/identity/, 'an identity that no key can hold' ],
+	[ "SELECT salesdrive.pause('nobody', 'x')", 'SD003', qr/there is no account "nobody"/, 'an unknown account' ],
+	[ "SELECT salesdrive.resume('shop', 999)", 'SD003|SD005', qr/there is no account|has not been received/, 'an unknown order' ],
+	[ "SELECT salesdrive.resume(999999)", 'SD007', qr/there is no task/, 'an unknown task' ],
+	[ "SELECT salesdrive.set_secret('a', '')", '22023', qr/is empty/, 'an empty secret' ],
+	[ "INSERT INTO salesdrive.task_kind VALUES ('order', 'shipped', 'x', 'y')", 'SD002', qr/read-only/, 'a shipped row' ],
+	[ "UPDATE salesdrive.profile SET title = 'x' WHERE name = 'unf'", 'SD002', qr/origin 'user'/, 'a change of a shipped row' ]);
+for (@refused)
+{
+	my ($statement, $state, $says, $what) = @$_;
+	my $err = failure($statement);
+	like($err, qr/ERROR:  (?:$state):/, "$what is refused with $state");
+	like($err, $says, 'and the words help');
+}
+
+# secrets by reference
+write_secret('bas', "secret\n");
+sql("SELECT salesdrive.set_secret('infobase:main:password', 'file:bas'); SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me/', api_key => 'the-api-key', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
+is(sql("SELECT count(*) FROM salesdrive.credential_secret WHERE name = 'infobase:main:password'"), 0, 'a secret in a file is not in the database');
+is(sql("SELECT identity || ' ' || url FROM salesdrive.account"), 'demo-shop https://demo-shop.salesdrive.me', 'identity is the subdomain');
+like(failure("SELECT salesdrive.set_secret('x', 'file:../passwd')"), qr/ERROR/, 'a file outside the directory is refused');
+unlike(failure("SELECT salesdrive.set_secret('x', 'file:nosuch')"), qr/secret\n/, 'a missing file is said without showing anything');
+my $port = sql("LOAD 'salesdrive'; SHOW salesdrive.port");
+is(sql("SELECT salesdrive.webhook_url('shop')"), "http://127.0.0.1:$port/webhook/shop/a-token-of-24-characters", 'webhook_url() is the address of the receiver');
+is(sql("SET salesdrive.public_url = 'https://hook.example.com/sd/'; SELECT salesdrive.webhook_url('shop')"), 'https://hook.example.com/sd/webhook/shop/a-token-of-24-characters', 'or begins with public_url');
+
+# wait, pause, resume
+deliver(1);
+sql('SELECT salesdrive.ingest(10)');
+my $task = sql('SELECT max(id) FROM salesdrive.task');
+sql("CALL salesdrive.wait($task)");
+is(status(1, 'state'), 'synced', 'wait() without a worker drives the engine until the task is done');
+deliver(2, sum => 7);
+sql('SELECT salesdrive.ingest(10)');
+$task = sql("SELECT task_id FROM salesdrive.order_status WHERE order_id = 2");
+my ($rc, $out, $err) = $node->psql('postgres', "CALL salesdrive.wait($task)");
+like($err, qr/parked/i, 'wait() ends when the task is parked, and says so');
+is(sql("SELECT order_id || reason FROM salesdrive.parked"), '2sum', 'view parked');
+sql("SELECT salesdrive.resume($task); CALL salesdrive.run()");
+is(status(2, 'state'), 'parked', 'resume(task) tries again');
+sql("SELECT salesdrive.pause('shop', 'stocktaking')");
+deliver(3);
+sql('CALL salesdrive.run()');
+is(status(3, "state || ': ' || detail"), 'paused: stocktaking', 'pause() keeps orders from being sent');
+sql("SELECT salesdrive.unpause('shop'); CALL salesdrive.run()");
+is(status(3, 'state'), 'synced', 'unpause() lets them go');
+sql("SELECT salesdrive.pause_infobase('main', 'backup')");
+deliver(4);
+sql('CALL salesdrive.run()');
+is(status(4, "state || ': ' || detail"), 'paused: backup', 'pause_infobase() as well');
+sql("SELECT salesdrive.unpause_infobase('main'); CALL salesdrive.run()");
+is(status(4, 'state'), 'synced', 'and unpause_infobase()');
+
+# check
+like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/parked orders/, 'check() tells of parked orders');
+like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/worker exchanger/, 'and of workers that do not run');
+sql("DELETE FROM salesdrive.credential WHERE name = 'account:shop:api_key'");
+like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/secret account:shop:api_key/, 'and of a secret that is missing');
+
+# views and log
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE url ~ 'secret' OR request_body ~ 'secret' OR url ~ '\@'"), 0, 'no secret in the log');
+is(sql("SELECT bool_and(ms_total > 0 AND ms_first_byte > 0 AND task_id IS NOT NULL AND response_bytes > 0) FROM salesdrive.exchange_log WHERE direction = 'out' AND class = 'ok'"), 't', 'the log knows phases, task and sizes');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'in' AND inbox_id IS NOT NULL"), 4, 'and every delivery');
+cmp_ok(sql("SELECT sum(exchanges) FROM salesdrive.exchange_stats WHERE direction = 'out' AND class = 'ok'"), '>=', 6, 'exchange_stats counts');
+like(sql("SELECT string_agg(what, ' ' ORDER BY at, id) FROM salesdrive.order_timeline WHERE order_id = 1"), qr/received.*out find products.*out create order.*created|received/s, 'order_timeline tells the story');
+is(sql("SELECT state FROM salesdrive.infobase_status"), 'open for work', 'infobase_status');
+is(sql("SELECT count(*) FROM salesdrive.profile_reference WHERE profile = 'unf' AND entity_set = 'Document_ЗаказПокупателя'") > 10 ? 1 : 0, 1, 'profile_reference lists the names');
+
+# a second document after a long body: the log keeps 64 kB and says how long it was
+my $long = 'я' x 100_000;
+sql("SELECT salesdrive.accept_webhook('shop', '{\"data\":{\"id\":9,\"version\":1,\"comment\":\"$long\",\"paymentAmount\":100,\"contacts\":[{\"phone\":\"0671000001\"}],\"products\":[{\"sku\":\"SKU-0001\",\"amount\":1,\"price\":100}]}}'); CALL salesdrive.run()");
+is(status(9, 'state'), 'synced', 'a comment of 200 kB travels');
+is(sql("SELECT octet_length(request_body) <= 65536 AND request_bytes > 200000 AND request_hash IS NOT NULL FROM salesdrive.exchange_log WHERE order_id = 9 AND purpose = 'create order'"), 't', 'the log keeps its beginning, length and hash');
+
+done_testing();

@@ -147,7 +147,7 @@ DECLARE
     picked bigint[];
     part   bigint[];
 BEGIN
-    FOR i IN SELECT b.name, CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 2 * b.max_connections END
+    FOR i IN SELECT b.name, CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 4 * b.max_connections END
                     - (SELECT count(*) FROM task t WHERE t.infobase = b.name AND t.state = 'in_flight') AS slots
              FROM infobase b
              WHERE b.paused_at IS NULL AND (b.circuit_open_until IS NULL OR b.circuit_open_until <= now_at) ORDER BY b.name
@@ -439,7 +439,7 @@ CREATE FUNCTION next_due() RETURNS timestamptz
                               ORDER BY t.run_at LIMIT 1) l) q
                       WHERE b.paused_at IS NULL
                         AND (SELECT count(*) FROM task f WHERE f.infobase = b.name AND f.state = 'in_flight')
-                            < CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 2 * b.max_connections END)
+                            < CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 4 * b.max_connections END)
            END
 $$;
 COMMENT ON FUNCTION next_due() IS 'When the engine has something to do next: the past when now, NULL when nothing is planned';

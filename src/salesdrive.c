@@ -136,7 +136,7 @@ define_text_settings(void)
 				  &sd_guc_secrets_directory, "", PGC_SUSET, GUC_SUPERUSER_ONLY, NULL);
 	define_string("salesdrive.tls_certificate",
 				  "File with the receiver's certificate chain in PEM; empty means plain HTTP.",
-				  &sd_guc_tls_certificate, "", PGC_SUSET, GUC_SUPERUSER_ONLY, NULL);
+				  &sd_guc_tls_certificate, "", PGC_SUSET, 0, NULL);
 	define_string("salesdrive.tls_key",
 				  "File with the private key of salesdrive.tls_certificate in PEM.",
 				  &sd_guc_tls_key, "", PGC_SUSET, GUC_SUPERUSER_ONLY, NULL);

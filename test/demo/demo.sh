@@ -97,7 +97,7 @@ end_servers() {
 }
 
 # Ends a demo and removes what it wrote; the build stays for the next one.
-clear() {
+end_demo() {
 	end_servers
 	rm -rf "$work/data" "$work/run"
 }
@@ -117,7 +117,7 @@ start() {
 	pg_config=$(command -v "${PG_CONFIG:-pg_config}") || die "there is no ${PG_CONFIG:-pg_config}; run 'make deps'"
 	make_work
 	lock
-	clear
+	end_demo
 	build
 	cd "$work"
 	as_user env -i PATH="$PATH" HOME="$work/home" LC_ALL=C.UTF-8 TERM="${TERM:-dumb}" PG_BIN="$pg_bin" DEMO_WORK="$work" DEMO_USER="$user" \
@@ -125,20 +125,17 @@ start() {
 }
 
 stop() {
-	if [ ! -d "$work" ]; then
-		echo 'No demo is running.'
-		return
+	local up=
+	if [ -n "$work" ]; then
+		[ ! -d "$work" ] || lock
+		up=$(postgres_pids)$(peer_pids)
+		end_demo
+		[ "$work" != "$(cat "$note" 2>/dev/null)" ] || rm -rf "$work" "$note"
 	fi
-	lock
-	if [ -n "$(postgres_pids)$(peer_pids)" ]; then
-		clear
+	if [ -n "$up" ]; then
 		echo 'The demo has ended: PostgreSQL and both simulators.'
 	else
-		clear
 		echo 'No demo is running.'
-	fi
-	if [ "$work" = "$(cat "$note" 2>/dev/null)" ]; then
-		rm -rf "$work" "$note"
 	fi
 }
 
@@ -166,7 +163,7 @@ inside() {
 
 # What runs stays up to be looked at.
 failed() {
-	[ "$1" = 0 ] || printf '\nThe demo failed. Logs: %s, %s. To end what runs: make demo-stop\n' "$work/server.log" "$run/*.log" >&2
+	[ "$1" = 0 ] || printf '\nThe demo failed. Logs: %s. To end what runs: make demo-stop\n' "$run/*.log" >&2
 }
 
 say() {							# heading
@@ -186,7 +183,7 @@ start_postgres() {
 		salesdrive.databases = 'demo'
 		salesdrive.port = $port
 	CONF
-	"$PG_BIN/pg_ctl" -D "$work/data" -l "$work/server.log" -w -s start >/dev/null
+	"$PG_BIN/pg_ctl" -D "$work/data" -l "$run/server.log" -w -s start >/dev/null
 	"$PG_BIN/psql" -X -q -h "$run" -p 5432 -U postgres -c 'CREATE DATABASE demo' postgres
 }
 
@@ -227,7 +224,7 @@ value() {						# query
 
 # A blank line after a statement; long values below each other are broken between words.
 tidy() {
-	perl -CSA -pe 's/;$/;\n/;
+	perl -CSA -Mutf8 -pe 's/;$/;\n/;
 		s/^(─\[.{60}).*/$1/;
 		if (/^(\w+ +│ )(.{100,})$/) { my ($head, $text) = ($1, $2); (my $indent = $head) =~ s/\w/ /g; $text =~ s/(.{1,100})(?: +|$)/$1\n$indent/g; $_ = $head . $text =~ s{\n\Q$indent\E\z}{\n}r }'
 }
@@ -237,7 +234,7 @@ show() {						# file variable=value ...
 	local file=$1 variables=()
 	shift
 	for _; do variables+=(-v "$_"); done
-	psql -e -P linestyle=unicode -P footer=off -P columns=116 "${variables[@]}" -f "$work/tree/test/demo/$file" | tidy
+	psql -e -P linestyle=unicode -P footer=off "${variables[@]}" -f "$work/tree/test/demo/$file" | tidy
 }
 
 await() {						# command that succeeds in the end
@@ -275,10 +272,10 @@ watch_orders() {
 	local began=$SECONDS printed=-1 accepted line left
 	while [ $((SECONDS - began)) -lt 60 ]; do
 		accepted=$(crm GET /deliveries | field accepted)
+		left=$(value "SELECT (SELECT count(*) FROM salesdrive.inbox_pending) + (SELECT count(*) FROM salesdrive.task WHERE state <> 'parked')")
 		line=$(value "SELECT format('webhooks accepted %s of %s │ orders %s: waiting %s, in flight %s, synced %s, parked %s', $accepted, $planned, count(*),
 				count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'in_flight'),
 				count(*) FILTER (WHERE state = 'synced'), count(*) FILTER (WHERE state = 'parked')) FROM salesdrive.order_status")
-		left=$(value "SELECT (SELECT count(*) FROM salesdrive.inbox_pending) + (SELECT count(*) FROM salesdrive.task WHERE state <> 'parked')")
 		[ "$accepted.$left" != "$planned.0" ] || break
 		if [ -t 1 ]; then
 			printf '\r%s\e[K' "$line"
@@ -330,14 +327,14 @@ compare() {
 
 farewell() {
 	local client=psql
-	command -v psql >/dev/null 2>&1 || client=$PG_BIN/psql
+	[ -n "$(type -P psql)" ] || client=$PG_BIN/psql
 	say "All of it stays up"
 	cat <<-END
 		psql                   ${DEMO_USER:+runuser -u $DEMO_USER -- }$client -h $run -p 5432 -U postgres demo
 		webhook                $webhook
 		BAS simulator          http://127.0.0.1:$bas_port/base      control http://127.0.0.1:$bas_control      see test/peer/bas.pl
 		SalesDrive simulator   http://127.0.0.1:$salesdrive_port           control http://127.0.0.1:$salesdrive_control      see test/peer/salesdrive.pl
-		server log             $work/server.log
+		server log             $run/server.log
 		stop                   make demo-stop
 	END
 }

@@ -7,111 +7,37 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IPC::Run ();
-use POSIX qw(strftime);
+use List::Util qw(sum0);
 use Test::More;
+use SalesDrive::Copy;
 use SalesDrive::Test;
 
-my $DAY = 86400;
 my $node = new_node('dump', extension => 0, conf => "salesdrive.databases = 'plain'\nsalesdrive.sweep_interval = '1 s'");
 my $bas = start_peer('bas');
 my $secrets = $node->basedir . '/secrets';
-mkdir $secrets or die;
-open my $fh, '>', "$secrets/api_key" or die;
-print $fh "the-api-key\n";
-close $fh or die;
 local $ENV{PGHOST} = $node->host;
 local $ENV{PGPORT} = $node->port;
 
-sub sql { my ($db, $query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql($db, $query); utf8::decode($out); return $out }
+sub sql { my ($db, $query) = @_; return sql_text($node, $db, $query) }
 sub notices { my ($db, $query) = @_; my ($out, $err) = ('', ''); $node->psql($db, $query, stdout => \$out, stderr => \$err, on_error_die => 1); return $err }
-
-# deliver(database, order, ...): version, comment, day (of the order, from today), by accept_webhook()
-sub body
-{
-	my ($id, %o) = @_;
-	my $version = $o{version} // 1;
-	my $at = time + ($o{day} // -40) * $DAY;
-	my $text = json_encode({ data => { id => $id, version => $version, orderTime => strftime('%Y-%m-%d 12:00:00', gmtime $at),
-		updateAt => strftime("%Y-%m-%d 12:0$version:00", gmtime $at + ($o{later} // 0) * $DAY), paymentAmount => $o{sum} // 100, comment => $o{comment} // 'зразок',
-		contacts => [ { id => 1, fName => 'Зразок', lName => 'Вигаданий', phone => [ $o{phone} // '0671112233' ] } ],
-		products => [ { productId => 1, text => 'Товар', sku => $o{sku} // 'SKU-0001', amount => 1, price => 100, discount => 0, percentDiscount => 0 } ] } });
-	utf8::decode($text);
-	return $text;
-}
-sub deliver { my ($db, $id, %o) = @_; return sql($db, "SELECT salesdrive.accept_webhook('shop', '" . body($id, %o) . "')") }
-sub run_engine { my ($db) = @_; return sql($db, 'CALL salesdrive.run()') }
-sub state { my ($db, $id) = @_; return sql($db, "SELECT concat_ws(' ', state, reason) FROM salesdrive.order_status WHERE order_id = $id") }
-sub done { my ($db, $id) = @_; return wait_for("order $id in $db", sub { run_engine($db); state($db, $id) =~ /^(synced|parked|skipped)/ }) }
+sub state { my ($db, $id) = @_; return order_state($node, $db, $id) }
+sub done { my ($db, $id) = @_; return wait_for("order $id in $db", sub { run_engine($node, $db); state($db, $id) =~ /^(synced|parked|skipped)/ }) }
 sub purposes { my ($db, $id) = @_; return sql($db, "SELECT string_agg(purpose, ', ' ORDER BY l.id) FROM salesdrive.exchange_log l, salesdrive.instance i WHERE order_id = $id AND direction = 'out' AND purpose IS NOT NULL AND method IS NOT NULL AND at > i.adopted_at") }
-sub requests { return $bas->control(GET => '/requests')->{total} }
+sub requests { return sum0(values %{ $bas->control(GET => '/requests')->{counts} }) }
 sub document { my ($id) = @_; return (grep { $_->{'НомерВходящегоДокумента'} =~ /\b$id\s*$/ } @{ $bas->control(GET => '/objects?set=Document_%D0%97%D0%B0%D0%BA%D0%B0%D0%B7%D0%9F%D0%BE%D0%BA%D1%83%D0%BF%D0%B0%D1%82%D0%B5%D0%BB%D1%8F')->{value} })[0] }
-
-# Every table and sequence of the schema: rows and their MD5; and what belongs to them.
-sub contents
-{
-	my ($db) = @_;
-	my %of;
-	my $list = sql($db, "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'salesdrive'::regnamespace AND relkind IN ('r', 'p', 'S') AND relname <> 'credential_secret' ORDER BY 1");
-	my $query = join ' UNION ALL ', map {
-		my ($name, $kind) = split /\|/;
-		$kind eq 'S' ? "SELECT '$name', last_value || ' ' || is_called FROM salesdrive.$name"
-		  : "SELECT '$name', count(*) || ' rows ' || md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '')) FROM ONLY salesdrive.$name t";
-	} split /\n/, $list;
-	return { map { split /\|/, $_, 2 } split /\n/, sql($db, $query) };
-}
-my %SHAPE = (
-	indexes => "SELECT string_agg(tablename || ': ' || indexdef, E'\\n' ORDER BY tablename, indexdef) FROM pg_indexes WHERE schemaname = 'salesdrive'",
-	partitions => "SELECT string_agg(format('%s %s %s %s %s', c.relname, i.inhparent::regclass, pg_get_expr(c.relpartbound, c.oid), c.reloptions, obj_description(c.oid, 'pg_class')), E'\\n' ORDER BY c.relname)
-		FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid WHERE c.relnamespace = 'salesdrive'::regnamespace AND c.relkind = 'r'",
-	columns => "SELECT md5(string_agg(format('%s.%s %s %s %s %s', c.relname, a.attname, a.atttypid::regtype, a.attnotnull, a.attstorage, pg_get_expr(d.adbin, d.adrelid)), E'\\n' ORDER BY c.relname, a.attnum))
-		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-		WHERE c.relnamespace = 'salesdrive'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0",
-	grants => "SELECT string_agg(x, E'\\n' ORDER BY x) FROM (SELECT c.relname || ' ' || a.grantee::regrole || ' ' || a.privilege_type AS x FROM pg_class c, aclexplode(c.relacl) a
-		WHERE c.relnamespace = 'salesdrive'::regnamespace AND a.grantee <> c.relowner
-		UNION ALL SELECT p.oid::regprocedure || ' ' || a.grantee::regrole FROM pg_proc p, aclexplode(p.proacl) a WHERE p.pronamespace = 'salesdrive'::regnamespace AND a.grantee <> p.proowner) g",
-);
 
 # ---- the original: data in every table, on an earlier day
 
-sql('postgres', "CREATE ROLE rea LOGIN; CREATE DATABASE original");
-sql('postgres', "ALTER DATABASE original SET salesdrive.clock_offset = '-40 days'; ALTER DATABASE original SET salesdrive.secrets_directory = '$secrets'");
-sql('original', "CREATE EXTENSION salesdrive;
-	INSERT INTO salesdrive.inbox (received_at, account, body) VALUES (salesdrive.clock() - interval '3 months', 'old', '\\x7b7d'), (salesdrive.clock(), 'new', '\\x7b7d');
-	INSERT INTO salesdrive.exchange_log (at, direction) VALUES (salesdrive.clock() - interval '3 months', 'in'), (salesdrive.clock(), 'in');
-	INSERT INTO salesdrive.order_event (at, account, order_id, event) VALUES (salesdrive.clock() - interval '3 months', 'old', 1, 'received'), (salesdrive.clock(), 'new', 2, 'received')");
-sql('original', "SELECT salesdrive.add_infobase(name => 'main', profile => 'unf', url => '" . $bas->url('/base') . "', username => 'Обмен', password => 'secret');
-	SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'file:api_key', infobase => 'main', webhook_token => 'a-token-of-24-characters');
-	UPDATE salesdrive.infobase SET retry_base = '1 ms', unsure_margin = '0', total_timeout = '1 s', circuit_after = 1000;
-	INSERT INTO salesdrive.profile (name, title) VALUES ('mine', 'Own configuration'); INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES ('mine', 'order', 'Document_X');
-	INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('mine', 'order', 'date', 'Date');
-	INSERT INTO salesdrive.task_kind (kind, plan_function, settle_function) VALUES ('own', 'app.plan', 'app.settle');
-	INSERT INTO salesdrive.retention VALUES ('inbox', '10 years');
-	SELECT salesdrive.grant_access('rea', 'reader')");
+sql('postgres', 'CREATE ROLE rea LOGIN');
+fill_database($node, 'original', $bas, days => -40);
 is(sql('original', "SELECT string_agg(account, ' ') FROM salesdrive.inbox_default"), 'old', 'making the partition of a month moves its rows out of the default partition');
-deliver('original', $_) for 1001, 1014, 1015, 1016;
-deliver('original', 1002, sku => 'NO-SUCH');
-deliver('original', 1003, sum => 99);
-deliver('original', 1004, phone => '0509998877');
-run_engine('original');
-sql('original', "SELECT salesdrive.skip('shop', 1003, 'no need'); INSERT INTO salesdrive.product_pin (infobase, sku, product) SELECT infobase, 'PINNED', ref_key FROM salesdrive.bas_product WHERE sku = 'SKU-0001';
-	SELECT salesdrive.keep_deliveries(ARRAY['shop'], ARRAY['\\x6f6f7073'::bytea], ARRAY['no JSON'], ARRAY['127.0.0.1'])");
-run_engine('original');
-is(join(' ', map { state('original', $_) } 1001 .. 1004), 'synced parked product_unknown skipped skipped synced', 'the original has worked');
-deliver('original', 1012);
-sql('original', 'SELECT salesdrive.ingest(100)');
-is(sql('original', 'SELECT count(*) FROM salesdrive.claim(10)'), 1, 'a request is in flight');
-deliver('original', $_) for 1011, 1013;
-deliver('original', 1014, version => 2, comment => 'друга');
-deliver('original', 1015, version => 2, comment => 'друга');
-sql('original', 'SELECT salesdrive.ingest(100)');
-deliver('original', 1010);
 is(sql('original', "SELECT string_agg(DISTINCT state, ' ' ORDER BY state) FROM salesdrive.task"), 'in_flight parked ready', 'tasks in every state');
 
-my $before = contents('original');
+my $before = contents($node, 'original');
 my @empty = grep { $before->{$_} =~ /^0 rows/ } sort keys %$before;
-my $next = sql('original', "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname ~ ('^(inbox|exchange_log|order_event)_' || to_char((salesdrive.clock() AT TIME ZONE 'UTC') + interval '1 month', 'YYYY_MM'))");
+my $next = sql('original', "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relkind = 'r' AND relname ~ ('^(inbox|exchange_log|order_event)_' || to_char((salesdrive.clock() AT TIME ZONE 'UTC') + interval '1 month', 'YYYY_MM'))");
 is("@empty", join(' ', sort qw(inbox exchange_log order_event), split / /, $next), 'every table has rows, save parents and the partitions of the next month');
-my %shape = map { $_ => sql('original', $SHAPE{$_}) } keys %SHAPE;
+my $shape = shape($node, 'original');
 
 # ---- restored in another month
 
@@ -131,28 +57,28 @@ like($text, qr/infobase:main:password/, 'but the names of secrets');
 ok(wait_for_sql($node, 'plain', "SELECT string_agg(DISTINCT w.state || ' ' || (w.last_error ~ 'copy of database'), '') FROM salesdrive.worker_status w WHERE role <> 'launcher'", 'running true'), 'workers run there and know that it is a copy');
 for my $copy (qw(restored plain))
 {
-	is_deeply(contents($copy), $before, "$copy: every row of every table, every sequence");
+	is_deeply(contents($node, $copy), $before, "$copy: every row of every table, every sequence");
 	is(sql($copy, 'SELECT count(*) FROM salesdrive.credential_secret'), 0, '... no secret');
-	is(sql($copy, $SHAPE{$_}), $shape{$_}, "... $_") for sort keys %SHAPE;
+	my $got = shape($node, $copy);
+	is($got->{$_}, $shape->{$_}, "... $_") for sort keys %$shape;
 	is(sql($copy, "SELECT extversion FROM pg_extension WHERE extname = 'salesdrive'"), sql('original', "SELECT extversion FROM pg_extension WHERE extname = 'salesdrive'"), '... the extension');
 }
 
 # ---- a copy keeps quiet
 
 $bas->control(DELETE => '/requests');
-my $sent = requests();
 like(notices('restored', 'CALL salesdrive.run()'), qr/nothing is sent: this database is a copy of database "original" \(oid \d+, this one is \d+\)/, 'run() in a copy says why it sends nothing');
 sql('restored', 'SELECT salesdrive.start_workers()');
 ok(wait_for_sql($node, 'restored', "SELECT string_agg(role || ' ' || (last_error ~ 'copy of database'), ' ' ORDER BY role) FROM salesdrive.worker_status WHERE role <> 'launcher'", 'exchanger true receiver true'), 'its workers say so too');
 like(sql('restored', "SELECT string_agg(severity || ': ' || problem || ' ' || hint, ' ') FROM salesdrive.check('shop')"), qr/error: this database is a copy of database "original".*adopt/, 'and check()');
 my $port = receiver_port($node, 'restored');
 is(http(GET => "http://127.0.0.1:$port/health")->{status}, 599, 'nobody listens for webhooks');
-my $kept = deliver('restored', 1017, day => 30);
+my $kept = deliver($node, 'restored', 1017, day => 30);
 is($kept, sql('restored', 'SELECT max(id) FROM salesdrive.inbox'), 'accept_webhook() still keeps deliveries');
 is(sql('restored', 'SELECT count(*), max(id) FROM salesdrive.inbox_pending'), "2|$kept", 'which wait; sequences go on where they were');
-run_engine('restored');
-is(contents('restored')->{task}, $before->{task}, 'no task has changed');
-is(requests(), $sent, 'nothing was sent');
+run_engine($node, 'restored');
+is(contents($node, 'restored')->{task}, $before->{task}, 'no task has changed');
+is(requests(), 0, 'nothing was sent');
 sql('plain', 'SELECT salesdrive.stop_workers()');
 sql('postgres', 'DROP DATABASE plain');
 
@@ -160,10 +86,10 @@ sql('postgres', 'DROP DATABASE plain');
 
 sql('original', "SELECT salesdrive.skip('shop', 1013, 'left to the copy')");
 done('original', $_) for 1010, 1011, 1012, 1014, 1015;
-deliver('original', 1014, version => 3);    # as version 1 was
-deliver('original', 1016, version => 2, comment => 'друга');
-deliver('original', 1020);
-run_engine('original');
+deliver($node, 'original', 1014, version => 3);    # as version 1 was
+deliver($node, 'original', 1016, version => 2, comment => 'друга');
+deliver($node, 'original', 1020);
+run_engine($node, 'original');
 is(join(' ', map { state('original', $_) } 1010 .. 1012, 1014 .. 1016, 1020), join(' ', ('synced') x 7), 'the original has sent what the copy holds as work');
 is(document(1014)->{'Комментарий'}, 'зразок', 'and a newer version than the copy has');
 $bas->control(POST => '/edit', { set => 'Document_ЗаказПокупателя', reference => '1011', properties => { 'Комментарий' => 'дописано в BAS' } });
@@ -197,11 +123,11 @@ is(sql('restored', "SELECT string_agg(account, ' ') FROM salesdrive.inbox_defaul
 # deliveries that the original had got come again; new ones come by the receiver
 my $url = "http://127.0.0.1:$port/webhook/shop/another-token-of-26-chars";
 sub post { my ($text) = @_; utf8::encode($text); return wait_for('the receiver', sub { my $a = post_json($url, $text); $a->{status} == 200 && $a })->{content} }
-like(post(body(1020)), qr/accepted/, 'the receiver listens');
-post(body(1016, version => 2, comment => 'друга'));
-post(body(1015, version => 3, comment => 'третя', later => 80));
-post(body(1014, version => 3));
-post(body(1018, day => 40));
+like(post(order_body(1020)), qr/accepted/, 'the receiver listens');
+post(order_body(1016, version => 2, comment => 'друга'));
+post(order_body(1015, version => 3, comment => 'третя', later => 80));
+post(order_body(1014, version => 3));
+post(order_body(1018, day => 40));
 ok(wait_for_sql($node, 'restored', "SELECT string_agg(order_id || ' ' || state, ', ' ORDER BY order_id) FROM salesdrive.order_status WHERE order_id IN (1014, 1015, 1016, 1018, 1020) AND version >= CASE order_id WHEN 1014 THEN 3 WHEN 1015 THEN 3 WHEN 1016 THEN 2 ELSE 1 END",
 	'1014 synced, 1015 synced, 1016 synced, 1018 synced, 1020 synced'), 'redelivered and new orders become right');
 is(purposes('restored', 1020), 'read order', 'an order made by the original after the dump is found, not doubled');
@@ -211,9 +137,9 @@ is(purposes('restored', 1018), 'create order', 'orders that are younger than ado
 sql('restored', "SELECT salesdrive.resend('shop', 1011)");
 ok(wait_for_sql($node, 'restored', "SELECT state FROM salesdrive.order_status WHERE order_id = 1011", 'synced'), 'resend() decides for SalesDrive');
 is(document(1011)->{'Комментарий'}, 'зразок', 'and writes its value');
-post(body(1011, version => 2, sum => 90, comment => 'зразок', later => 80));
+post(order_body(1011, version => 2, sum => 90, comment => 'зразок', later => 80));
 ok(wait_for_sql($node, 'restored', "SELECT state || coalesce(' ' || reason, '') FROM salesdrive.order_status WHERE order_id = 1011 AND version = 2", 'parked sum'), 'rules hold as ever');
-post(body(1011, version => 3, comment => 'після', later => 80));
+post(order_body(1011, version => 3, comment => 'після', later => 80));
 ok(wait_for_sql($node, 'restored', "SELECT state || coalesce(' ' || reason, '') FROM salesdrive.order_status WHERE order_id = 1011 AND version = 3", 'synced'), 'and a later edit needs no decision again');
 is(document(1011)->{'Комментарий'}, 'після', 'it arrives');
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'no document and no counterparty is double');
@@ -223,7 +149,7 @@ sql('restored', 'SELECT salesdrive.stop_workers()');
 
 sql('postgres', 'CREATE DATABASE clone TEMPLATE original');
 $bas->control(DELETE => '/requests');
-deliver('clone', 1030);
+deliver($node, 'clone', 1030);
 like(notices('clone', 'CALL salesdrive.run()'), qr/copy of database "original"/, 'a clone by TEMPLATE is a copy');
 is(requests(), 0, 'and quiet');
 sql('clone', 'SELECT salesdrive.adopt()');
@@ -231,7 +157,7 @@ done('clone', 1030);
 is(purposes('clone', 1030), 'read order, create order', 'until adopt()');
 sql('postgres', 'ALTER DATABASE clone RENAME TO renamed');
 $bas->control(DELETE => '/requests');
-deliver('renamed', 1031);
+deliver($node, 'renamed', 1031);
 like(notices('renamed', 'CALL salesdrive.run()'), qr/this database was renamed from "clone" to "renamed"/, 'a renamed database says so');
 like(sql('renamed', "SELECT problem FROM salesdrive.check('shop') WHERE subject = 'database'"), qr/renamed from "clone"/, 'check() too');
 is(requests(), 0, 'and is quiet');

@@ -27,7 +27,7 @@ sub make
 		$run->kill_kill;
 		die $@;
 	}
-	my $status = $run->result;
+	my $status = $run->result(0);
 	diag($out, $err) if $status;
 	return ($status, decode_utf8($out), decode_utf8($err));
 }

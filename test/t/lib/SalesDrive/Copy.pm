@@ -1,0 +1,116 @@
+package SalesDrive::Copy;
+
+# What the tests of copies share (dump, clone, upgrade): a database with rows in every table, and comparing two databases.
+#
+#   fill_database($node, 'original', $bas, days => -40);    CREATE DATABASE and EXTENSION, orders in every state, on another day
+#   my $rows = contents($node, 'original');                 { table or sequence => its rows, counted and hashed }
+#   my $shape = shape($node, 'original');                   { indexes, partitions, columns, grants => text }
+#   order_body(1001, version => 2, day => -40, ...)         body of a delivery
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+
+use Exporter 'import';
+use POSIX qw(strftime);
+use SalesDrive::Test;
+
+our @EXPORT = qw(fill_database contents shape order_body deliver run_engine order_state sql_text);
+
+my $DAY = 86400;
+
+sub sql_text { my ($node, $db, $query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql($db, $query); utf8::decode($out); return $out }
+
+# Options: version, comment, sum, phone, sku; day of the order counted from today, later: days from it to this version.
+sub order_body
+{
+	my ($id, %o) = @_;
+	my $version = $o{version} // 1;
+	my $at = time + ($o{day} // -40) * $DAY;
+	my $text = json_encode({ data => { id => $id, version => $version, orderTime => strftime('%Y-%m-%d 12:00:00', gmtime $at),
+		updateAt => strftime("%Y-%m-%d 12:0$version:00", gmtime $at + ($o{later} // 0) * $DAY), paymentAmount => $o{sum} // 100, comment => $o{comment} // 'зразок',
+		contacts => [ { id => 1, fName => 'Зразок', lName => 'Вигаданий', phone => [ $o{phone} // '0671112233' ] } ],
+		products => [ { productId => 1, text => 'Товар', sku => $o{sku} // 'SKU-0001', amount => 1, price => 100, discount => 0, percentDiscount => 0 } ] } });
+	utf8::decode($text);
+	return $text;
+}
+
+sub deliver { my ($node, $db, $id, %o) = @_; return sql_text($node, $db, "SELECT salesdrive.accept_webhook('shop', '" . order_body($id, %o) . "')") }
+sub run_engine { my ($node, $db) = @_; return sql_text($node, $db, 'CALL salesdrive.run()') }
+sub order_state { my ($node, $db, $id) = @_; return sql_text($node, $db, "SELECT concat_ws(' ', state, reason) FROM salesdrive.order_status WHERE order_id = $id") }
+
+# Role "rea" must exist. Orders 1001, 1004, 1014 to 1016 are in BAS, 1002 is parked, 1003 skipped, 1011 and 1013 are ready, 1012 is in flight, of
+# 1014 and 1015 a second version is ready, 1010 is not read from the inbox yet. Some history is older than all partitions.
+sub fill_database
+{
+	my ($node, $db, $bas, %o) = @_;
+	my $secrets = $node->basedir . '/secrets';
+	mkdir $secrets;
+	open my $fh, '>', "$secrets/api_key" or die "$secrets: $!";
+	print $fh "the-api-key\n";
+	close $fh or die;
+
+	sql_text($node, 'postgres', "CREATE DATABASE $db");
+	sql_text($node, 'postgres', "ALTER DATABASE $db SET salesdrive.clock_offset = '$o{days} days'; ALTER DATABASE $db SET salesdrive.secrets_directory = '$secrets'");
+	sql_text($node, $db, 'CREATE EXTENSION salesdrive; SELECT salesdrive.stop_workers()');
+	sql_text($node, $db, "
+		INSERT INTO salesdrive.inbox (received_at, account, body) VALUES (salesdrive.clock() - interval '3 months', 'old', '\\x7b7d'), (salesdrive.clock(), 'new', '\\x7b7d');
+		INSERT INTO salesdrive.exchange_log (at, direction) VALUES (salesdrive.clock() - interval '3 months', 'in'), (salesdrive.clock(), 'in');
+		INSERT INTO salesdrive.order_event (at, account, order_id, event) VALUES (salesdrive.clock() - interval '3 months', 'old', 1, 'received'), (salesdrive.clock(), 'new', 2, 'received')");
+	sql_text($node, $db, "SELECT salesdrive.add_infobase(name => 'main', profile => 'unf', url => '" . $bas->url('/base') . "', username => 'Обмен', password => 'secret');
+		SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'file:api_key', infobase => 'main', webhook_token => 'a-token-of-24-characters');
+		UPDATE salesdrive.infobase SET retry_base = '1 ms', unsure_margin = '0', total_timeout = '1 s', circuit_after = 1000;
+		INSERT INTO salesdrive.profile (name, title) VALUES ('mine', 'Own configuration'); INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES ('mine', 'order', 'Document_X');
+		INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('mine', 'order', 'date', 'Date');
+		INSERT INTO salesdrive.task_kind (kind, plan_function, settle_function) VALUES ('own', 'app.plan', 'app.settle');
+		INSERT INTO salesdrive.retention VALUES ('inbox', '10 years');
+		SELECT salesdrive.grant_access('rea', 'reader')");
+	deliver($node, $db, $_) for 1001, 1014, 1015, 1016;
+	deliver($node, $db, 1002, sku => 'NO-SUCH');
+	deliver($node, $db, 1003, sum => 99);
+	deliver($node, $db, 1004, phone => '0509998877');
+	run_engine($node, $db);
+	sql_text($node, $db, "SELECT salesdrive.skip('shop', 1003, 'no need');
+		INSERT INTO salesdrive.product_pin (infobase, sku, product) SELECT infobase, 'PINNED', ref_key FROM salesdrive.bas_product WHERE sku = 'SKU-0001';
+		SELECT salesdrive.keep_deliveries(ARRAY['shop'], ARRAY['\\x6f6f7073'::bytea], ARRAY['no JSON'], ARRAY['127.0.0.1'])");
+	run_engine($node, $db);
+	my $states = join ' ', map { order_state($node, $db, $_) } 1001 .. 1004;
+	die "orders are $states" if $states ne 'synced parked product_unknown skipped skipped synced';
+	deliver($node, $db, 1012);
+	sql_text($node, $db, 'SELECT salesdrive.ingest(100)');
+	sql_text($node, $db, 'SELECT count(*) FROM salesdrive.claim(10)') eq '1' or die 'no request was claimed';
+	deliver($node, $db, $_) for 1011, 1013;
+	deliver($node, $db, $_, version => 2, comment => 'друга') for 1014, 1015;
+	sql_text($node, $db, 'SELECT salesdrive.ingest(100)');
+	deliver($node, $db, 1010);
+	return;
+}
+
+# credential_secret excepted
+sub contents
+{
+	my ($node, $db) = @_;
+	my $list = sql_text($node, $db, "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'salesdrive'::regnamespace AND relkind IN ('r', 'p', 'S') AND relname <> 'credential_secret' ORDER BY 1");
+	my $query = join ' UNION ALL ', map {
+		my ($name, $kind) = split /\|/;
+		$kind eq 'S' ? "SELECT '$name', last_value || ' ' || is_called FROM salesdrive.$name"
+		  : "SELECT '$name', count(*) || ' rows ' || md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '')) FROM ONLY salesdrive.$name t";
+	} split /\n/, $list;
+	return { map { split /\|/, $_, 2 } split /\n/, sql_text($node, $db, $query) };
+}
+
+my %SHAPE = (
+	indexes => "SELECT string_agg(tablename || ': ' || indexdef, E'\\n' ORDER BY tablename, indexdef) FROM pg_indexes WHERE schemaname = 'salesdrive'",
+	partitions => "SELECT string_agg(format('%s %s %s %s %s', c.relname, i.inhparent::regclass, pg_get_expr(c.relpartbound, c.oid), c.reloptions, obj_description(c.oid, 'pg_class')), E'\\n' ORDER BY c.relname)
+		FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid WHERE c.relnamespace = 'salesdrive'::regnamespace AND c.relkind = 'r'",
+	columns => "SELECT string_agg(format('%s.%s %s %s %s %s', c.relname, a.attname, a.atttypid::regtype, a.attnotnull, a.attstorage, pg_get_expr(d.adbin, d.adrelid)), E'\\n' ORDER BY c.relname, a.attnum)
+		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE c.relnamespace = 'salesdrive'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0",
+	grants => "SELECT string_agg(x, E'\\n' ORDER BY x) FROM (SELECT c.relname || ' ' || a.grantee::regrole || ' ' || a.privilege_type AS x FROM pg_class c, aclexplode(c.relacl) a
+		WHERE c.relnamespace = 'salesdrive'::regnamespace AND a.grantee <> c.relowner
+		UNION ALL SELECT p.oid::regprocedure || ' ' || a.grantee::regrole FROM pg_proc p, aclexplode(p.proacl) a WHERE p.pronamespace = 'salesdrive'::regnamespace AND a.grantee <> p.proowner) g",
+	settings => "SELECT string_agg(s, E'\\n' ORDER BY s) FROM pg_extension e, unnest(ARRAY(SELECT c::regclass::text || ' ' || f FROM unnest(e.extconfig, e.extcondition) u (c, f))) s WHERE e.extname = 'salesdrive'",
+);
+sub shape { my ($node, $db) = @_; return { map { $_ => sql_text($node, $db, $SHAPE{$_}) } keys %SHAPE } }
+
+1;

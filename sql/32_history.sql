@@ -36,7 +36,7 @@ CREATE TABLE exchange_log (
     response_hash  text,
     inbox_id       bigint
 ) PARTITION BY RANGE (at);
-COMMENT ON TABLE exchange_log IS 'Every HTTP exchange of both directions, without secrets; the body of a delivery stays in inbox';
+COMMENT ON TABLE exchange_log IS 'Every HTTP exchange of both directions, without secrets; of equal deliveries the first; the body of a delivery stays in inbox';
 COMMENT ON COLUMN exchange_log.id IS 'Number';
 COMMENT ON COLUMN exchange_log.at IS 'When it began';
 COMMENT ON COLUMN exchange_log.direction IS 'in (to us) or out (from us)';

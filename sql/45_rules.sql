@@ -253,7 +253,7 @@ BEGIN
                            WHEN 'no_sku' THEN 'the line has no SKU.'
                            WHEN 'no_unit' THEN 'the product has no unit in BAS.'
                            ELSE 'the VAT rate of the product is not in the list of rates.' END,
-           CASE l.goods WHEN 'absent' THEN format('Create the product with this article in BAS and call resume(), or say which product is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself.', s.infobase, l.sku)
+           CASE l.goods WHEN 'absent' THEN format('Create the product with this article in BAS and call resume(), or say which product is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself. Keys of known goods: salesdrive.bas_product.', s.infobase, l.sku)
                         WHEN 'several' THEN format('Say which one is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself.', s.infobase, l.sku)
                         WHEN 'no_sku' THEN 'Give the product an SKU in SalesDrive, equal to the article in BAS; the new version goes on by itself.'
                         WHEN 'no_unit' THEN 'Set the unit of the product in BAS and call resume(), or set product_pin.unit.'

@@ -34,6 +34,8 @@ COMMENT ON FUNCTION enqueue(text, text, text, text, smallint) IS 'Asks for one t
 
 CREATE FUNCTION wake_blocked(what text[]) RETURNS void
     LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    INSERT INTO order_event (account, order_id, event, text)
+    SELECT t.account, t.key::bigint, 'resumed', format('Due again: %s changed.', rtrim(t.blocked_on, ':')) FROM task t WHERE t.blocked_on = ANY (what) AND t.state = 'parked' AND t.kind = 'order';
     UPDATE task SET state = 'ready', run_at = clock(), blocked_on = NULL, changed_at = clock()
     WHERE blocked_on = ANY (what) AND state <> 'in_flight'
 $$;
@@ -137,6 +139,28 @@ COMMENT ON FUNCTION apply_steps(plan_step[]) IS 'Carries out decisions that need
 
 -- Claiming.
 
+-- A secret that is gone must stop its own base only, and say so.
+CREATE FUNCTION secret_at_hand(infobase text) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    problem text;
+BEGIN
+    BEGIN
+        IF secret('infobase:' || infobase || ':password') IS NOT NULL THEN
+            RETURN true;
+        END IF;
+        problem := 'it is not set in this database';
+    EXCEPTION WHEN OTHERS THEN
+        problem := SQLERRM;
+    END;
+    UPDATE infobase i SET paused_at = clock(), paused_reason = format('The secret infobase:%s:password cannot be used: %s', i.name, problem)
+    WHERE i.name = secret_at_hand.infobase AND i.paused_at IS NULL;
+    RAISE WARNING 'infobase "%" is paused: its password cannot be used: %', infobase, problem
+        USING ERRCODE = 'SD012', HINT = format('SELECT salesdrive.set_secret(''infobase:%s:password'', ...), then SELECT salesdrive.unpause_infobase(''%s'').', infobase, infobase);
+    RETURN false;
+END $$;
+COMMENT ON FUNCTION secret_at_hand(text) IS 'Whether the password of an infobase can be read; if not, the infobase is paused with the reason';
+
 CREATE FUNCTION pick_due(max_requests integer) RETURNS bigint[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -152,7 +176,7 @@ BEGIN
              FROM infobase b
              WHERE b.paused_at IS NULL AND (b.circuit_open_until IS NULL OR b.circuit_open_until <= now_at) ORDER BY b.name
     LOOP
-        CONTINUE WHEN i.slots <= 0 OR room <= 0;
+        CONTINUE WHEN i.slots <= 0 OR room <= 0 OR NOT secret_at_hand(i.name);
         IF oldest THEN
             SELECT array_agg(q.id) INTO part FROM (
                 SELECT t.id FROM task t

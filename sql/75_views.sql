@@ -9,7 +9,7 @@ CREATE VIEW order_status AS
                 WHEN t.id IS NOT NULL AND (a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL) THEN 'paused'
                 WHEN t.id IS NOT NULL THEN 'waiting'
                 ELSE 'synced' END AS state,
-           o.version, o.customer_name, o.phone, o.payment_amount, y.bas_ref, y.number AS bas_number, b.posted, y.synced_version, y.synced_at, y.requests,
+           o.version, o.customer_name, o.phone, CASE WHEN o.payment_amount = round(o.payment_amount, 2) THEN round(o.payment_amount, 2) ELSE o.payment_amount END AS payment_amount, y.bas_ref, y.number AS bas_number, b.posted, y.synced_version, y.synced_at, y.requests,
            coalesce(CASE WHEN y.skipped_at IS NOT NULL THEN 'skipped' END, t.reason, CASE WHEN t.id IS NOT NULL AND (a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL) THEN 'paused' END) AS reason,
            coalesce(y.skip_reason, t.detail, CASE WHEN t.id IS NOT NULL THEN coalesce(i.paused_reason, a.paused_reason) END) AS detail,
            CASE WHEN y.skipped_at IS NULL THEN t.hint END AS hint, t.blocked_on, t.id AS task_id, t.attempt, t.run_at, o.received_at, o.changed_at

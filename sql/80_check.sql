@@ -37,7 +37,7 @@ BEGIN
         SELECT 6, 'warning', 'setting ' || s.wrong, s.wrong_detail, format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', s.wrong, a.name)
         FROM account_settings(ARRAY[a.name]) s WHERE s.unread IS NULL AND s.wrong IS NOT NULL
         UNION ALL
-        SELECT 7, 'warning', 'parked orders', format('%s orders are parked, the oldest since %s.', count(*), min(p.parked_at)), 'SELECT * FROM salesdrive.parked;'
+        SELECT 7, 'warning', 'parked orders', format('%s orders are parked, the oldest since %s.', count(*), to_char(min(p.parked_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.parked;'
         FROM parked p WHERE p.account = a.name HAVING count(*) > 0
         UNION ALL
         SELECT 8, 'warning', 'rejected deliveries', format('%s deliveries of the last day could not be read.', count(*)), 'SELECT * FROM salesdrive.inbox_reject;'

@@ -80,6 +80,15 @@ is(status(4, "state || ': ' || detail"), 'paused: backup', 'pause_infobase() as 
 sql("SELECT salesdrive.unpause_infobase('main'); CALL salesdrive.run()");
 is(status(4, 'state'), 'synced', 'and unpause_infobase()');
 
+# a secret that is gone
+unlink "$secrets/bas";
+deliver(5);
+sql('CALL salesdrive.run()');
+like(status(5, "state || ': ' || detail"), qr/^paused: The secret infobase:main:password cannot be used/, 'a secret file that is gone pauses its infobase alone');
+write_secret('bas', "secret\n");
+sql("SELECT salesdrive.unpause_infobase('main'); CALL salesdrive.run()");
+is(status(5, 'state'), 'synced', 'and it goes on when the file is back');
+
 # check
 like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/parked orders/, 'check() tells of parked orders');
 like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/worker exchanger/, 'and of workers that do not run');
@@ -89,7 +98,7 @@ like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/s
 # views and log
 is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE url ~ 'secret' OR request_body ~ 'secret' OR url ~ '\@'"), 0, 'no secret in the log');
 is(sql("SELECT bool_and(ms_total > 0 AND ms_first_byte > 0 AND task_id IS NOT NULL AND response_bytes > 0) FROM salesdrive.exchange_log WHERE direction = 'out' AND class = 'ok'"), 't', 'the log knows phases, task and sizes');
-is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'in' AND inbox_id IS NOT NULL"), 4, 'and every delivery');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'in' AND inbox_id IS NOT NULL"), 5, 'and every delivery');
 cmp_ok(sql("SELECT sum(exchanges) FROM salesdrive.exchange_stats WHERE direction = 'out' AND class = 'ok'"), '>=', 6, 'exchange_stats counts');
 like(sql("SELECT string_agg(what, ' ' ORDER BY at, id) FROM salesdrive.order_timeline WHERE order_id = 1"), qr/received.*out find products.*out create order.*created|received/s, 'order_timeline tells the story');
 is(sql("SELECT state FROM salesdrive.infobase_status"), 'open for work', 'infobase_status');

@@ -26,6 +26,7 @@ OBJS = \
 	src/client.o \
 	src/tasks.o \
 	src/functions.o \
+	src/document.o \
 	src/policy.o \
 	src/wire.o \
 	src/odata.o \

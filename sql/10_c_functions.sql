@@ -17,6 +17,30 @@ CREATE FUNCTION json_problem(body bytea) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_problem';
 COMMENT ON FUNCTION json_problem(bytea) IS 'NULL when the bytes are JSON in UTF-8, else a sentence that says what is wrong and where';
 
+CREATE FUNCTION renamed(object jsonb, names jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_renamed';
+COMMENT ON FUNCTION renamed(jsonb, jsonb) IS 'Object with concepts replaced by the names of the configuration; what it does not have, and nulls, fall away';
+
+CREATE FUNCTION odata_equal(sent jsonb, kept jsonb) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_odata_equal';
+COMMENT ON FUNCTION odata_equal(jsonb, jsonb) IS 'Whether BAS kept a value as sent, spelling of numbers and padding aside';
+
+CREATE FUNCTION odata_differences(sent jsonb, kept jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_odata_differences';
+COMMENT ON FUNCTION odata_differences(jsonb, jsonb) IS 'Properties that BAS did not keep as sent: {property: {sent, kept}}; NULL when there are none';
+
+CREATE FUNCTION odata_wanted(wanted jsonb, held jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_odata_wanted';
+COMMENT ON FUNCTION odata_wanted(jsonb, jsonb) IS 'Properties whose wanted value BAS does not hold; NULL when it holds them all';
+
+CREATE FUNCTION changed_properties(wanted jsonb, accepted jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_changed_properties';
+COMMENT ON FUNCTION changed_properties(jsonb, jsonb) IS 'Properties whose wanted value is not the one accepted last; NULL when there are none';
+
+CREATE FUNCTION same_keys(body jsonb, object jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_same_keys';
+COMMENT ON FUNCTION same_keys(jsonb, jsonb) IS 'Those properties of a body that the object has';
+
 CREATE FUNCTION secret_value(reference text) RETURNS text
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'sd_sql_secret_value';
 COMMENT ON FUNCTION secret_value(text) IS 'Value behind file:NAME (in salesdrive.secrets_directory) or env:NAME (environment of the server); any other text is itself';
@@ -49,7 +73,8 @@ CREATE FUNCTION restart_workers() RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'sd_sql_restart_workers';
 COMMENT ON FUNCTION restart_workers() IS 'Stops and starts the workers of this database, so that changed settings come into force';
 
-CREATE FUNCTION worker_state(OUT role text, OUT pid integer, OUT state text, OUT started_at timestamptz, OUT restarts integer, OUT last_error text) RETURNS SETOF record
+CREATE FUNCTION worker_state(OUT role text, OUT pid integer, OUT state text, OUT started_at timestamptz, OUT restarts integer, OUT last_error text,
+    OUT listen_address text, OUT port integer, OUT runs_as text, OUT configured_listen_address text, OUT configured_port integer, OUT configured_role text) RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sd_sql_worker_state';
 COMMENT ON FUNCTION worker_state() IS 'Launcher, receiver and exchanger as shared memory knows them; view worker_status shows more';
 

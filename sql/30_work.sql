@@ -90,6 +90,7 @@ CREATE TABLE order_sync (
     number             text,
     write_unsure       boolean NOT NULL DEFAULT false,
     unsure_until       timestamptz,
+    asked_early        boolean NOT NULL DEFAULT false,
     must_read          boolean NOT NULL DEFAULT false,
     needs_post         boolean NOT NULL DEFAULT false,
     force              boolean NOT NULL DEFAULT false,
@@ -111,6 +112,7 @@ COMMENT ON COLUMN order_sync.bas_ref IS 'Ref_Key of the document in BAS, once it
 COMMENT ON COLUMN order_sync.number IS 'Number of the document';
 COMMENT ON COLUMN order_sync.write_unsure IS 'A write was sent and its outcome is not known: read back before the next';
 COMMENT ON COLUMN order_sync.unsure_until IS 'From when on absence (or an old value) in BAS counts after such a write';
+COMMENT ON COLUMN order_sync.asked_early IS 'BAS was asked since that write and did not show it yet: asked again after unsure_until';
 COMMENT ON COLUMN order_sync.must_read IS 'Read back before the first write: set by adopt()';
 COMMENT ON COLUMN order_sync.needs_post IS 'The document was changed and must be posted again';
 COMMENT ON COLUMN order_sync.force IS 'resend() was called: send even over changes made in BAS';

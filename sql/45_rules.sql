@@ -292,13 +292,6 @@ COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Order
 
 -- The document.
 
-CREATE FUNCTION renamed(object jsonb, names jsonb) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN (SELECT coalesce(jsonb_object_agg(names ->> e.key, e.value), '{}') FROM jsonb_each(object) e WHERE names ? e.key AND e.value <> 'null');
-END $$;
-COMMENT ON FUNCTION renamed(jsonb, jsonb) IS 'Object with concepts replaced by the names of the configuration; what it does not have, and nulls, fall away';
-
 CREATE FUNCTION constants(profile text, entity text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN

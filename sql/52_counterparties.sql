@@ -63,8 +63,8 @@ BEGIN
         UNION ALL SELECT 'wait', NULL, p.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT p.write_unsure AND p.unsure_until > clock()
         UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' AND p.candidates IS NOT NULL AND NOT p.write_unsure
         UNION ALL SELECT 'request', 'find counterparty', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' OR p.write_unsure
-        UNION ALL SELECT 'park', NULL, NULL, 'counterparty_several', format('Several counterparties of infobase "%s" have the phone %s: %s.', t.scope, t.key,
-                      (SELECT string_agg(format('%s (%s)', b.name, b.ref_key), ', ' ORDER BY b.name) FROM bas_counterparty b WHERE b.infobase = t.scope AND b.ref_key = ANY (p.candidates))),
+        UNION ALL SELECT 'park', NULL, NULL, 'counterparty_several', format(CASE WHEN cardinality(p.candidates) = 1 THEN 'The counterparty made for the phone in infobase "%s" (%s) is marked for deletion or hidden: %s.' ELSE 'Several counterparties of infobase "%s" have the phone %s: %s.' END, t.scope, t.key,
+                      (SELECT string_agg(format('%s (%s)', coalesce(b.name, 'not shown'), c), ', ' ORDER BY b.name) FROM unnest(p.candidates) c LEFT JOIN bas_counterparty b ON b.infobase = t.scope AND b.ref_key = c)),
                       format('Decide: UPDATE salesdrive.bas_counterparty_phone SET state = ''known'', ref_key = ''the Ref_Key meant'' WHERE infobase = %L AND phone = %L; its orders go on by themselves.', t.scope, t.key), NULL
                   WHERE p.state = 'several'
         UNION ALL SELECT 'wait', NULL, NULL, 'dictionary', 'The kinds of contact information are being read.', NULL, format('dictionary:%s:contact_kind', t.scope) WHERE l.loaded_at IS NULL
@@ -168,9 +168,9 @@ BEGIN
     FROM (SELECT (e ->> 'Ref_Key')::uuid AS ref FROM result_rows(result) e
           WHERE NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder')) a;
     UPDATE bas_counterparty_phone p SET
-        state = CASE coalesce(cardinality(alive), 0) WHEN 0 THEN 'absent' WHEN 1 THEN 'known' ELSE 'several' END,
+        state = CASE WHEN cardinality(alive) = 1 THEN 'known' WHEN alive IS NULL AND NOT p.our_ref_key = ANY (p.candidates) THEN 'absent' ELSE 'several' END,    -- our own key is taken for ever
         ref_key = CASE WHEN cardinality(alive) = 1 THEN alive[1] END,
-        candidates = alive, write_unsure = false, unsure_until = NULL, checked_at = clock()
+        candidates = coalesce(alive, ARRAY[p.our_ref_key]), write_unsure = false, unsure_until = NULL, checked_at = clock()
     WHERE p.infobase = settle_counterparty_read.infobase AND p.phone = settle_counterparty_read.phone;
 END $$;
 COMMENT ON FUNCTION settle_counterparty_read(text, text, text, http_result) IS 'Takes in the counterparties hit: those marked for deletion do not count';

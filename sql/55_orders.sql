@@ -5,39 +5,6 @@
 --      obstacle ──▶ wait or park · SKUs to ask for ──▶ find products
 --      no document ──▶ create ──▶ there ──▶ differs from what was accepted: read it, then change it ──▶ post, if wanted ──▶ done
 
-CREATE FUNCTION odata_equal(sent jsonb, kept jsonb) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    IF sent = kept THEN
-        RETURN true;
-    ELSIF kept IS NULL THEN
-        RETURN false;
-    ELSIF jsonb_typeof(sent) = 'array' THEN    -- rows of a section, by LineNumber; only what was sent is compared
-        RETURN jsonb_typeof(kept) = 'array' AND jsonb_array_length(sent) = jsonb_array_length(kept) AND NOT EXISTS (
-            SELECT FROM jsonb_array_elements(sent) s
-            LEFT JOIN jsonb_array_elements(kept) k ON k ->> 'LineNumber' = s ->> 'LineNumber'
-            WHERE k IS NULL OR odata_differences(s, k) IS NOT NULL);
-    ELSE
-        RETURN rtrim(sent #>> '{}') = rtrim(kept #>> '{}');    -- Int64 comes as text, fixed-length text padded
-    END IF;
-END $$;
-COMMENT ON FUNCTION odata_equal(jsonb, jsonb) IS 'Whether BAS kept a value as sent, spelling of numbers and padding aside';
-
-CREATE FUNCTION odata_differences(sent jsonb, kept jsonb) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN (SELECT jsonb_object_agg(s.key, jsonb_build_object('sent', s.value, 'kept', kept -> s.key))
-    FROM jsonb_each(sent) s WHERE NOT odata_equal(s.value, kept -> s.key));
-END $$;
-COMMENT ON FUNCTION odata_differences(jsonb, jsonb) IS 'Properties that BAS did not keep as sent: {property: {sent, kept}}; NULL when there are none';
-
-CREATE FUNCTION changed_properties(wanted jsonb, accepted jsonb) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN (SELECT jsonb_object_agg(w.key, w.value) FROM jsonb_each(wanted) w WHERE w.value IS DISTINCT FROM accepted -> w.key);
-END $$;
-COMMENT ON FUNCTION changed_properties(jsonb, jsonb) IS 'Properties whose wanted value is not the one accepted last; NULL when there are none';
-
 CREATE FUNCTION product_search(infobase text, skus text[]) RETURNS TABLE (path text, asked jsonb)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
@@ -139,13 +106,13 @@ BEGIN
            w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document
     FROM todo t
     CROSS JOIN LATERAL (
-        SELECT 'request' AS step, 'read order' AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE t.unsure
+        SELECT 'wait' AS step, NULL AS purpose, (t.y).unsure_until AS run_at, 'unsure' AS reason, 'A write without an answer may still be at work in BAS.' AS detail, NULL AS hint, NULL AS blocked_on
+                  WHERE (t.y).write_unsure AND (t.y).asked_early AND (t.y).unsure_until > clock()
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.unsure
         UNION ALL SELECT 'done', NULL, NULL, 'skipped', NULL, NULL, NULL WHERE (t.y).skipped_at IS NOT NULL
         UNION ALL SELECT CASE WHEN (t.x).waits THEN 'wait' ELSE 'park' END, NULL, NULL, (t.x).reason, (t.x).detail, (t.x).hint, (t.x).blocked_on
                   WHERE t.stop_reason IS NOT NULL AND ((t.x).rank < 40 OR t.skus IS NULL)
         UNION ALL SELECT 'request', 'find products', NULL, NULL, NULL, NULL, NULL WHERE t.skus IS NOT NULL
-        UNION ALL SELECT 'wait', NULL, (t.y).unsure_until, 'unsure', 'A write without an answer may still be at work in BAS.', NULL, NULL
-                  WHERE (t.y).unsure_until > clock() AND ((t.y).bas_ref IS NULL OR t.patch IS NOT NULL OR t.posting)
         UNION ALL SELECT 'request', 'create order', NULL, NULL, NULL, NULL, NULL WHERE (t.y).bas_ref IS NULL
         UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.changed IS NOT NULL AND (t.y).read_version IS DISTINCT FROM t.version
         UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('Document %s is marked for deletion in BAS or gone, and the order has changed since.', (t.y).number),
@@ -160,7 +127,7 @@ BEGIN
                          'Compare bas_order.read_body with preview(); then resend() writes the values of SalesDrive, or skip() leaves those of BAS.', NULL
                   WHERE t.patch IS NOT NULL AND (t.b).sent_body IS NULL AND NOT (t.y).force
         UNION ALL SELECT 'request', 'change order', NULL, NULL, NULL, NULL, NULL WHERE t.patch IS NOT NULL
-        UNION ALL SELECT 'request', 'post order', NULL, NULL, NULL, NULL, NULL WHERE t.posting AND ((t.y).needs_post OR NOT coalesce((t.b).posted, false)) AND NOT coalesce((t.b).deleted, false)
+        UNION ALL SELECT 'request', 'post order', NULL, NULL, NULL, NULL, NULL WHERE ((t.y).needs_post OR t.posting AND NOT coalesce((t.b).posted, false)) AND NOT coalesce((t.b).deleted, false)
         UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w;
 END $$;
@@ -173,25 +140,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION order_marker(text, bigint, text) IS 'Marker by which a document of the order is recognised when its key is not ours';
 
-CREATE FUNCTION odata_wanted(wanted jsonb, held jsonb) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN (SELECT jsonb_object_agg(w.key, w.value) FROM jsonb_each(wanted) w WHERE NOT odata_equal(w.value, held -> w.key));
-END $$;
-COMMENT ON FUNCTION odata_wanted(jsonb, jsonb) IS 'Properties whose wanted value BAS does not hold; NULL when it holds them all';
-
 CREATE FUNCTION both_changed(patch jsonb, held jsonb, written jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
     SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each(patch) p WHERE written IS NOT NULL AND held -> p.key IS DISTINCT FROM written -> p.key
 $$;
 COMMENT ON FUNCTION both_changed(jsonb, jsonb, jsonb) IS 'Properties to be changed that were changed in BAS too since our last write; NULL when there are none';
-
-CREATE FUNCTION same_keys(body jsonb, object jsonb) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN (SELECT coalesce(jsonb_object_agg(k, body -> k), '{}') FROM jsonb_object_keys(object) k);
-END $$;
-COMMENT ON FUNCTION same_keys(jsonb, jsonb) IS 'Those properties of a body that the object has';
 
 CREATE FUNCTION key_list(object jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(object) k $$;
@@ -253,6 +206,7 @@ BEGIN
     UPDATE order_sync y SET requests = y.requests + 1,
         write_unsure = y.write_unsure OR s.method <> 'GET',
         unsure_until = CASE WHEN s.method <> 'GET' THEN longest_write(i) ELSE y.unsure_until END,
+        asked_early = y.asked_early AND s.method = 'GET',
         needs_post = y.needs_post OR s.purpose = 'change order' AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
         customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> n.reference) ELSE y.customer_reference END
     FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order' JOIN infobase i ON i.name = t.infobase JOIN name n ON n.infobase = t.infobase
@@ -309,6 +263,7 @@ CREATE FUNCTION settle_order(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     answers order_answer[];
+    hidden  bigint[];
 BEGIN
     SELECT array_agg(a) INTO answers FROM order_answers(results) a;
 
@@ -323,13 +278,15 @@ BEGIN
 
     PERFORM settle_order_written(array_agg(a)) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
     PERFORM settle_order_posted(array_agg(a)) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
-    PERFORM settle_order_read(a) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order';
+    hidden := ARRAY(SELECT a.task_id FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));
     PERFORM settle_products(a) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
 
     RETURN QUERY
-    SELECT a.task_id, CASE WHEN a.class = 'ok' AND a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post OR a.class = 'ok' AND a.purpose = 'post order'
-                           THEN 'done' ELSE 'again' END,
-           a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+    SELECT a.task_id, CASE WHEN a.task_id = ANY (hidden) THEN 'park'
+                           WHEN a.class = 'ok' AND (a.purpose = 'post order' OR a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post) THEN 'done' ELSE 'again' END,
+           a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean, NULL::timestamptz, CASE WHEN a.task_id = ANY (hidden) THEN 'hidden_in_bas' END,
+           CASE WHEN a.task_id = ANY (hidden) THEN format('BAS says that the key %s exists, but does not show the document.', y.ref_key) END,
+           CASE WHEN a.task_id = ANY (hidden) THEN 'Look for the document with the rights of an administrator of BAS: record-level rights may hide it from the user of the exchange. Then call resume().' END, NULL::text
     FROM unnest(answers) a JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id JOIN account c ON c.name = y.account
     WHERE a.class IN ('ok', 'unknown_outcome') OR a.purpose = 'create order' AND a.odata_code = '15';
 END $$;
@@ -364,9 +321,9 @@ BEGIN
                                     FROM jsonb_object_keys(changed_properties(b.sent_body, b.accepted_body)) k), '{}')
         FROM unnest(answers) a JOIN rules r ON r.profile = a.profile
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
-        RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.sent_version, b.differences
+        RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.posted, b.sent_version, b.differences
     ), synced AS (
-        UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number FROM written w WHERE y.account = w.account AND y.order_id = w.order_id
+        UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, needs_post = w.posted AND w.purpose = 'change order' FROM written w WHERE y.account = w.account AND y.order_id = w.order_id
     )
     INSERT INTO order_event (account, order_id, event, version, text, detail)
     SELECT w.account, w.order_id, CASE WHEN w.differences IS NOT NULL THEN 'differs' WHEN w.purpose = 'create order' THEN 'created' ELSE 'changed' END, w.sent_version,
@@ -387,7 +344,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION settle_order_posted(order_answer[]) IS 'Takes in documents posted';
 
-CREATE FUNCTION settle_order_read(answer order_answer) RETURNS void
+CREATE FUNCTION settle_order_read(answer order_answer) RETURNS boolean
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     y      order_sync;
@@ -401,8 +358,20 @@ BEGIN
     WHERE (e ->> 'Ref_Key')::uuid IN (y.ref_key, y.bas_ref) OR rtrim(e ->> reference) = order_marker(y.account, y.order_id, y.customer_reference)
     ORDER BY (e ->> 'Ref_Key')::uuid IS NOT DISTINCT FROM y.bas_ref DESC, (e ->> 'Ref_Key')::uuid = y.ref_key DESC LIMIT 1;
 
+    -- What an unsure write was to do is not to be seen, and it may still be at work: asked again after unsure_until.
+    IF y.write_unsure AND answer.asked_at < y.unsure_until
+       AND (y.bas_ref IS NULL AND found_ref IS NULL OR y.bas_ref IS NOT NULL AND found_ref IS NOT NULL
+            AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref
+                        AND (odata_wanted(b.sent_body, found_body) IS NOT NULL OR y.needs_post AND NOT json_flag(found_body -> 'Posted')))) THEN
+        UPDATE order_sync s SET asked_early = true WHERE s.account = y.account AND s.order_id = y.order_id;
+        RETURN true;
+    END IF;
+
     IF found_ref IS NULL THEN
-        IF y.bas_ref IS NOT NULL AND y.force THEN    -- deleted physically, and resend() asks for a new one
+        IF y.write_unsure AND y.unsure_until IS NULL AND y.bas_ref IS NULL THEN    -- error 15 said that it exists
+            UPDATE order_sync s SET write_unsure = false WHERE s.account = y.account AND s.order_id = y.order_id;
+            RETURN false;
+        ELSIF y.bas_ref IS NOT NULL AND y.force THEN    -- deleted physically, and resend() asks for a new one
             DELETE FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref;
             UPDATE order_sync s SET bas_ref = NULL, number = NULL WHERE s.account = y.account AND s.order_id = y.order_id;
         ELSIF y.bas_ref IS NOT NULL THEN
@@ -410,12 +379,9 @@ BEGIN
             UPDATE order_sync s SET read_version = (SELECT o.version FROM crm_order o WHERE o.account = y.account AND o.order_id = y.order_id)
             WHERE s.account = y.account AND s.order_id = y.order_id;
         END IF;
-        UPDATE order_sync s SET write_unsure = false, must_read = false, unsure_until = CASE WHEN answer.asked_at < s.unsure_until THEN s.unsure_until END
-        WHERE s.account = y.account AND s.order_id = y.order_id;
-        IF answer.asked_at >= y.unsure_until THEN
-            PERFORM release_creation(y.infobase, answer.task_id);
-        END IF;
-        RETURN;
+        UPDATE order_sync s SET write_unsure = false, must_read = false, asked_early = false, unsure_until = NULL WHERE s.account = y.account AND s.order_id = y.order_id;
+        PERFORM release_creation(y.infobase, answer.task_id);
+        RETURN true;
     END IF;
 
     IF y.bas_ref IS NULL THEN
@@ -428,13 +394,13 @@ BEGIN
         y.write_unsure := false;
     END IF;
     PERFORM note_document_read(answer.account, answer.order_id, y, found_ref, found_body);
-    UPDATE order_sync s SET bas_ref = found_ref, number = found_body ->> 'Number', write_unsure = false, must_read = false,
+    UPDATE order_sync s SET bas_ref = found_ref, number = found_body ->> 'Number', write_unsure = false, must_read = false, asked_early = false, unsure_until = NULL,
         read_version = (SELECT o.version FROM crm_order o WHERE o.account = y.account AND o.order_id = y.order_id),
-        customer_reference = coalesce(s.customer_reference, rtrim(found_body ->> reference)),
-        unsure_until = CASE WHEN answer.asked_at < s.unsure_until AND (b.accepted_body IS NOT NULL OR NOT json_flag(found_body -> 'Posted')) AND y.bas_ref IS NOT NULL THEN s.unsure_until END
-    FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = found_ref AND s.account = y.account AND s.order_id = y.order_id;
+        customer_reference = coalesce(s.customer_reference, rtrim(found_body ->> reference))
+    WHERE s.account = y.account AND s.order_id = y.order_id;
+    RETURN true;
 END $$;
-COMMENT ON FUNCTION settle_order_read(order_answer) IS 'Takes in a read-back: a document with our key or our exact marker, or its absence';
+COMMENT ON FUNCTION settle_order_read(order_answer) IS 'Takes in a read-back: a document with our key or our exact marker, or its absence; false when BAS hides what it says exists';
 
 -- The database this one is a copy of may have written after the copy was taken, also newer versions than those known here. So a document that
 -- is met for the first time, or was written since, counts as not ours: what differs is parked (found_in_bas) and not overwritten, unless the

@@ -56,6 +56,31 @@ for my $keeps (0, 1)
 	}
 }
 
+# a write that BAS does only after the request was given up: its absence must not count too early
+{
+	my $bas = start_peer('bas', '--config', '{"keeps_ref_key": false}');
+	fresh_database('d_late');
+	set_up($bas);
+	sql("UPDATE salesdrive.infobase SET unsure_margin = '3 s'");
+	deliver(1, '0671000001');
+	run_until_settled('a first order');
+	$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'delay', ms => 2000, times => 1 });
+	deliver(2, '0671000001');
+	run_until_settled('an order whose creation is done late');
+	is($bas->control(GET => '/state')->{documents}{count}, 2, 'is not made twice');
+	is(sql("SELECT string_agg(purpose, ', ' ORDER BY id) FROM salesdrive.exchange_log WHERE order_id = 2 AND direction = 'out'"), 'create order, read order, read order', 'absence seen early is asked for again when it counts');
+
+	# the same for a change, and the order goes back to what it was meanwhile
+	$bas->control(POST => '/faults', { method => 'PATCH', action => 'delay', ms => 2000, times => 1 });
+	deliver(2, '0671000001', 2);
+	ok(wait_for('the change to be given up', sub { sql('CALL salesdrive.run()'); sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 2 AND class = 'unknown_outcome'") eq '2' }, 20), 'a change without an answer');
+	sql("SELECT salesdrive.accept_webhook('shop', '{\"data\":{\"id\":2,\"version\":3,\"orderTime\":\"2026-11-20 10:00:00\",\"updateAt\":\"2026-11-20 10:09:00\",\"paymentAmount\":100,\"comment\":\"v1\",\"contacts\":[{\"fName\":\"N2\",\"phone\":\"0671000001\"}],\"products\":[{\"sku\":\"SKU-0001\",\"amount\":1,\"price\":100}]}}')");
+	run_until_settled('and a newer version that takes it back');
+	my ($document) = grep { $_->{reference} eq 'demo-shop/2' } @{ $bas->control(GET => '/state?full=1')->{documents}{list} };
+	my $kept = sql("SELECT read_body ->> 'Комментарий' FROM salesdrive.bas_order WHERE order_id = 2");
+	is($bas->control(GET => "/objects?set=Document_%D0%97%D0%B0%D0%BA%D0%B0%D0%B7%D0%9F%D0%BE%D0%BA%D1%83%D0%BF%D0%B0%D1%82%D0%B5%D0%BB%D1%8F&key=$document->{Ref_Key}")->{value}[0]{'Комментарий'} // $kept, 'v1', 'ends in the newest version, not in the late one');
+}
+
 # one creation at a time while it is unknown
 my $bas = start_peer('bas', '--config', '{"keeps_ref_key": false, "latency_ms": 50}');
 fresh_database('d_gate');

@@ -46,11 +46,12 @@ CREATE VIEW exchange_stats AS
 COMMENT ON VIEW exchange_stats IS 'Exchanges by hour, direction, target, purpose and class: number, bytes, durations';
 
 CREATE VIEW worker_status AS
-    SELECT w.role, w.pid, w.state, w.started_at, w.restarts, w.last_error, a.usename AS runs_as, coalesce(r.rolsuper, false) AS is_superuser, a.backend_type, a.state AS activity
+    SELECT w.role, w.pid, w.state, w.started_at, w.restarts, w.last_error, a.usename AS runs_as, coalesce(r.rolsuper, false) AS is_superuser, a.backend_type, a.state AS activity,
+           w.listen_address, w.port, w.configured_listen_address, w.configured_port, w.configured_role
     FROM worker_state() w
     LEFT JOIN pg_stat_activity a ON a.pid = w.pid
     LEFT JOIN pg_roles r ON r.rolname = a.usename;
-COMMENT ON VIEW worker_status IS 'Launcher, receiver and exchanger of this database: process, state, restarts, last error, role';
+COMMENT ON VIEW worker_status IS 'Launcher, receiver and exchanger of this database: process, state, restarts, last error, role; address and port in force beside those configured';
 
 CREATE VIEW infobase_status AS
     SELECT i.name AS infobase, i.profile, i.keeps_ref_key,

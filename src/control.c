@@ -38,8 +38,8 @@
 #include "compat.h"
 #include "loop.h"
 
-#define SD_CONTROL_LIMIT_MS	(10 * 1000)
-#define SD_CONTROL_STEP_MS	20
+#define SD_CONTROL_LIMIT_MS (10 * 1000)
+#define SD_CONTROL_STEP_MS  20
 
 static const char *const role_names[SD_ROLES] = {"receiver", "exchanger"};
 static const char *const state_names[] = {"down", "starting", "running", "failed", "absent", "off"};
@@ -49,11 +49,11 @@ static const char *const state_names[] = {"down", "starting", "running", "failed
 
 /* calls 'ready' until it says true or the limit has passed */
 static bool
-wait_until(bool (*ready) (void *), void *arg)
+wait_until(bool (*ready)(void *), void *arg)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SD_CONTROL_LIMIT_MS);
-	SdLoop	   *loop = sd_loop_create(PGINVALID_SOCKET);
-	bool		ok;
+	SdLoop     *loop = sd_loop_create(PGINVALID_SOCKET);
+	bool        ok;
 
 	while (!(ok = ready(arg)) && GetCurrentTimestamp() < deadline)
 		(void) sd_loop_wait(loop, SD_CONTROL_STEP_MS);
@@ -65,10 +65,10 @@ wait_until(bool (*ready) (void *), void *arg)
 static bool
 workers_gone(void *arg)
 {
-	int		   *pids = arg;
-	SdShared   *s = sd_shared();
+	int            *pids = arg;
+	SdShared       *s = sd_shared();
 	SdDatabaseSlot *db;
-	bool		gone = true;
+	bool            gone = true;
 
 	LWLockAcquire(&s->lock, LW_SHARED);
 	db = sd_find_slot(MyDatabaseId, false);
@@ -97,9 +97,9 @@ workers_gone(void *arg)
 static bool
 workers_settled(void *arg)
 {
-	SdShared   *s = sd_shared();
+	SdShared       *s = sd_shared();
 	SdDatabaseSlot *db;
-	bool		settled = true;
+	bool            settled = true;
 
 	LWLockAcquire(&s->lock, LW_SHARED);
 	db = sd_find_slot(MyDatabaseId, false);
@@ -115,8 +115,8 @@ workers_settled(void *arg)
 static bool
 launcher_is_up(void *arg)
 {
-	SdShared   *s = sd_shared();
-	bool		up;
+	SdShared *s = sd_shared();
+	bool      up;
 
 	LWLockAcquire(&s->lock, LW_SHARED);
 	up = s->launcher_pid != 0;
@@ -130,7 +130,7 @@ launcher_is_up(void *arg)
 static void
 start_launcher(void)
 {
-	BackgroundWorker worker;
+	BackgroundWorker        worker;
 	BackgroundWorkerHandle *handle;
 
 	if (launcher_is_up(NULL))
@@ -162,7 +162,7 @@ refuse_on_standby(void)
 static void
 ask_for_workers(void)
 {
-	SdShared   *s = sd_shared();
+	SdShared       *s = sd_shared();
 	SdDatabaseSlot *db;
 
 	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
@@ -172,7 +172,7 @@ ask_for_workers(void)
 		db->asked = true;
 		db->stopped = false;
 		if (db->look == SD_LOOK_DONE)
-			db->look = SD_LOOK_NONE;	/* the role may be another one now */
+			db->look = SD_LOOK_NONE; /* the role may be another one now */
 		for (int r = 0; r < SD_ROLES; r++)
 		{
 			SdWorkerSlot *w = &db->worker[r];
@@ -193,10 +193,10 @@ ask_for_workers(void)
 static void
 report_failure(void)
 {
-	SdShared   *s = sd_shared();
+	SdShared       *s = sd_shared();
 	SdDatabaseSlot *db;
-	char		error[SD_ERROR_LEN] = "";
-	int			failed = -1;
+	char            error[SD_ERROR_LEN] = "";
+	int             failed = -1;
 
 	LWLockAcquire(&s->lock, LW_SHARED);
 	db = sd_find_slot(MyDatabaseId, false);
@@ -223,7 +223,7 @@ start_workers(void)
 	ask_for_workers();
 	start_launcher();
 	sd_wake_launcher_now();
-	sd_wake(SD_WAKE_LAUNCHER);	/* the extension may be of this very transaction */
+	sd_wake(SD_WAKE_LAUNCHER); /* the extension may be of this very transaction */
 	(void) wait_until(workers_settled, NULL);
 	report_failure();
 }
@@ -231,9 +231,9 @@ start_workers(void)
 static void
 stop_workers(void)
 {
-	SdShared   *s = sd_shared();
+	SdShared       *s = sd_shared();
 	SdDatabaseSlot *db;
-	int			pids[SD_ROLES] = {0, 0};
+	int             pids[SD_ROLES] = {0, 0};
 
 	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
 	db = sd_find_slot(MyDatabaseId, true);
@@ -284,12 +284,12 @@ sd_sql_restart_workers(PG_FUNCTION_ARGS)
 static char *
 stored_setting(Oid dbid, Oid roleid, const char *name)
 {
-	Relation	rel = table_open(DbRoleSettingRelationId, AccessShareLock);
+	Relation    rel = table_open(DbRoleSettingRelationId, AccessShareLock);
 	ScanKeyData key[2];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	char	   *found = NULL;
-	size_t		len = strlen(name);
+	HeapTuple   tuple;
+	char       *found = NULL;
+	size_t      len = strlen(name);
 
 	ScanKeyInit(&key[0], Anum_pg_db_role_setting_setdatabase, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(dbid));
@@ -299,18 +299,18 @@ stored_setting(Oid dbid, Oid roleid, const char *name)
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
-		bool		isnull;
-		Datum		config = heap_getattr(tuple, Anum_pg_db_role_setting_setconfig,
-										  RelationGetDescr(rel), &isnull);
-		Datum	   *items = NULL;
-		int			n = 0;
+		bool   isnull;
+		Datum  config = heap_getattr(tuple, Anum_pg_db_role_setting_setconfig,
+									 RelationGetDescr(rel), &isnull);
+		Datum *items = NULL;
+		int    n = 0;
 
 		if (!isnull)
 			deconstruct_array(DatumGetArrayTypeP(config), TEXTOID, -1, false, TYPALIGN_INT,
 							  &items, NULL, &n);
 		for (int i = 0; i < n && found == NULL; i++)
 		{
-			char	   *item = TextDatumGetCString(items[i]);
+			char *item = TextDatumGetCString(items[i]);
 
 			if (strncmp(item, name, len) == 0 && item[len] == '=')
 				found = item + len + 1;
@@ -325,7 +325,7 @@ stored_setting(Oid dbid, Oid roleid, const char *name)
 static Datum
 configured(Oid roleid, const char *name)
 {
-	char	   *v = NULL;
+	char *v = NULL;
 
 	if (OidIsValid(roleid))
 	{
@@ -341,13 +341,13 @@ configured(Oid roleid, const char *name)
 }
 
 /* columns: see the end of put_worker(); fewer may be declared */
-#define SD_STATE_COLUMNS	12
+#define SD_STATE_COLUMNS 12
 
 static void
 put_launcher(ReturnSetInfo *rsinfo, int pid)
 {
-	Datum		values[SD_STATE_COLUMNS] = {0};
-	bool		nulls[SD_STATE_COLUMNS];
+	Datum values[SD_STATE_COLUMNS] = {0};
+	bool  nulls[SD_STATE_COLUMNS];
 
 	memset(nulls, true, sizeof(nulls));
 	values[0] = CStringGetTextDatum("launcher");
@@ -358,18 +358,26 @@ put_launcher(ReturnSetInfo *rsinfo, int pid)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+static const char *
+state_name(const SdWorkerSlot *w, bool stopped)
+{
+	if (w->pid == 0)
+		return stopped ? "stopped" : state_names[w->state];
+	return w->state == SD_STATE_RUNNING && w->deaf ? "not listening" : state_names[w->state];
+}
+
 static void
 put_worker(ReturnSetInfo *rsinfo, int role, const SdWorkerSlot *w, bool stopped)
 {
-	Datum		values[SD_STATE_COLUMNS] = {0};
-	bool		nulls[SD_STATE_COLUMNS] = {false};
-	bool		live = w->pid != 0;
-	char	   *name = OidIsValid(w->roleid) ? GetUserNameFromId(w->roleid, true) : NULL;
+	Datum values[SD_STATE_COLUMNS] = {0};
+	bool  nulls[SD_STATE_COLUMNS] = {false};
+	bool  live = w->pid != 0;
+	char *name = OidIsValid(w->roleid) ? GetUserNameFromId(w->roleid, true) : NULL;
 
 	values[0] = CStringGetTextDatum(role_names[role]);
 	values[1] = Int32GetDatum(w->pid);
 	nulls[1] = !live;
-	values[2] = CStringGetTextDatum(stopped && !live ? "stopped" : state_names[w->state]);
+	values[2] = CStringGetTextDatum(state_name(w, stopped));
 	values[3] = TimestampTzGetDatum(w->started_at);
 	nulls[3] = w->started_at == 0;
 	values[4] = Int32GetDatum(w->restarts);
@@ -398,12 +406,12 @@ PG_FUNCTION_INFO_V1(sd_sql_worker_state);
 Datum
 sd_sql_worker_state(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	SdShared   *s = sd_shared();
-	SdWorkerSlot worker[SD_ROLES];
+	ReturnSetInfo  *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	SdShared       *s = sd_shared();
+	SdWorkerSlot    worker[SD_ROLES];
 	SdDatabaseSlot *db;
-	bool		stopped = false;
-	int			launcher_pid;
+	bool            stopped = false;
+	int             launcher_pid;
 
 	InitMaterializedSRF(fcinfo, 0);
 	memset(worker, 0, sizeof(worker));

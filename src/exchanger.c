@@ -53,6 +53,7 @@ typedef struct Exchanger
 	int         lock_failures;
 	TimestampTz try_at; /* for the lock, or for beginning */
 	TimestampTz sweep_at;
+	TimestampTz expire_at; /* not before this: history past its retention */
 } Exchanger;
 
 static void
@@ -98,6 +99,23 @@ sweep_if_due(Exchanger *self)
 		self->begun = sd_engine_in_hand(self->engine) > 0;
 }
 
+/*
+ * Once a day, with the first look round after it is due: it wakes nobody.  A
+ * database that keeps quiet keeps its history too.
+ */
+static void
+expire_if_due(Exchanger *self)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!self->begun || sd_engine_quiet(self->engine) != NULL || self->expire_at > now)
+		return;
+	if (sd_engine_expire(self->engine))
+		self->expire_at = now + USECS_PER_DAY;
+	else
+		self->expire_at = now + (int64) sd_guc_sweep_interval * 1000;
+}
+
 static long
 exchanger_timeout(const Exchanger *self)
 {
@@ -136,6 +154,7 @@ sd_exchanger_main(Datum main_arg)
 		notice_settings(&self);
 		if (!self.begun)
 			get_going(&self);
+		expire_if_due(&self);
 		if (self.begun)
 			sd_engine_step(self.engine);
 		if (sd_loop_wait(self.loop, exchanger_timeout(&self)) & SD_LOOP_LATCH)
@@ -320,6 +339,28 @@ tell_progress(int64 task_id, const SdTaskView *before, const SdTaskView *now)
 	return false;
 }
 
+/* may the caller drive the engine?  If not, and nobody does, says so */
+static bool
+may_drive(void)
+{
+	bool isnull;
+	bool may;
+
+	if (SPI_execute("SELECT pg_catalog.has_function_privilege('salesdrive.engine_begin()', 'EXECUTE')",
+					false, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not look at the rights of the caller");
+	may = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	if (!may && !sd_engine_is_locked())
+		ereport(NOTICE,
+				(errmsg("no exchanger runs in this database, and this role may not run the exchange"),
+				 errdetail("wait() only watches the task."),
+				 errhint("Let an admin call salesdrive.start_workers(), or CALL salesdrive.run().")));
+	SPI_commit();
+	return may;
+}
+
 static void
 wait_for_task(Ride *ride, int64 task_id, TimestampTz deadline)
 {
@@ -327,6 +368,7 @@ wait_for_task(Ride *ride, int64 task_id, TimestampTz deadline)
 	SdTaskView    views[2] = {{0}, {0}};
 	TimestampTz   look_at = 0;
 	int           now = 0;
+	bool          driver = may_drive();
 
 	for (int i = 0; i < 2; i++)
 		contexts[i] = AllocSetContextCreate(ride->context, "salesdrive task", ALLOCSET_SMALL_SIZES);
@@ -348,7 +390,7 @@ wait_for_task(Ride *ride, int64 task_id, TimestampTz deadline)
 					 errmsg("task " INT64_FORMAT " was not done in time", task_id),
 					 errdetail("It is %s, attempt %d.", views[now].state, views[now].attempt),
 					 errhint("The task goes on without this call; call wait() again, perhaps with a longer timeout, or see salesdrive.worker_status.")));
-		if (ride->engine == NULL && sd_worker_pid(SD_EXCHANGER) == 0 && sd_engine_lock())
+		if (driver && ride->engine == NULL && sd_worker_pid(SD_EXCHANGER) == 0 && sd_engine_lock())
 			ride_begin(ride);
 		if (ride_on(ride, Min(LOOK_MS, sd_loop_until(deadline, LOOK_MS))))
 			look_at = 0;

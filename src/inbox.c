@@ -25,29 +25,31 @@
 #include "salesdrive.h"
 
 /* so much of bodies goes into one array, which must stay below 1 GB */
-#define SD_KEEP_MAX_BYTES	(64 * 1024 * 1024)
+#define SD_KEEP_MAX_BYTES (64 * 1024 * 1024)
 
 /* how often one and the same error is logged */
-#define SD_LOG_EVERY_MS		(10 * 1000)
+#define SD_LOG_EVERY_MS (10 * 1000)
 
 /* a plan that lives as long as the process */
 typedef struct SavedPlan
 {
 	const char *query;
-	int			nargs;
-	Oid			types[4];
-	SPIPlanPtr	plan;
+	int         nargs;
+	Oid         types[4];
+	SPIPlanPtr  plan;
 } SavedPlan;
 
 static SavedPlan keep_plan = {
 	"SELECT salesdrive.keep_deliveries($1, $2, $3, $4)",
-	4, {TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, NULL
-};
+	4,
+	{TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID},
+	NULL};
 static SavedPlan accounts_plan = {"SELECT account, token FROM salesdrive.receiver_accounts()", 0, {0}, NULL};
 static SavedPlan health_plan = {
 	"SELECT queue_rows, oldest_seconds, last_exchange, quiet FROM salesdrive.receiver_health()",
-	0, {0}, NULL
-};
+	0,
+	{0},
+	NULL};
 static SavedPlan partitions_plan = {"SELECT salesdrive.prepare_partitions()", 0, {0}, NULL};
 static SavedPlan secret_plan = {"SELECT salesdrive.secret_value($1)", 1, {TEXTOID}, NULL};
 
@@ -58,11 +60,11 @@ static SavedPlan secret_plan = {"SELECT salesdrive.secret_value($1)", 1, {TEXTOI
 static void
 execute(SavedPlan *p, Datum *args, bool read_only)
 {
-	int			rc;
+	int rc;
 
 	if (p->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(p->query, p->nargs, p->types);
+		SPIPlanPtr plan = SPI_prepare(p->query, p->nargs, p->types);
 
 		if (plan == NULL)
 			elog(ERROR, "could not prepare \"%s\": %s", p->query, SPI_result_code_string(SPI_result));
@@ -78,9 +80,9 @@ execute(SavedPlan *p, Datum *args, bool read_only)
 static bool
 worth_a_line(int sqlstate)
 {
-	static int	last;
+	static int         last;
 	static TimestampTz last_at;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz        now = GetCurrentTimestamp();
 
 	if (sqlstate == last && !TimestampDifferenceExceeds(last_at, now, SD_LOG_EVERY_MS))
 		return false;
@@ -94,10 +96,10 @@ worth_a_line(int sqlstate)
  * 0 = committed.
  */
 static int
-in_transaction(const char *activity, void (*work) (void *), void *arg)
+in_transaction(const char *activity, void (*work)(void *), void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	volatile int sqlstate = 0;
+	volatile int  sqlstate = 0;
 
 	PG_TRY();
 	{
@@ -130,14 +132,14 @@ in_transaction(const char *activity, void (*work) (void *), void *arg)
 typedef struct KeepWork
 {
 	SdDelivery *deliveries;
-	int			n;
+	int         n;
 } KeepWork;
 
 static Datum
 array_of(Datum *values, bool *nulls, int n, Oid type)
 {
-	int			dims[1] = {n};
-	int			lower[1] = {1};
+	int dims[1] = {n};
+	int lower[1] = {1};
 
 	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower, type, -1, false,
 											  TYPALIGN_INT));
@@ -146,7 +148,7 @@ array_of(Datum *values, bool *nulls, int n, Oid type)
 static Datum
 bytea_of(const char *bytes, size_t len)
 {
-	bytea	   *b = palloc(VARHDRSZ + len);
+	bytea *b = palloc(VARHDRSZ + len);
 
 	SET_VARSIZE(b, VARHDRSZ + len);
 	if (len > 0)
@@ -157,13 +159,13 @@ bytea_of(const char *bytes, size_t len)
 static void
 keep_work(void *arg)
 {
-	KeepWork   *w = arg;
-	Datum	   *accounts = palloc(w->n * sizeof(Datum));
-	Datum	   *bodies = palloc(w->n * sizeof(Datum));
-	Datum	   *problems = palloc0(w->n * sizeof(Datum));
-	Datum	   *addresses = palloc(w->n * sizeof(Datum));
-	bool	   *no_problem = palloc(w->n * sizeof(bool));
-	Datum		args[4];
+	KeepWork *w = arg;
+	Datum    *accounts = palloc(w->n * sizeof(Datum));
+	Datum    *bodies = palloc(w->n * sizeof(Datum));
+	Datum    *problems = palloc0(w->n * sizeof(Datum));
+	Datum    *addresses = palloc(w->n * sizeof(Datum));
+	bool     *no_problem = palloc(w->n * sizeof(bool));
+	Datum     args[4];
 
 	for (int i = 0; i < w->n; i++)
 	{
@@ -190,12 +192,12 @@ fails_for_all(int sqlstate)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
-		case MAKE_SQLSTATE('2', '5', '0', '0', '0'):	/* read-only */
-		case MAKE_SQLSTATE('4', '2', '0', '0', '0'):	/* missing or forbidden */
-		case MAKE_SQLSTATE('5', '3', '0', '0', '0'):	/* disk full, out of memory */
-		case MAKE_SQLSTATE('5', '5', '0', '0', '0'):	/* lock not available */
-		case MAKE_SQLSTATE('5', '7', '0', '0', '0'):	/* operator intervention */
-		case MAKE_SQLSTATE('5', '8', '0', '0', '0'):	/* input and output */
+		case MAKE_SQLSTATE('2', '5', '0', '0', '0'): /* read-only */
+		case MAKE_SQLSTATE('4', '2', '0', '0', '0'): /* missing or forbidden */
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* disk full, out of memory */
+		case MAKE_SQLSTATE('5', '5', '0', '0', '0'): /* lock not available */
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention */
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* input and output */
 			return true;
 		default:
 			return false;
@@ -205,9 +207,9 @@ fails_for_all(int sqlstate)
 static int
 keep_set(SdDelivery *deliveries, int n)
 {
-	KeepWork	work = {deliveries, n};
-	int			sqlstate = in_transaction("keeping webhooks", keep_work, &work);
-	int			kept = 0;
+	KeepWork work = {deliveries, n};
+	int      sqlstate = in_transaction("keeping webhooks", keep_work, &work);
+	int      kept = 0;
 
 	if (sqlstate == 0)
 	{
@@ -226,11 +228,11 @@ keep_set(SdDelivery *deliveries, int n)
 int
 sd_inbox_keep(SdDelivery *deliveries, int n)
 {
-	int			kept = 0;
+	int kept = 0;
 
 	for (int from = 0, to; from < n; from = to)
 	{
-		size_t		bytes = deliveries[from].body_len;
+		size_t bytes = deliveries[from].body_len;
 
 		for (to = from + 1; to < n && bytes + deliveries[to].body_len <= SD_KEEP_MAX_BYTES; to++)
 			bytes += deliveries[to].body_len;
@@ -245,13 +247,13 @@ sd_inbox_keep(SdDelivery *deliveries, int n)
 typedef struct AccountsWork
 {
 	MemoryContext context;
-	SdAccounts *accounts;
+	SdAccounts   *accounts;
 } AccountsWork;
 
 static char *
 column(HeapTuple tuple, int number, MemoryContext context)
 {
-	char	   *value = SPI_getvalue(tuple, SPI_tuptable->tupdesc, number);
+	char *value = SPI_getvalue(tuple, SPI_tuptable->tupdesc, number);
 
 	return value ? MemoryContextStrdup(context, value) : NULL;
 }
@@ -260,8 +262,8 @@ static void
 accounts_work(void *arg)
 {
 	AccountsWork *w = arg;
-	SdAccounts *a = w->accounts;
-	int			rows;
+	SdAccounts   *a = w->accounts;
+	int           rows;
 
 	execute(&accounts_plan, NULL, true);
 	rows = (int) SPI_processed;
@@ -288,11 +290,11 @@ sd_inbox_accounts(MemoryContext context, SdAccounts *accounts)
 static void
 health_work(void *arg)
 {
-	SdHealth   *h = arg;
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	Datum		d;
-	bool		isnull;
+	SdHealth *h = arg;
+	HeapTuple tuple;
+	TupleDesc desc;
+	Datum     d;
+	bool      isnull;
 
 	execute(&health_plan, NULL, true);
 	if (SPI_processed != 1)
@@ -314,7 +316,7 @@ health_work(void *arg)
 bool
 sd_inbox_health(SdHealth *health)
 {
-	SdHealth	fresh = {.oldest_seconds = -1};
+	SdHealth fresh = {.oldest_seconds = -1};
 
 	if (in_transaction("reading health", health_work, &fresh) != 0)
 	{
@@ -340,15 +342,15 @@ sd_inbox_prepare_partitions(void)
 typedef struct SecretWork
 {
 	MemoryContext context;
-	const char *value;
-	char	   *result;
+	const char   *value;
+	char         *result;
 } SecretWork;
 
 static void
 secret_work(void *arg)
 {
 	SecretWork *w = arg;
-	Datum		args[1] = {CStringGetTextDatum(w->value)};
+	Datum       args[1] = {CStringGetTextDatum(w->value)};
 
 	execute(&secret_plan, args, false);
 	if (SPI_processed == 1)
@@ -358,7 +360,7 @@ secret_work(void *arg)
 char *
 sd_inbox_secret(MemoryContext context, const char *value)
 {
-	SecretWork	work = {context, value, NULL};
+	SecretWork work = {context, value, NULL};
 
 	return in_transaction("reading a secret", secret_work, &work) == 0 ? work.result : NULL;
 }

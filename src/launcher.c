@@ -14,7 +14,10 @@
  *
  * Invariants: workers are BGW_NEVER_RESTART; only this file starts them.  The
  * launcher keeps nothing but handles: states are in shared memory, so a new
- * launcher goes on where the old one ended.
+ * launcher goes on where the old one ended.  Shared memory is lost when a
+ * process of the cluster crashes; which databases start_workers() was called
+ * for is not, since the postmaster remembers it in bgw_extra of the launcher.
+ * So when that set changes the launcher registers its successor and ends.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,59 +55,51 @@
 
 /* since 17 a worker may run as a role that cannot log in */
 #ifdef BGWORKER_BYPASS_ROLELOGINCHECK
-#define SD_MUST_LOGIN	false
-#define SD_CONNECT_FLAGS	BGWORKER_BYPASS_ROLELOGINCHECK
+#define SD_MUST_LOGIN    false
+#define SD_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
 #else
-#define SD_MUST_LOGIN	true
-#define SD_CONNECT_FLAGS	0
+#define SD_MUST_LOGIN    true
+#define SD_CONNECT_FLAGS 0
 #endif
 
 /* how often a database without the extension is looked at again */
-#define SD_ABSENT_SWEEP_MS	(5 * 60 * 1000)
+#define SD_ABSENT_SWEEP_MS (5 * 60 * 1000)
 
 /* a worker that did not attach in this time will not */
-#define SD_START_LIMIT_MS	(60 * 1000)
+#define SD_START_LIMIT_MS (60 * 1000)
 
-#define SD_PROBE			SD_ROLES	/* index of the probe's handle */
+#define SD_PROBE SD_ROLES /* index of the probe's handle */
+
+/* bgw_extra of the launcher; further databases are forgotten by a crash */
+#define SD_MAX_REMEMBERED (BGW_EXTRALEN / sizeof(Oid) - 1)
+
+typedef struct LauncherArgs
+{
+	int n;
+	Oid asked[SD_MAX_REMEMBERED];
+} LauncherArgs;
+
+StaticAssertDecl(sizeof(LauncherArgs) <= BGW_EXTRALEN, "bgw_extra is too small");
 
 typedef struct Seat
 {
 	BackgroundWorkerHandle *handle;
-	TimestampTz since;
+	TimestampTz             since;
 } Seat;
 
-static Seat seats[SD_MAX_DATABASES][SD_ROLES + 1];
+static Seat        seats[SD_MAX_DATABASES][SD_ROLES + 1];
 static TimestampTz absent_sweep_at;
 static TimestampTz out_of_slots_warned_at;
 
 
 /* ---- which databases ---- */
 
-static void
-mark_listed(const char *name, Oid dbid)
-{
-	SdShared   *s = sd_shared();
-	SdDatabaseSlot *db;
-
-	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
-	db = sd_find_slot(dbid, true);
-	if (db != NULL)
-		db->listed = true;
-	LWLockRelease(&s->lock);
-	if (db == NULL)
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("salesdrive serves at most %d databases", SD_MAX_DATABASES),
-				 errdetail("The database \"%s\" is not served.", name),
-				 errhint("Name fewer databases in salesdrive.databases.")));
-}
-
 static bool
 name_in_list(List *names, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, names)
+	foreach (lc, names)
 	{
 		if (strcmp(lfirst(lc), name) == 0)
 			return true;
@@ -112,79 +107,106 @@ name_in_list(List *names, const char *name)
 	return false;
 }
 
-/*
- * Begins a look-up: nobody is listed.  Fills 'known' with the slots in use
- * before pg_database is read, for a slot made later is of a newer database.
- */
+/* reads pg_database: the oids that exist, and those that are listed */
 static void
-begin_listing(Oid *known)
+read_databases(List *names, List **existing, List **listed)
 {
-	SdShared   *s = sd_shared();
+	Relation      rel = table_open(DatabaseRelationId, AccessShareLock);
+	TableScanDesc scan = table_beginscan_catalog(rel, 0, NULL);
+	HeapTuple     tuple;
 
-	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SD_MAX_DATABASES; i++)
+	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
 	{
-		s->database[i].listed = false;
-		known[i] = s->database[i].dbid;
+		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
+
+		*existing = lappend_oid(*existing, row->oid);
+		if (row->datallowconn && name_in_list(names, NameStr(row->datname)))
+			*listed = lappend_oid(*listed, row->oid);
 	}
-	LWLockRelease(&s->lock);
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
 }
 
 /* databases that were dropped give their slots back */
 static void
-forget_dropped(const Oid *known, List *existing)
+forget_dropped(SdDatabaseSlot *db, List *existing)
 {
-	SdShared   *s = sd_shared();
+	if (list_member_oid(existing, db->dbid))
+		return;
+	if (db->worker[SD_RECEIVER].pid == 0 && db->worker[SD_EXCHANGER].pid == 0)
+		db->dbid = InvalidOid;
+	else
+		db->asked = false;
+}
+
+/*
+ * Writes it into the slots, at once.  'known' are the slots in use before
+ * pg_database was read: one made since is of a database too new to be there.
+ * Returns how many listed databases found no room.
+ */
+static int
+update_slots(const Oid *known, List *existing, List *listed)
+{
+	SdShared *s = sd_shared();
+	ListCell *lc;
+	int       no_room = 0;
 
 	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < SD_MAX_DATABASES; i++)
 	{
 		SdDatabaseSlot *db = &s->database[i];
 
-		if (!OidIsValid(db->dbid) || db->dbid != known[i] ||
-			list_member_oid(existing, db->dbid))
-			continue;
-		if (db->worker[SD_RECEIVER].pid == 0 && db->worker[SD_EXCHANGER].pid == 0)
-			db->dbid = InvalidOid;
+		if (OidIsValid(db->dbid) && db->dbid == known[i])
+			forget_dropped(db, existing);
+		db->listed = OidIsValid(db->dbid) && list_member_oid(listed, db->dbid);
+	}
+	foreach (lc, listed)
+	{
+		SdDatabaseSlot *db = sd_find_slot(lfirst_oid(lc), true);
+
+		if (db != NULL)
+			db->listed = true;
 		else
-			db->listed = db->asked = false;
+			no_room++;
 	}
 	LWLockRelease(&s->lock);
+	return no_room;
 }
 
 /* compares salesdrive.databases and the slots with pg_database */
 static void
 look_databases_up(void)
 {
-	List	   *names = NIL;
-	List	   *existing = NIL;
-	Oid			known[SD_MAX_DATABASES];
-	Relation	rel;
-	TableScanDesc scan;
-	HeapTuple	tuple;
+	SdShared  *s = sd_shared();
+	Oid        known[SD_MAX_DATABASES];
+	List      *names = NIL;
+	List      *existing = NIL;
+	List      *listed = NIL;
+	static int no_room_before = 0;
+	int        no_room;
+
+	LWLockAcquire(&s->lock, LW_SHARED);
+	for (int i = 0; i < SD_MAX_DATABASES; i++)
+		known[i] = s->database[i].dbid;
+	LWLockRelease(&s->lock);
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
 	pgstat_report_activity(STATE_RUNNING, "reading pg_database");
 	(void) SplitIdentifierString(pstrdup(sd_guc_databases), ',', &names);
-
-	begin_listing(known);
-	rel = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(rel, 0, NULL);
-	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
-	{
-		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
-
-		existing = lappend_oid(existing, row->oid);
-		if (row->datallowconn && name_in_list(names, NameStr(row->datname)))
-			mark_listed(NameStr(row->datname), row->oid);
-	}
-	table_endscan(scan);
-	table_close(rel, AccessShareLock);
-	forget_dropped(known, existing);
+	read_databases(names, &existing, &listed);
+	no_room = update_slots(known, existing, listed);
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
+
+	if (no_room > 0 && no_room != no_room_before)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("salesdrive serves at most %d databases, %d more are named in salesdrive.databases",
+						SD_MAX_DATABASES, no_room),
+				 errhint("Name fewer databases.")));
+	no_room_before = no_room;
 }
 
 
@@ -210,10 +232,10 @@ static bool
 start(int slot, int seat, const SdWorkerArgs *args, const char *what, const char *function)
 {
 	BackgroundWorker worker;
-	Seat	   *p = &seats[slot][seat];
-	TimestampTz now = GetCurrentTimestamp();
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	bool		ok;
+	Seat            *p = &seats[slot][seat];
+	TimestampTz      now = GetCurrentTimestamp();
+	MemoryContext    old = MemoryContextSwitchTo(TopMemoryContext);
+	bool             ok;
 
 	fill_worker(&worker, args, what, function);
 	if (p->handle != NULL)
@@ -238,8 +260,8 @@ start(int slot, int seat, const SdWorkerArgs *args, const char *what, const char
 static void
 start_probe(SdDatabaseSlot *db, int slot)
 {
-	SdWorkerArgs args = {.slot = slot,.dbid = db->dbid,.roleid = InvalidOid};
-	SdShared   *s = sd_shared();
+	SdWorkerArgs args = {.slot = slot, .dbid = db->dbid, .roleid = InvalidOid};
+	SdShared    *s = sd_shared();
 
 	db->look = SD_LOOK_STARTED;
 	LWLockRelease(&s->lock);
@@ -260,9 +282,9 @@ start_probe(SdDatabaseSlot *db, int slot)
 static void
 start_worker(SdDatabaseSlot *db, int slot, SdRole role)
 {
-	SdWorkerArgs args = {.slot = slot,.dbid = db->dbid,.roleid = db->roleid,.role = role};
-	SdShared   *s = sd_shared();
-	bool		ok;
+	SdWorkerArgs args = {.slot = slot, .dbid = db->dbid, .roleid = db->roleid, .role = role};
+	SdShared    *s = sd_shared();
+	bool         ok;
 
 	db->worker[role].state = SD_STATE_STARTING;
 	LWLockRelease(&s->lock);
@@ -283,14 +305,21 @@ start_worker(SdDatabaseSlot *db, int slot, SdRole role)
 static bool
 seat_empty(int slot, int seat, TimestampTz now)
 {
-	Seat	   *p = &seats[slot][seat];
-	pid_t		pid;
+	Seat *p = &seats[slot][seat];
+	pid_t pid;
 
 	if (p->handle != NULL)
 		return GetBackgroundWorkerPid(p->handle, &pid) == BGWH_STOPPED;
 	if (p->since == 0)
-		p->since = now;			/* started by a launcher before this one */
+		p->since = now; /* started by a launcher before this one */
 	return TimestampDifferenceExceeds(p->since, now, SD_START_LIMIT_MS);
+}
+
+/* only then is the place of its process free for another */
+static bool
+probe_is_gone(int slot, TimestampTz now)
+{
+	return seats[slot][SD_PROBE].handle == NULL || seat_empty(slot, SD_PROBE, now);
 }
 
 /* notices starts that came to nothing */
@@ -332,7 +361,7 @@ is_due(const SdWorkerSlot *w, TimestampTz now)
 static void
 serve(SdDatabaseSlot *db, int slot, TimestampTz now, TimestampTz *next)
 {
-	bool		due[SD_ROLES];
+	bool due[SD_ROLES];
 
 	reap(db, slot, now);
 	if (db->stopped || !(db->listed || db->asked))
@@ -348,7 +377,7 @@ serve(SdDatabaseSlot *db, int slot, TimestampTz now, TimestampTz *next)
 		due[r] = is_due(&db->worker[r], now);
 	if (db->look == SD_LOOK_NONE && (due[SD_RECEIVER] || due[SD_EXCHANGER]))
 		start_probe(db, slot);
-	else if (db->look == SD_LOOK_DONE)
+	else if (db->look == SD_LOOK_DONE && probe_is_gone(slot, now))
 	{
 		db->look = SD_LOOK_NONE;
 		for (int r = 0; r < SD_ROLES; r++)
@@ -384,7 +413,7 @@ turn(void)
 	SdShared   *s = sd_shared();
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = TimestampTzPlusMilliseconds(now, sd_guc_sweep_interval);
-	bool		sweep = now >= absent_sweep_at;
+	bool        sweep = now >= absent_sweep_at;
 
 	if (sweep)
 		absent_sweep_at = TimestampTzPlusMilliseconds(now, SD_ABSENT_SWEEP_MS);
@@ -425,7 +454,7 @@ sd_launcher_define(void *arg, bool dynamic)
 static void
 launcher_detach(int code, Datum arg)
 {
-	SdShared   *s = sd_shared();
+	SdShared *s = sd_shared();
 
 	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
 	if (s->launcher_pid == MyProcPid)
@@ -436,8 +465,8 @@ launcher_detach(int code, Datum arg)
 static bool
 launcher_claim(void)
 {
-	SdShared   *s = sd_shared();
-	bool		mine;
+	SdShared *s = sd_shared();
+	bool      mine;
 
 	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
 	mine = s->launcher_pid == 0;
@@ -450,19 +479,84 @@ launcher_claim(void)
 	return mine;
 }
 
+/* after a crash: what the postmaster remembers comes back */
+static void
+recall_asked(const LauncherArgs *args)
+{
+	SdShared *s = sd_shared();
+
+	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < args->n; i++)
+	{
+		SdDatabaseSlot *db;
+
+		if (sd_find_slot(args->asked[i], false) != NULL)
+			continue; /* it was never forgotten */
+		db = sd_find_slot(args->asked[i], true);
+		if (db != NULL)
+			db->asked = true;
+	}
+	LWLockRelease(&s->lock);
+}
+
+/* what the postmaster should remember now */
+static void
+collect_asked(LauncherArgs *args)
+{
+	SdShared *s = sd_shared();
+
+	memset(args, 0, sizeof(*args));
+	LWLockAcquire(&s->lock, LW_SHARED);
+	for (int i = 0; i < SD_MAX_DATABASES && args->n < (int) SD_MAX_REMEMBERED; i++)
+	{
+		SdDatabaseSlot *db = &s->database[i];
+
+		if (OidIsValid(db->dbid) && db->asked && !db->listed)
+			args->asked[args->n++] = db->dbid;
+	}
+	LWLockRelease(&s->lock);
+}
+
+/* another launcher with the new set takes over; if there is no room, later */
+static void
+hand_over(const LauncherArgs *args)
+{
+	BackgroundWorker worker;
+	bool             ok;
+
+	sd_launcher_define(&worker, false);
+	memcpy(worker.bgw_extra, args, sizeof(*args));
+	launcher_detach(0, (Datum) 0); /* or the successor would give way */
+	ok = RegisterDynamicBackgroundWorker(&worker, NULL);
+	if (ok || !launcher_claim())
+		proc_exit(0);
+}
+
+static void
+check_memory(const LauncherArgs *remembered)
+{
+	LauncherArgs args;
+
+	collect_asked(&args);
+	if (memcmp(&args, remembered, sizeof(args)) != 0)
+		hand_over(&args);
+}
+
 void
 sd_launcher_main(Datum main_arg)
 {
-	SdLoop	   *loop;
+	LauncherArgs remembered;
+	SdLoop      *loop;
 
+	memcpy(&remembered, MyBgworkerEntry->bgw_extra, sizeof(remembered));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	before_shmem_exit(launcher_detach, 0);
 	if (!launcher_claim())
 		proc_exit(0);
+	recall_asked(&remembered);
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
-	pgstat_report_appname("salesdrive launcher");
 	loop = sd_loop_create(PGINVALID_SOCKET);
 	for (;;)
 	{
@@ -470,6 +564,7 @@ sd_launcher_main(Datum main_arg)
 
 		(void) sd_worker_reload();
 		look_databases_up();
+		check_memory(&remembered);
 		next = turn();
 		(void) sd_loop_wait(loop, sd_loop_until(next, sd_guc_sweep_interval));
 	}
@@ -482,8 +577,8 @@ sd_launcher_main(Datum main_arg)
 static Oid
 find_role(const char **error)
 {
-	HeapTuple	tuple;
-	Oid			roleid;
+	HeapTuple tuple;
+	Oid       roleid;
 
 	if (sd_guc_role[0] != '\0')
 	{
@@ -523,7 +618,7 @@ find_role(const char **error)
 static void
 probe_answer(const SdWorkerArgs *args, bool exists, Oid roleid, const char *error)
 {
-	SdShared   *s = sd_shared();
+	SdShared       *s = sd_shared();
 	SdDatabaseSlot *db = &s->database[args->slot];
 
 	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
@@ -554,9 +649,9 @@ void
 sd_probe_main(Datum main_arg)
 {
 	SdWorkerArgs args;
-	const char *error = NULL;
-	Oid			roleid = InvalidOid;
-	bool		exists;
+	const char  *error = NULL;
+	Oid          roleid = InvalidOid;
+	bool         exists;
 
 	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
 	pqsignal(SIGTERM, die);

@@ -17,6 +17,8 @@
 #include "loop.h"
 
 #include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -25,14 +27,14 @@
 
 struct SdLoop
 {
-	WaitEventSet *set;
+	WaitEventSet         *set;
 	MemoryContextCallback on_reset;
 };
 
 static void
 release_set(void *arg)
 {
-	SdLoop	   *loop = arg;
+	SdLoop *loop = arg;
 
 	if (loop->set != NULL)
 		FreeWaitEventSet(loop->set);
@@ -42,7 +44,7 @@ release_set(void *arg)
 SdLoop *
 sd_loop_create(pgsocket nested_fd)
 {
-	SdLoop	   *loop = palloc0(sizeof(SdLoop));
+	SdLoop *loop = palloc0(sizeof(SdLoop));
 
 	loop->on_reset.func = release_set;
 	loop->on_reset.arg = loop;
@@ -63,16 +65,28 @@ sd_loop_free(SdLoop *loop)
 	release_set(loop);
 }
 
+/*
+ * A worker that was told to end does so without a FATAL in the log.  The code
+ * 0 would tell the postmaster to forget one that it shall start again.
+ */
+static void
+leave_if_told(void)
+{
+	if (ProcDiePending && IsBackgroundWorker && MyBgworkerEntry != NULL)
+		proc_exit(MyBgworkerEntry->bgw_restart_time == BGW_NEVER_RESTART ? 0 : 1);
+}
+
 int
 sd_loop_wait(SdLoop *loop, long timeout_ms)
 {
 	static uint32 wait_event = 0;
-	WaitEvent	event[3];
-	int			mask = 0;
-	int			n;
+	WaitEvent     event[3];
+	int           mask = 0;
+	int           n;
 
 	if (wait_event == 0)
 		wait_event = sd_wait_event("SalesdriveLoop");
+	leave_if_told();
 	CHECK_FOR_INTERRUPTS();
 	n = WaitEventSetWait(loop->set, timeout_ms, event, lengthof(event), wait_event);
 	if (n == 0)
@@ -87,6 +101,7 @@ sd_loop_wait(SdLoop *loop, long timeout_ms)
 		if (event[i].events & WL_SOCKET_MASK)
 			mask |= SD_LOOP_SOCKET;
 	}
+	leave_if_told();
 	CHECK_FOR_INTERRUPTS();
 	return mask;
 }
@@ -95,7 +110,7 @@ long
 sd_loop_until(TimestampTz moment, long cap)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int64		left;
+	int64       left;
 
 	if (TIMESTAMP_IS_NOBEGIN(moment) || moment <= now)
 		return 0;

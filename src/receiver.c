@@ -33,34 +33,34 @@
 #include "server.h"
 #include "wire.h"
 
-#define SD_BUFFERED_MIN		((size_t) 64 * 1024 * 1024)
-#define SD_PEM_MAX			(256 * 1024)
-#define SD_BIND_BACKOFF_MAX_MS	(60 * 1000)
-#define SD_HEALTH_AGE_MS	1000
-#define SD_FIRST_READ_MS	(5 * 1000)
+#define SD_BUFFERED_MIN        ((size_t) 64 * 1024 * 1024)
+#define SD_PEM_MAX             (256 * 1024)
+#define SD_BIND_BACKOFF_MAX_MS (60 * 1000)
+#define SD_HEALTH_AGE_MS       1000
+#define SD_FIRST_READ_MS       (5 * 1000)
 
 typedef struct Receiver
 {
-	MemoryContext life;			/* the loop */
-	MemoryContext turn;			/* reset after each turn */
-	MemoryContext listen;		/* loop and certificates of one server */
-	SdServer   *server;			/* NULL when not listening */
+	MemoryContext    life;   /* the loop */
+	MemoryContext    turn;   /* reset after each turn */
+	MemoryContext    listen; /* loop and certificates of one server */
+	SdServer        *server; /* NULL when not listening */
 	SdServerCounters counters;
-	SdLoop	   *loop;
-	uint32		generation;		/* of the settings that were read */
-	bool		reread;			/* accounts must be read again */
-	bool		known;			/* health was read at least once */
-	bool		quiet;
-	bool		failing;		/* the last webhooks could not be kept */
-	TimestampTz sweep_at;
-	TimestampTz bind_at;		/* next attempt to listen */
-	int			bind_failures;
-	char		bind_error[SD_ERROR_LEN];
-	SdHealth	health;
-	TimestampTz health_at;		/* when it was read */
-	uint64		commits;
-	uint64		kept;
-	uint64		not_json;
+	SdLoop          *loop;
+	uint32           generation; /* of the settings that were read */
+	bool             reread;     /* accounts must be read again */
+	bool             known;      /* health was read at least once */
+	bool             quiet;
+	bool             failing; /* the last webhooks could not be kept */
+	TimestampTz      sweep_at;
+	TimestampTz      bind_at; /* next attempt to listen */
+	int              bind_failures;
+	char             bind_error[SD_ERROR_LEN];
+	SdHealth         health;
+	TimestampTz      health_at; /* when it was read */
+	uint64           commits;
+	uint64           kept;
+	uint64           not_json;
 } Receiver;
 
 
@@ -70,9 +70,9 @@ typedef struct Receiver
 static char *
 read_pem(Receiver *rc, const char *path, char *error, size_t error_size)
 {
-	FILE	   *f = AllocateFile(path, "r");
-	char	   *text;
-	size_t		n;
+	FILE  *f = AllocateFile(path, "r");
+	char  *text;
+	size_t n;
 
 	if (f == NULL)
 	{
@@ -93,7 +93,7 @@ static int
 connection_limit(void)
 {
 	struct rlimit rl;
-	int			limit = sd_guc_max_connections;
+	int           limit = sd_guc_max_connections;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY &&
 		(rlim_t) limit + 128 > rl.rlim_cur)
@@ -148,14 +148,15 @@ stop_listening(Receiver *rc)
 static void
 bind_failed(Receiver *rc, const char *reason)
 {
-	char		text[SD_ERROR_LEN];
-	long		delay = Min(1000L << Min(rc->bind_failures, 6), SD_BIND_BACKOFF_MAX_MS);
+	char text[SD_ERROR_LEN];
+	long delay = Min(1000L << Min(rc->bind_failures, 6), SD_BIND_BACKOFF_MAX_MS);
 
 	rc->bind_failures++;
 	rc->bind_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
 	snprintf(text, sizeof(text), "cannot listen at %s port %d: %s",
 			 sd_guc_listen_address, sd_guc_port, reason);
 	sd_worker_report(text);
+	sd_worker_listening(NULL, 0);
 	if (strcmp(text, rc->bind_error) == 0)
 		return;
 	strlcpy(rc->bind_error, text, SD_ERROR_LEN);
@@ -170,7 +171,7 @@ static void
 start_listening(Receiver *rc)
 {
 	SdServerConfig config;
-	char		error[SD_ERROR_LEN] = "";
+	char           error[SD_ERROR_LEN] = "";
 
 	stop_listening(rc);
 	if (fill_config(rc, &config, error, sizeof(error)))
@@ -200,7 +201,7 @@ start_listening(Receiver *rc)
 static bool
 read_accounts(Receiver *rc)
 {
-	SdAccounts	accounts;
+	SdAccounts accounts;
 
 	if (!sd_inbox_accounts(rc->turn, &accounts))
 		return false;
@@ -223,7 +224,7 @@ sweep(Receiver *rc, TimestampTz now)
 	(void) sd_inbox_prepare_partitions();
 	read_health(rc);
 	rc->sweep_at = TimestampTzPlusMilliseconds(now, rc->known ? sd_guc_sweep_interval :
-											   SD_FIRST_READ_MS);
+																SD_FIRST_READ_MS);
 }
 
 /* what is done at the start, after a change of settings, and at each sweep */
@@ -231,7 +232,7 @@ static void
 look_around(Receiver *rc)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	uint32		generation = sd_settings_generation();
+	uint32      generation = sd_settings_generation();
 
 	if (generation != rc->generation || now >= rc->sweep_at)
 	{
@@ -247,7 +248,7 @@ look_around(Receiver *rc)
 		if (rc->server != NULL)
 			stop_listening(rc);
 		sd_worker_report(rc->quiet ? rc->health.quiet :
-						 "the database could not be read; see the server log");
+									 "the database could not be read; see the server log");
 		rc->bind_at = now;
 		return;
 	}
@@ -262,29 +263,29 @@ look_around(Receiver *rc)
 
 typedef struct Batch
 {
-	int			n;
-	int			size;
-	SdRequest **requests;
-	SdDelivery *deliveries;
+	int          n;
+	int          size;
+	SdRequest  **requests;
+	SdDelivery  *deliveries;
 	SdJsonError *errors;
 } Batch;
 
 static void
 add_webhook(Receiver *rc, Batch *b, SdRequest *r)
 {
-	SdDelivery *d;
+	SdDelivery  *d;
 	SdJsonError *e;
 
 	if (b->n == b->size)
 	{
-		int			size = b->size ? b->size * 2 : 64;
+		int size = b->size ? b->size * 2 : 64;
 
 		b->requests = b->size ? repalloc(b->requests, size * sizeof(SdRequest *)) :
-			palloc(size * sizeof(SdRequest *));
+								palloc(size * sizeof(SdRequest *));
 		b->deliveries = b->size ? repalloc(b->deliveries, size * sizeof(SdDelivery)) :
-			palloc(size * sizeof(SdDelivery));
+								  palloc(size * sizeof(SdDelivery));
 		b->errors = b->size ? repalloc(b->errors, size * sizeof(SdJsonError)) :
-			palloc(size * sizeof(SdJsonError));
+							  palloc(size * sizeof(SdJsonError));
 		b->size = size;
 	}
 	b->requests[b->n] = r;
@@ -307,8 +308,8 @@ add_webhook(Receiver *rc, Batch *b, SdRequest *r)
 static void
 answer_webhook(Receiver *rc, SdRequest *r, const SdDelivery *d, const SdJsonError *e)
 {
-	char		message[256];
-	char		text[512];
+	char message[256];
+	char text[512];
 
 	if (!d->kept)
 		sd_server_answer(rc->server, r, 503, NULL);
@@ -326,7 +327,7 @@ answer_webhook(Receiver *rc, SdRequest *r, const SdDelivery *d, const SdJsonErro
 static void
 keep_batch(Receiver *rc, Batch *b)
 {
-	int			kept = sd_inbox_keep(b->deliveries, b->n);
+	int kept = sd_inbox_keep(b->deliveries, b->n);
 
 	rc->kept += kept;
 	rc->commits++;
@@ -355,16 +356,16 @@ static double
 unix_time(TimestampTz t)
 {
 	return (double) t / USECS_PER_SEC +
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY;
+		   (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY;
 }
 
 static void
 answer_health(Receiver *rc, SdRequest *r)
 {
 	const SdHealth *h = &rc->health;
-	bool		ok;
-	StringInfoData s;
-	char		quiet[512];
+	bool            ok;
+	StringInfoData  s;
+	char            quiet[512];
 
 	refresh_health(rc);
 	ok = h->database && h->quiet[0] == '\0';
@@ -404,13 +405,13 @@ static void
 answer_metrics(Receiver *rc, SdRequest *r)
 {
 	const SdServerCounters *c = &rc->counters;
-	const SdHealth *h = &rc->health;
-	StringInfoData s;
+	const SdHealth         *h = &rc->health;
+	StringInfoData          s;
 
 	refresh_health(rc);
 	initStringInfo(&s);
 	appendStringInfoString(&s, "# TYPE salesdrive_answers counter\n"
-						   "# HELP salesdrive_answers Answers of the receiver by HTTP status.\n");
+							   "# HELP salesdrive_answers Answers of the receiver by HTTP status.\n");
 	for (size_t i = 0; i < lengthof(c->answers); i++)
 	{
 		if (c->answers[i] > 0)
@@ -445,9 +446,9 @@ answer_metrics(Receiver *rc, SdRequest *r)
 static bool
 serve_requests(Receiver *rc)
 {
-	Batch		batch = {0};
-	SdRequest  *r;
-	bool		any = false;
+	Batch      batch = {0};
+	SdRequest *r;
+	bool       any = false;
 
 	while ((r = sd_server_take(rc->server)) != NULL)
 	{
@@ -467,11 +468,11 @@ serve_requests(Receiver *rc)
 static long
 how_long(Receiver *rc)
 {
-	long		result = sd_loop_until(rc->sweep_at, sd_guc_sweep_interval);
+	long result = sd_loop_until(rc->sweep_at, sd_guc_sweep_interval);
 
 	if (rc->server != NULL)
 	{
-		long		left = sd_server_timeout(rc->server);
+		long left = sd_server_timeout(rc->server);
 
 		if (left >= 0 && left < result)
 			result = left;
@@ -492,7 +493,7 @@ turn(Receiver *rc)
 	{
 		sd_server_run(rc->server);
 		if (serve_requests(rc))
-			sd_server_run(rc->server);	/* edge-triggered: nobody else would */
+			sd_server_run(rc->server); /* edge-triggered: nobody else would */
 	}
 	MemoryContextSwitchTo(rc->life);
 	MemoryContextReset(rc->turn);
@@ -501,7 +502,7 @@ turn(Receiver *rc)
 void
 sd_receiver_main(Datum main_arg)
 {
-	Receiver   *rc;
+	Receiver *rc;
 
 	sd_worker_attach(SD_RECEIVER);
 	if (sd_guc_port == 0)
@@ -515,7 +516,7 @@ sd_receiver_main(Datum main_arg)
 	rc->turn = AllocSetContextCreate(rc->life, "salesdrive turn", ALLOCSET_DEFAULT_SIZES);
 	rc->listen = AllocSetContextCreate(rc->life, "salesdrive listener", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(rc->life);
-	stop_listening(rc);			/* makes a loop without a server */
+	stop_listening(rc); /* makes a loop without a server */
 	for (;;)
 	{
 		turn(rc);

@@ -39,31 +39,31 @@
 
 PG_MODULE_MAGIC;
 
-void		_PG_init(void);
+void _PG_init(void);
 
-char	   *sd_guc_databases;
-char	   *sd_guc_listen_address;
-int			sd_guc_port;
-char	   *sd_guc_public_url;
-char	   *sd_guc_role;
-char	   *sd_guc_secrets_directory;
-int			sd_guc_sweep_interval;
-int			sd_guc_max_body;
-int			sd_guc_swallow_limit;
-int			sd_guc_max_connections;
-int			sd_guc_max_connections_per_address;
-int			sd_guc_request_timeout;
-int			sd_guc_idle_timeout;
-char	   *sd_guc_tls_certificate;
-char	   *sd_guc_tls_key;
-char	   *sd_guc_metrics_token;
-char	   *sd_guc_clock_offset;
+char *sd_guc_databases;
+char *sd_guc_listen_address;
+int   sd_guc_port;
+char *sd_guc_public_url;
+char *sd_guc_role;
+char *sd_guc_secrets_directory;
+int   sd_guc_sweep_interval;
+int   sd_guc_max_body;
+int   sd_guc_swallow_limit;
+int   sd_guc_max_connections;
+int   sd_guc_max_connections_per_address;
+int   sd_guc_request_timeout;
+int   sd_guc_idle_timeout;
+char *sd_guc_tls_certificate;
+char *sd_guc_tls_key;
+char *sd_guc_metrics_token;
+char *sd_guc_clock_offset;
 #ifdef SD_FAULTS
-char	   *sd_guc_fault;
+char *sd_guc_fault;
 #endif
 
-static SdShared *shared;		/* this process's address of it */
-static int	pending_wake;		/* mask of this transaction */
+static SdShared               *shared;       /* this process's address of it */
+static int                     pending_wake; /* mask of this transaction */
 static object_access_hook_type next_object_access_hook;
 static shmem_startup_hook_type next_shmem_startup_hook;
 #ifdef SD_HAVE_SHMEM_REQUEST_HOOK
@@ -76,9 +76,9 @@ static shmem_request_hook_type next_shmem_request_hook;
 static bool
 check_databases(char **newval, void **extra, GucSource source)
 {
-	char	   *copy = pstrdup(*newval);
-	List	   *names = NIL;
-	bool		ok = SplitIdentifierString(copy, ',', &names);
+	char *copy = pstrdup(*newval);
+	List *names = NIL;
+	bool  ok = SplitIdentifierString(copy, ',', &names);
 
 	if (!ok)
 		GUC_check_errdetail("It must be a list of database names, separated by commas, quoted as in SQL.");
@@ -92,7 +92,7 @@ static bool
 check_listen_address(char **newval, void **extra, GucSource source)
 {
 	unsigned char buf[sizeof(struct in6_addr)];
-	const char *v = *newval;
+	const char   *v = *newval;
 
 	if (strcmp(v, "*") == 0 || strcmp(v, "localhost") == 0 ||
 		inet_pton(AF_INET, v, buf) == 1 || inet_pton(AF_INET6, v, buf) == 1)
@@ -198,7 +198,7 @@ init_shared(SdShared *s)
 SdShared *
 sd_shared(void)
 {
-	bool		found;
+	bool found;
 
 	if (shared != NULL)
 		return shared;
@@ -216,7 +216,7 @@ shmem_startup(void)
 {
 	if (next_shmem_startup_hook)
 		next_shmem_startup_hook();
-	shared = NULL;				/* made anew after a crash of a backend */
+	shared = NULL; /* made anew after a crash of a backend */
 	(void) sd_shared();
 }
 
@@ -236,7 +236,7 @@ shmem_request(void)
 void
 sd_wake(int mask)
 {
-	(void) sd_shared();			/* may fail, so not in the callback */
+	(void) sd_shared(); /* may fail, so not in the callback */
 	pending_wake |= mask;
 }
 
@@ -250,7 +250,7 @@ set_latch_of(int pid, int procno)
 void
 sd_wake_launcher_now(void)
 {
-	SdShared   *s = sd_shared();
+	SdShared *s = sd_shared();
 
 	LWLockAcquire(&s->lock, LW_SHARED);
 	set_latch_of(s->launcher_pid, s->launcher_procno);
@@ -289,7 +289,7 @@ wake_now(int mask)
 static void
 xact_callback(XactEvent event, void *arg)
 {
-	int			mask = pending_wake;
+	int mask = pending_wake;
 
 	switch (event)
 	{
@@ -299,7 +299,7 @@ xact_callback(XactEvent event, void *arg)
 				wake_now(mask);
 			break;
 		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:	/* the sweep will see its COMMIT PREPARED */
+		case XACT_EVENT_PREPARE: /* the sweep will see its COMMIT PREPARED */
 			pending_wake = 0;
 			break;
 		default:
@@ -319,10 +319,10 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 		sd_wake(SD_WAKE_LAUNCHER);
 	else if (classId == ExtensionRelationId)
 	{
-		char	   *name = get_extension_name(objectId);
+		char *name = get_extension_name(objectId);
 
 		if (name != NULL && strcmp(name, SD_EXTENSION) == 0)
-			sd_wake(SD_WAKE_RECEIVER | SD_WAKE_EXCHANGER);
+			sd_wake(SD_WAKE_SETTINGS); /* reading them, they find it gone */
 	}
 }
 
@@ -334,7 +334,7 @@ Datum
 sd_sql_wake(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
-	int			mask = 0;
+	int          mask = 0;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(data->tg_event))
 		ereport(ERROR,

@@ -102,6 +102,7 @@ typedef struct SdWorkerSlot
 	int			restarts;		/* starts after the first */
 	int			failures;		/* ends in a row without success */
 	int			port;			/* in force; 0 = not listening */
+	bool		deaf;			/* it should listen and cannot */
 	Oid			roleid;			/* in force */
 	SdWorkerState state;
 	TimestampTz started_at;
@@ -152,6 +153,8 @@ extern void sd_worker_exit(SdWorkerState why, const char *reason) pg_attribute_n
 
 /* a short text for worker_status; NULL = all is well */
 extern void sd_worker_report(const char *error);
+
+/* where the receiver listens; port 0 = nowhere, and no address = it cannot */
 extern void sd_worker_listening(const char *address, int port);
 
 /* rises whenever a commit changed settings or mappings of this database */

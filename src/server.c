@@ -31,19 +31,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "wire.h"
 
-#define NO_DEADLINE		INT64_MAX
-#define FIRST_CHUNK		(64 * 1024)
-#define MAX_LINGERING	32
-#define LINGER_MS		2000
-#define LINGER_STEP_MS	50
-#define RUNS_PER_TURN	64
-#define CONNECTION_MEMORY	(32 * 1024)
+#define NO_DEADLINE       INT64_MAX
+#define FIRST_CHUNK       (64 * 1024)
+#define MAX_LINGERING     32
+#define LINGER_MS         2000
+#define LINGER_STEP_MS    50
+#define RUNS_PER_TURN     64
+#define CONNECTION_MEMORY (32 * 1024)
+#define NOTICE_END_MS     100
+#define PEER_TALKS        1 /* TCP_ESTABLISHED; its header and linux/tcp.h exclude each other */
 
 /*
  * Phases of a connection.
@@ -58,73 +61,81 @@
  */
 typedef enum Phase
 {
-	FRESH, READING, ANSWERING, KEPT, DOOMED
+	FRESH,
+	READING,
+	ANSWERING,
+	KEPT,
+	DOOMED
 } Phase;
 
 typedef struct Connection
 {
-	struct Connection *next;
-	struct Connection *prev;
-	SdServer   *server;
+	struct Connection     *next;
+	struct Connection     *prev;
+	SdServer              *server;
 	struct MHD_Connection *mhd;
-	int			fd;
-	Phase		phase;
-	int64_t		deadline;		/* monotonic milliseconds */
-	uint64_t	received;		/* bytes when the last request was done */
-	bool		linger;			/* answered before its body was read */
-	bool		loopback;
-	unsigned char prefix[16];	/* address for the limit: IPv6 by /64 */
-	char		address[INET6_ADDRSTRLEN];
+	int                    fd;
+	Phase                  phase;
+	int64_t                deadline; /* monotonic milliseconds */
+	uint64_t               received; /* bytes when the last request was done */
+	bool                   linger;   /* answered before its body was read */
+	bool                   loopback;
+	unsigned char          prefix[16]; /* address for the limit: IPv6 by /64 */
+	char                   address[INET6_ADDRSTRLEN];
 	struct SdRequestState *request;
 } Connection;
 
 typedef enum Step
 {
-	IN_BODY, WAITING, ANSWERED
+	IN_BODY,
+	WAITING,
+	ANSWERED
 } Step;
 
 typedef struct SdRequestState
 {
-	SdRequest	public;
+	SdRequest public;
 	Connection *connection;
-	Step		step;
-	int			status;			/* 0 = still undecided */
-	const char *allow;			/* for 405 */
-	char	   *answer;			/* body of the answer */
-	size_t		capacity;		/* of public.body */
-	size_t		swallowed;		/* bytes read and not kept */
-	bool		chunked;
+	Step        step;
+	int         status;    /* 0 = still undecided */
+	const char *allow;     /* for 405 */
+	char       *answer;    /* body of the answer */
+	size_t      capacity;  /* of public.body */
+	size_t      swallowed; /* bytes read and not kept */
+	size_t      taken;     /* bytes read */
+	size_t      length;    /* Content-Length */
+	bool        chunked;
 } SdRequestState;
 
 typedef struct Lingering
 {
-	int			fd;
-	int64_t		until;
+	int     fd;
+	int64_t until;
 } Lingering;
 
 typedef struct Account
 {
-	char	   *name;
-	char	   *token;
+	char *name;
+	char *token;
 } Account;
 
 struct SdServer
 {
-	SdServerConfig config;
-	SdServerCounters *counters;
-	char	   *metrics_token;
+	SdServerConfig     config;
+	SdServerCounters  *counters;
+	char              *metrics_token;
 	struct MHD_Daemon *daemon;
-	Connection *connections;
-	int			n_connections;
-	int64_t		now;
-	int64_t		next_deadline;	/* not after the nearest */
-	SdRequest  *first;			/* waiting for the loop */
-	SdRequest  *last;
-	size_t		buffered;
-	Account    *accounts;
-	int			n_accounts;
-	Lingering	lingering[MAX_LINGERING];
-	int			n_lingering;
+	Connection        *connections;
+	int                n_connections;
+	int64_t            now;
+	int64_t            next_deadline; /* not after the nearest */
+	SdRequest         *first;         /* waiting for the loop */
+	SdRequest         *last;
+	size_t             buffered;
+	Account           *accounts;
+	int                n_accounts;
+	Lingering          lingering[MAX_LINGERING];
+	int                n_lingering;
 };
 
 
@@ -139,27 +150,30 @@ monotonic_ms(void)
 	return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* bytes the kernel has received on a connection */
+/* bytes the kernel has received on a connection; will no more come to be read? */
 static uint64_t
-bytes_received(int fd)
+bytes_received(int fd, bool *ended)
 {
 	struct tcp_info info;
-	socklen_t	len = sizeof(info);
+	socklen_t       len = sizeof(info);
+	int             unread = 0;
 
 	memset(&info, 0, sizeof(info));
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-		return 0;
+		memset(&info, 0, sizeof(info));
+	*ended = info.tcpi_state != PEER_TALKS &&
+			 (ioctl(fd, FIONREAD, &unread) != 0 || unread == 0);
 	return info.tcpi_bytes_received;
 }
 
 char *
 sd_json_quote(const char *text, char *out, size_t out_size)
 {
-	size_t		n = 0;
+	size_t n = 0;
 
 	for (const unsigned char *p = (const unsigned char *) text; *p != '\0';)
 	{
-		int			len = *p < 0x80 ? 1 : sd_utf8_length((const char *) p, strlen((const char *) p));
+		int len = *p < 0x80 ? 1 : sd_utf8_length((const char *) p, strlen((const char *) p));
 
 		if (n + 7 > out_size)
 			break;
@@ -235,11 +249,11 @@ read_address(const struct sockaddr *sa, unsigned char *prefix, char *text, bool 
 static enum MHD_Result
 on_accept(void *cls, const struct sockaddr *sa, socklen_t len)
 {
-	SdServer   *server = cls;
+	SdServer     *server = cls;
 	unsigned char prefix[16];
-	char		text[INET6_ADDRSTRLEN];
-	bool		loopback;
-	int			n = 0;
+	char          text[INET6_ADDRSTRLEN];
+	bool          loopback;
+	int           n = 0;
 
 	(void) len;
 	read_address(sa, prefix, text, &loopback);
@@ -254,12 +268,12 @@ on_accept(void *cls, const struct sockaddr *sa, socklen_t len)
 static void
 connection_opened(SdServer *server, struct MHD_Connection *mhd, void **context)
 {
-	Connection *c = calloc(1, sizeof(Connection));
+	Connection                     *c = calloc(1, sizeof(Connection));
 	const union MHD_ConnectionInfo *info;
 
 	*context = c;
 	if (c == NULL)
-		return;					/* on_request() will refuse it */
+		return; /* on_request() will refuse it */
 	c->server = server;
 	c->mhd = mhd;
 	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -283,8 +297,8 @@ connection_opened(SdServer *server, struct MHD_Connection *mhd, void **context)
 static void
 linger(SdServer *server, int fd)
 {
-	Lingering  *l;
-	int			copy;
+	Lingering *l;
+	int        copy;
 
 	if (server->n_lingering >= MAX_LINGERING)
 		return;
@@ -299,7 +313,7 @@ linger(SdServer *server, int fd)
 static void
 connection_closed(Connection *c)
 {
-	SdServer   *server = c->server;
+	SdServer *server = c->server;
 
 	if (c->linger)
 		linger(server, c->fd);
@@ -331,12 +345,12 @@ on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 static void
 drain_lingering(SdServer *server)
 {
-	char		waste[16 * 1024];
+	char waste[16 * 1024];
 
 	for (int i = 0; i < server->n_lingering;)
 	{
-		Lingering  *l = &server->lingering[i];
-		ssize_t		n = 0;
+		Lingering *l = &server->lingering[i];
+		ssize_t    n = 0;
 
 		for (int k = 0; k < 64; k++)
 		{
@@ -370,8 +384,8 @@ reason_phrase(int status)
 static void
 answer_raw(Connection *c, int status, const char *body, int how)
 {
-	char		text[512];
-	int			n;
+	char text[512];
+	int  n;
 
 	if (c->server->config.certificate == NULL)
 	{
@@ -388,29 +402,43 @@ answer_raw(Connection *c, int status, const char *body, int how)
 	shutdown(c->fd, how);
 }
 
+/* the library notices, and ends the connection */
+static void
+doom(Connection *c)
+{
+	c->phase = DOOMED;
+	c->deadline = NO_DEADLINE;
+	shutdown(c->fd, SHUT_RDWR);
+}
+
 /* a connection whose deadline has passed */
 static void
 expire(Connection *c)
 {
-	SdServer   *server = c->server;
-	uint64_t	received = bytes_received(c->fd);
+	SdServer *server = c->server;
+	bool      ended;
+	uint64_t  received = bytes_received(c->fd, &ended);
 
-	if (c->phase == KEPT)
+	if (ended)
+	{
+		if (c->phase == READING)
+			server->counters->cut++;
+		doom(c);
+	}
+	else if (c->phase == KEPT)
 	{
 		/* bytes of a next request, but no request line: now it has a deadline */
 		if (received != c->received)
 			c->phase = READING;
 		set_deadline(c, server->now + server->config.request_timeout);
-		return;
 	}
-	server->counters->timed_out++;
-	if (received > 0)
-		answer_raw(c, 408, "{\"error\":\"the request did not arrive in time\"}\n", SHUT_RDWR);
 	else
 	{
-		c->phase = DOOMED;
-		c->deadline = NO_DEADLINE;
-		shutdown(c->fd, SHUT_RDWR);
+		server->counters->timed_out++;
+		if (received > 0)
+			answer_raw(c, 408, "{\"error\":\"the request did not arrive in time\"}\n", SHUT_RDWR);
+		else
+			doom(c);
 	}
 }
 
@@ -439,8 +467,8 @@ enforce_deadlines(SdServer *server)
 static char *
 percent_decode(const char *in, size_t len)
 {
-	char	   *out = malloc(len + 1);
-	size_t		n = 0;
+	char  *out = malloc(len + 1);
+	size_t n = 0;
 
 	for (size_t i = 0; out != NULL && i < len; i++)
 	{
@@ -467,12 +495,12 @@ percent_decode(const char *in, size_t len)
 static bool
 token_is_right(const SdServer *server, const char *account, const char *token)
 {
-	bool		right = false;
+	bool right = false;
 
 	for (int i = 0; i < server->n_accounts; i++)
 	{
 		const Account *a = &server->accounts[i];
-		bool		equal = sd_equal_ct(token, strlen(token), a->token, strlen(a->token));
+		bool           equal = sd_equal_ct(token, strlen(token), a->token, strlen(a->token));
 
 		right |= equal & (strcmp(account, a->name) == 0) & (a->token[0] != '\0');
 	}
@@ -484,8 +512,8 @@ static void
 check_webhook(SdRequestState *r, const char *path)
 {
 	const char *slash = strchr(path, '/');
-	char	   *account;
-	char	   *token;
+	char       *account;
+	char       *token;
 
 	if (slash == NULL || slash == path || slash[1] == '\0' || strchr(slash + 1, '/') != NULL)
 	{
@@ -508,9 +536,9 @@ static void
 check_metrics(SdRequestState *r)
 {
 	struct MHD_Connection *mhd = r->connection->mhd;
-	const char *wanted = r->connection->server->metrics_token;
-	const char *given = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, "Authorization");
-	const char *proxied = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, "X-Forwarded-For");
+	const char            *wanted = r->connection->server->metrics_token;
+	const char            *given = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, "Authorization");
+	const char            *proxied = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, "X-Forwarded-For");
 
 	r->public.kind = SD_REQUEST_METRICS;
 	if (proxied == NULL)
@@ -528,8 +556,8 @@ check_metrics(SdRequestState *r)
 static void
 route(SdRequestState *r, const char *url, const char *method)
 {
-	bool		post = strcmp(method, "POST") == 0;
-	bool		get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+	bool post = strcmp(method, "POST") == 0;
+	bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 
 	if (strncmp(url, "/webhook/", 9) == 0)
 	{
@@ -553,18 +581,18 @@ route(SdRequestState *r, const char *url, const char *method)
 
 typedef struct Framing
 {
-	int			lengths;
-	int			encodings;
-	bool		chunked;
-	bool		expects;
-	size_t		length;
+	int    lengths;
+	int    encodings;
+	bool   chunked;
+	bool   expects;
+	size_t length;
 } Framing;
 
 /* callback: one header */
 static enum MHD_Result
 on_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-	Framing    *f = cls;
+	Framing *f = cls;
 
 	(void) kind;
 	if (strcasecmp(name, "Content-Length") == 0)
@@ -600,16 +628,15 @@ set_answer(SdRequestState *r, int status, const char *body)
 static bool
 examine_head(SdRequestState *r, const char *url, const char *method)
 {
-	Framing		f = {0};
+	Framing f = {0};
 
 	MHD_get_connection_values(r->connection->mhd, MHD_HEADER_KIND, on_header, &f);
 	r->chunked = f.chunked;
+	r->length = f.length;
 	if (f.lengths > 1 || f.encodings > 1 || (f.encodings == 1 && !f.chunked) ||
 		(f.lengths == 1 && f.encodings == 1))
 	{
-		set_answer(r, 400, f.lengths == 1 ?
-				   "{\"error\":\"both Content-Length and Transfer-Encoding were sent\"}\n" :
-				   "{\"error\":\"Content-Length or Transfer-Encoding is wrong\"}\n");
+		set_answer(r, 400, f.lengths == 1 ? "{\"error\":\"both Content-Length and Transfer-Encoding were sent\"}\n" : "{\"error\":\"Content-Length or Transfer-Encoding is wrong\"}\n");
 		return true;
 	}
 	route(r, url, method);
@@ -622,7 +649,7 @@ examine_head(SdRequestState *r, const char *url, const char *method)
 		return r->status != 0;
 	}
 	return r->status != 0 &&
-		(f.expects || f.length > r->connection->server->config.max_body);
+		   (f.expects || f.length > r->connection->server->config.max_body);
 }
 
 
@@ -641,9 +668,9 @@ drop_body(SdRequestState *r)
 static bool
 make_room(SdRequestState *r, size_t needed)
 {
-	SdServer   *server = r->connection->server;
-	size_t		capacity = r->capacity ? r->capacity : FIRST_CHUNK / 16;
-	char	   *body;
+	SdServer *server = r->connection->server;
+	size_t    capacity = r->capacity ? r->capacity : FIRST_CHUNK / 16;
+	char     *body;
 
 	while (capacity < needed)
 		capacity *= 2;
@@ -658,6 +685,19 @@ make_room(SdRequestState *r, size_t needed)
 	r->public.body = body;
 	r->capacity = capacity;
 	return true;
+}
+
+/*
+ * The library misses an end that came together with bytes.  Then the deadline
+ * comes near; what can still be taken of them is taken until then.
+ */
+static void
+notice_end(Connection *c, bool ended)
+{
+	int64_t		soon = monotonic_ms() + NOTICE_END_MS;
+
+	if (ended && c->deadline > soon)
+		set_deadline(c, soon);
 }
 
 /* keeps or swallows some bytes; false closes the connection */
@@ -686,6 +726,23 @@ take_bytes(SdRequestState *r, const char *bytes, size_t n)
 		return true;
 	answer_raw(r->connection, 413, "{\"error\":\"the body is too large\"}\n", SHUT_WR);
 	return false;
+}
+
+/* some bytes of the body, perhaps the last that come */
+static bool
+take_part(SdRequestState *r, const char *bytes, size_t n)
+{
+	bool		ended;
+
+	r->taken += n;
+	if (!take_bytes(r, bytes, n))
+		return false;
+	if (r->taken != r->length)
+	{
+		(void) bytes_received(r->connection->fd, &ended);
+		notice_end(r->connection, ended);
+	}
+	return true;
 }
 
 
@@ -718,19 +775,17 @@ standard_answer(int status)
 static enum MHD_Result
 queue_answer(SdRequestState *r)
 {
-	const char *body = r->answer ? r->answer : standard_answer(r->status);
-	bool		metrics = r->public.kind == SD_REQUEST_METRICS && r->status == 200;
+	const char          *body = r->answer ? r->answer : standard_answer(r->status);
+	bool                 metrics = r->public.kind == SD_REQUEST_METRICS && r->status == 200;
 	struct MHD_Response *response;
-	enum MHD_Result result;
+	enum MHD_Result      result;
 
 	response = MHD_create_response_from_buffer(strlen(body), (void *) body,
 											   r->answer ? MHD_RESPMEM_MUST_COPY :
-											   MHD_RESPMEM_PERSISTENT);
+														   MHD_RESPMEM_PERSISTENT);
 	if (response == NULL)
 		return MHD_NO;
-	MHD_add_response_header(response, "Content-Type", metrics ?
-							"application/openmetrics-text; version=1.0.0; charset=utf-8" :
-							"application/json");
+	MHD_add_response_header(response, "Content-Type", metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8" : "application/json");
 	if (r->public.kind == SD_REQUEST_HEALTH || metrics)
 		MHD_add_response_header(response, "Cache-Control", "no-store");
 	if (r->allow != NULL)
@@ -750,7 +805,7 @@ queue_answer(SdRequestState *r)
 static void
 hand_over(SdRequestState *r)
 {
-	SdServer   *server = r->connection->server;
+	SdServer *server = r->connection->server;
 
 	r->step = WAITING;
 	r->public.next = NULL;
@@ -783,7 +838,7 @@ static enum MHD_Result
 on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
 		   const char *version, const char *upload, size_t *upload_size, void **context)
 {
-	Connection *c = connection_of(mhd);
+	Connection     *c = connection_of(mhd);
 	SdRequestState *r;
 
 	(void) cls;
@@ -809,7 +864,7 @@ on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *m
 		size_t		n = *upload_size;
 
 		*upload_size = 0;
-		return take_bytes(r, upload, n) ? MHD_YES : MHD_NO;
+		return take_part(r, upload, n) ? MHD_YES : MHD_NO;
 	}
 	c->phase = ANSWERING;
 	c->deadline = NO_DEADLINE;
@@ -852,6 +907,7 @@ on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 {
 	SdServer   *server = cls;
 	Connection *c = connection_of(mhd);
+	bool		ended;
 
 	(void) context;
 	if (c == NULL)
@@ -866,8 +922,9 @@ on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 	if (c->phase == DOOMED)
 		return;
 	c->phase = KEPT;
-	c->received = bytes_received(c->fd);
+	c->received = bytes_received(c->fd, &ended);
 	set_deadline(c, monotonic_ms() + server->config.request_timeout);
+	notice_end(c, ended);
 }
 
 /* callback: paths are decoded here, part by part */
@@ -885,7 +942,7 @@ on_unescape(void *cls, struct MHD_Connection *mhd, char *text)
 static bool
 read_listen_address(const char *address, int port, struct sockaddr_storage *ss, socklen_t *len)
 {
-	struct sockaddr_in *v4 = (struct sockaddr_in *) ss;
+	struct sockaddr_in  *v4 = (struct sockaddr_in *) ss;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *) ss;
 
 	memset(ss, 0, sizeof(*ss));
@@ -915,9 +972,9 @@ static int
 listen_at(const SdServerConfig *config, char *error, size_t error_size)
 {
 	struct sockaddr_storage ss;
-	socklen_t	len;
-	int			on = 1;
-	int			fd;
+	socklen_t               len;
+	int                     on = 1;
+	int                     fd;
 
 	if (!read_listen_address(config->address, config->port, &ss, &len))
 	{
@@ -942,12 +999,11 @@ static struct MHD_Daemon *
 start_daemon(SdServer *server, int fd)
 {
 	const SdServerConfig *config = &server->config;
-	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+	unsigned int          flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
 	struct MHD_OptionItem tls[] = {
 		{MHD_OPTION_HTTPS_MEM_CERT, 0, (void *) config->certificate},
 		{MHD_OPTION_HTTPS_MEM_KEY, 0, (void *) config->key},
-		{MHD_OPTION_END, 0, NULL}
-	};
+		{MHD_OPTION_END, 0, NULL}};
 	struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
 
 	if (config->certificate != NULL)
@@ -971,8 +1027,8 @@ SdServer *
 sd_server_start(const SdServerConfig *config, SdServerCounters *counters,
 				char *error, size_t error_size)
 {
-	SdServer   *server;
-	int			fd = listen_at(config, error, error_size);
+	SdServer *server;
+	int       fd = listen_at(config, error, error_size);
 
 	if (fd < 0)
 		return NULL;
@@ -989,9 +1045,7 @@ sd_server_start(const SdServerConfig *config, SdServerCounters *counters,
 	}
 	if (server == NULL || server->daemon == NULL)
 	{
-		snprintf(error, error_size, "%s", config->certificate != NULL ?
-				 "the HTTP server could not be started; are certificate and key right?" :
-				 "the HTTP server could not be started");
+		snprintf(error, error_size, "%s", config->certificate != NULL ? "the HTTP server could not be started; are certificate and key right?" : "the HTTP server could not be started");
 		close(fd);
 		if (server != NULL)
 			free(server->metrics_token);
@@ -1017,7 +1071,7 @@ free_accounts(SdServer *server)
 void
 sd_server_stop(SdServer *server)
 {
-	SdRequest  *r;
+	SdRequest *r;
 
 	while ((r = sd_server_take(server)) != NULL)
 		sd_server_answer(server, r, 503, NULL);
@@ -1058,8 +1112,8 @@ long
 sd_server_timeout(SdServer *server)
 {
 	unsigned long long left;
-	int64_t		result = -1;
-	int64_t		now = monotonic_ms();
+	int64_t            result = -1;
+	int64_t            now = monotonic_ms();
 
 	if (server->first != NULL)
 		return 0;
@@ -1067,7 +1121,7 @@ sd_server_timeout(SdServer *server)
 		result = left > 3600 * 1000 ? 3600 * 1000 : (int64_t) left;
 	if (server->next_deadline != NO_DEADLINE)
 	{
-		int64_t		d = server->next_deadline > now ? server->next_deadline - now : 0;
+		int64_t d = server->next_deadline > now ? server->next_deadline - now : 0;
 
 		if (result < 0 || d < result)
 			result = d;
@@ -1103,7 +1157,7 @@ sd_server_accounts(SdServer *server, const char *const *names, const char *const
 		return false;
 	for (int i = 0; i < n; i++)
 	{
-		Account    *a = &server->accounts[server->n_accounts];
+		Account *a = &server->accounts[server->n_accounts];
 
 		a->name = strdup(names[i]);
 		a->token = strdup(tokens[i]);
@@ -1120,7 +1174,7 @@ sd_server_accounts(SdServer *server, const char *const *names, const char *const
 SdRequest *
 sd_server_take(SdServer *server)
 {
-	SdRequest  *r = server->first;
+	SdRequest *r = server->first;
 
 	if (r == NULL)
 		return NULL;

@@ -83,6 +83,7 @@ struct SdEngine
 	SPIPlanPtr plan_claim;
 	SPIPlanPtr plan_next_due;
 	SPIPlanPtr plan_partitions;
+	SPIPlanPtr plan_expire;
 	Oid        result_type;
 
 	/* the transaction at work */
@@ -1047,7 +1048,7 @@ sd_engine_destroy(SdEngine *engine)
 {
 	SPIPlanPtr plans[] = {
 		engine->plan_begin, engine->plan_settle, engine->plan_ingest,
-		engine->plan_claim, engine->plan_next_due, engine->plan_partitions};
+		engine->plan_claim, engine->plan_next_due, engine->plan_partitions, engine->plan_expire};
 
 	for (int i = 0; i < (int) lengthof(plans); i++)
 		if (plans[i] != NULL)
@@ -1123,6 +1124,22 @@ sd_engine_sweep(SdEngine *engine)
 	attempt(engine, work_partitions, "prepare partitions");
 	MemoryContextReset(engine->turn);
 	engine->woken = true;
+}
+
+static void
+work_expire(SdEngine *engine)
+{
+	execute(&engine->plan_expire, "SELECT salesdrive.expire_history()", 0, NULL, NULL);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+bool
+sd_engine_expire(SdEngine *engine)
+{
+	bool ok = attempt(engine, work_expire, "drop expired history");
+
+	MemoryContextReset(engine->turn);
+	return ok;
 }
 
 /* ---- one task ---- */

@@ -48,6 +48,9 @@ extern const char *sd_engine_quiet(const SdEngine *engine);
 /* the regular look at things that woke nobody: partitions, then a turn */
 extern void sd_engine_sweep(SdEngine *engine);
 
+/* drops history older than its retention; false: it failed and was logged */
+extern bool sd_engine_expire(SdEngine *engine);
+
 /* somebody committed something: the next step makes a turn */
 extern void sd_engine_wake(SdEngine *engine);
 

@@ -40,15 +40,15 @@
 #include "compat.h"
 
 /* a worker that ran so long was well: the back-off starts anew */
-#define SD_WELL_AFTER_MS	(10 * 1000)
-#define SD_BACKOFF_MAX_MS	(60 * 1000)
+#define SD_WELL_AFTER_MS  (10 * 1000)
+#define SD_BACKOFF_MAX_MS (60 * 1000)
 
 static SdDatabaseSlot *my_database;
-static SdWorkerSlot *my_slot;
+static SdWorkerSlot   *my_slot;
 
 /* how this process is going to end; a crash or a termination leaves FAILED */
 static SdWorkerState my_end = SD_STATE_FAILED;
-static char my_end_reason[SD_ERROR_LEN];
+static char          my_end_reason[SD_ERROR_LEN];
 
 
 /* ---- slots ---- */
@@ -57,7 +57,7 @@ static char my_end_reason[SD_ERROR_LEN];
 SdDatabaseSlot *
 sd_find_slot(Oid dbid, bool create)
 {
-	SdShared   *s = sd_shared();
+	SdShared       *s = sd_shared();
 	SdDatabaseSlot *empty = NULL;
 
 	for (int i = 0; i < SD_MAX_DATABASES; i++)
@@ -83,7 +83,7 @@ void
 sd_slot_failed(SdWorkerSlot *w, const char *error)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int64		delay;
+	int64       delay;
 
 	if (w->state == SD_STATE_RUNNING &&
 		TimestampDifferenceExceeds(w->started_at, now, SD_WELL_AFTER_MS))
@@ -99,19 +99,19 @@ sd_slot_failed(SdWorkerSlot *w, const char *error)
 static void
 detach(int code, Datum arg)
 {
-	SdShared   *s = sd_shared();
+	SdShared *s = sd_shared();
 
 	if (my_slot == NULL)
 		return;
 	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
 	if (my_slot->pid == MyProcPid)
 	{
-		if (my_database->stopped)
+		if (my_database->stopped || !(my_database->listed || my_database->asked))
 			my_slot->state = SD_STATE_DOWN;
 		else if (my_end == SD_STATE_FAILED)
 			sd_slot_failed(my_slot, my_slot->state == SD_STATE_STARTING ?
-						   "it could not connect to the database; see the server log" :
-						   "it was terminated or failed; see the server log");
+										"it could not connect to the database; see the server log" :
+										"it was terminated or failed; see the server log");
 		else
 		{
 			my_slot->state = my_end;
@@ -119,6 +119,7 @@ detach(int code, Datum arg)
 		}
 		my_slot->pid = 0;
 		my_slot->port = 0;
+		my_slot->deaf = false;
 		my_slot->listen_address[0] = '\0';
 	}
 	LWLockRelease(&s->lock);
@@ -130,10 +131,10 @@ detach(int code, Datum arg)
 static bool
 claim_slot(const SdWorkerArgs *args)
 {
-	SdShared   *s = sd_shared();
+	SdShared       *s = sd_shared();
 	SdDatabaseSlot *db = &s->database[args->slot];
-	SdWorkerSlot *w = &db->worker[args->role];
-	bool		ok;
+	SdWorkerSlot   *w = &db->worker[args->role];
+	bool            ok;
 
 	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
 	ok = db->dbid == args->dbid && !db->stopped && w->pid == 0;
@@ -204,8 +205,9 @@ sd_worker_listening(const char *address, int port)
 	if (my_slot == NULL)
 		return;
 	LWLockAcquire(&sd_shared()->lock, LW_EXCLUSIVE);
-	strlcpy(my_slot->listen_address, address, SD_ADDRESS_LEN);
+	strlcpy(my_slot->listen_address, address ? address : "", SD_ADDRESS_LEN);
 	my_slot->port = port;
+	my_slot->deaf = address == NULL;
 	LWLockRelease(&sd_shared()->lock);
 }
 
@@ -235,10 +237,10 @@ sd_worker_reload(void)
 bool
 sd_extension_exists(void)
 {
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	Relation    rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
-	bool		found;
+	bool        found;
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
 				CStringGetDatum(SD_EXTENSION));
@@ -292,9 +294,9 @@ sd_process_alive(int pid)
 int
 sd_worker_pid(SdRole role)
 {
-	SdShared   *s = sd_shared();
+	SdShared       *s = sd_shared();
 	SdDatabaseSlot *db;
-	int			pid = 0;
+	int             pid = 0;
 
 	LWLockAcquire(&s->lock, LW_SHARED);
 	db = sd_find_slot(MyDatabaseId, false);

@@ -1,0 +1,117 @@
+# The exchanger as a neighbour: wakes at COMMIT, tells what is in force, keeps retention, ends fast and quietly.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use Time::HiRes ();
+use SalesDrive::Test;
+
+my $bas = start_peer('bas');
+my $node = new_node('exchanger', workers => 1, conf => "salesdrive.sweep_interval = '1 h'\n");
+my $port = receiver_port($node);
+
+sub sql
+{
+	my ($query) = @_;
+	utf8::encode($query);
+	return $node->safe_psql('postgres', $query);
+}
+
+# an order of a customer and an article that BAS does not know
+sub deliver
+{
+	my @bodies = map {
+		json_encode({ data => { id => $_, version => 1, orderTime => '2026-11-20 14:46:24', updateAt => '2026-11-20 14:46:24', paymentAmount => 100,
+			contacts => [ { id => 1, fName => 'Zrazok', phone => [ '0' . (671000000 + $_) ] } ],
+			products => [ { productId => 1, sku => "NONE-$_", text => 'x', amount => 1, price => 100, discount => 0, percentDiscount => 0 } ] } })
+	} @_;
+	return sql("SELECT salesdrive.accept_webhook('shop', b) FROM unnest(ARRAY[" . join(', ', map { "'$_'" } @bodies) . "]) b");
+}
+
+sub log_since { my ($from) = @_; return substr PostgreSQL::Test::Utils::slurp_file($node->logfile), $from }
+sub log_size { return -s $node->logfile }
+
+# ---- in force beside configured ----
+
+sql("SELECT salesdrive.add_infobase(name => 'main', profile => 'unf', url => '" . $bas->url('/base') . "', username => 'Обмен', password => 'secret');
+SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
+my $settings = "SELECT concat_ws(' ', state, listen_address, port, configured_listen_address, configured_port) FROM salesdrive.worker_status WHERE role = 'receiver'";
+ok(wait_for_sql($node, 'postgres', $settings, "running 127.0.0.1 $port 127.0.0.1 $port"), 'worker_status: address and port in force and configured');
+my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1);
+my $busy = $taken->sockport;
+sql("ALTER DATABASE postgres SET salesdrive.port = $busy");
+ok(wait_for_sql($node, 'postgres', $settings, "running 127.0.0.1 $port 127.0.0.1 $busy"), 'a changed setting is shown beside the one in force');
+my $mark = log_size();
+sql('SELECT salesdrive.restart_workers()');
+ok(wait_for_sql($node, 'postgres', $settings, "not listening 127.0.0.1 $busy"), 'a port in use: not listening');
+like(sql("SELECT last_error FROM salesdrive.worker_status WHERE role = 'receiver'"), qr/^cannot listen at 127\.0\.0\.1 port $busy: /, 'and the reason');
+unlike(log_since($mark), qr/FATAL|terminating/, 'restart_workers() leaves no FATAL in the log');
+close $taken;
+ok(wait_for_sql($node, 'postgres', $settings, "running 127.0.0.1 $busy 127.0.0.1 $busy"), 'it listens by itself when the port is free');
+is(sql("SELECT last_error IS NULL FROM salesdrive.worker_status WHERE role = 'receiver'"), 't', 'and the error is gone');
+
+# ---- wake at COMMIT ----
+
+ok(wait_for_sql($node, 'postgres', 'SELECT salesdrive.engine_alive()'), 'the exchanger has the engine');
+my $started = Time::HiRes::time();
+deliver(1);
+ok(wait_for_sql($node, 'postgres', "SELECT state FROM salesdrive.order_status WHERE order_id = 1", 'parked', 20), 'a commit wakes the exchanger, with a sweep of an hour');
+cmp_ok(Time::HiRes::time() - $started, '<', 10, 'at once');
+cmp_ok(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'out' AND order_id = 1"), '>', 0, 'it asked BAS');
+
+# ---- idle is silent ----
+
+my $count = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'postgres'";
+ok(wait_for('silence', sub {
+	my $before = $node->safe_psql('template1', $count);
+	my $until = Time::HiRes::time() + 3;
+	wait_for('three seconds', sub { Time::HiRes::time() > $until });
+	return $node->safe_psql('template1', $count) == $before;
+}), 'idle, neither worker begins a transaction');
+
+# ---- retention, by the exchanger ----
+
+sql("INSERT INTO salesdrive.inbox_reject (inbox_id, received_at, account, reason, detail) VALUES (-1, now() - interval '20 years', 'shop', 'not_json', 'old')");
+sql('SELECT salesdrive.restart_workers()');
+ok(wait_for_sql($node, 'postgres', 'SELECT count(*) FROM salesdrive.inbox_reject WHERE inbox_id = -1', 0), 'history past its retention goes without anybody asking');
+$mark = log_size();
+sql("ALTER FUNCTION salesdrive.expire_history() RENAME TO expire_history_away");
+sql('SELECT salesdrive.restart_workers()');
+ok(wait_for('the log', sub { log_since($mark) =~ /could not drop expired history: function salesdrive\.expire_history\(\) does not exist/ }), 'a failure is logged');
+sql("ALTER FUNCTION salesdrive.expire_history_away() RENAME TO expire_history");
+is(sql("SELECT state FROM salesdrive.worker_status WHERE role = 'exchanger'"), 'running', 'and the exchanger goes on');
+
+# ---- wait() by one who may not drive ----
+
+sql("CREATE ROLE op LOGIN; SELECT salesdrive.grant_access('op', 'operator'); SELECT salesdrive.stop_workers()");
+deliver(2);
+my $task = sql("SELECT id FROM salesdrive.task ORDER BY id LIMIT 1");
+sql("SELECT salesdrive.resume($task)");
+my ($rc, $out, $err) = $node->psql('postgres', "CALL salesdrive.wait($task, '300 ms')", extra_params => [ '-U', 'op' ]);
+like($err, qr/NOTICE:  no exchanger runs in this database, and this role may not run the exchange/, 'an operator who waits is told that nobody works');
+like($err, qr/ERROR:  task $task was not done in time/, 'and only watches');
+unlike($err, qr/permission denied/, 'without an error of rights');
+($rc, $out, $err) = $node->psql('postgres', "CALL salesdrive.wait($task, '60 s')");
+like($err, qr/task $task is parked/, 'an admin who waits drives the engine');
+sql('SELECT salesdrive.start_workers()');
+
+# ---- fast shutdown with 64 hung peers ----
+
+$bas->control(POST => '/faults', { action => 'hang' });
+sql("UPDATE salesdrive.infobase SET max_connections = 64, circuit_after = 1000");
+deliver(100 .. 163);
+my $hung = eval {
+	wait_for('hanging requests', sub { sql("SELECT count(*) FROM salesdrive.task WHERE state = 'in_flight'") >= 64 }, 20);
+};
+ok($hung, '64 requests hang') or diag(sql("SELECT state, count(*) FROM salesdrive.task GROUP BY 1"));
+$mark = log_size();
+$started = Time::HiRes::time();
+$node->stop('fast');
+my $took = Time::HiRes::time() - $started;
+cmp_ok($took, '<', 2, sprintf 'fast shutdown does not wait for BAS (%.2f s)', $took);
+unlike(log_since($mark), qr/FATAL.*\n?.*salesdrive|PANIC|TRAP|terminated by signal/, 'and nothing alarming is in the log');
+
+done_testing();

@@ -289,7 +289,7 @@ kept_as_text(const JsonbValue *sent, const JsonbValue *kept)
 	bool same;
 
 	if (sent->type == jbvNull || kept->type == jbvNull)
-		return KEPT_UNKNOWN;
+		return KEPT_NO;
 	if (sent->type != jbvString && kept->type != jbvString)
 		return KEPT_NO;
 	get_text(sent, &s);

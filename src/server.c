@@ -1135,12 +1135,16 @@ void
 sd_server_run(SdServer *server)
 {
 	unsigned long long left;
+	bool               was_full;
 
 	server->now = monotonic_ms();
 	enforce_deadlines(server);
 	for (int i = 0; i < RUNS_PER_TURN; i++)
 	{
+		was_full = server->n_connections >= server->config.max_connections;
 		MHD_run(server->daemon);
+		if (was_full && server->n_connections < server->config.max_connections)
+			continue; /* it looks at the queue of the kernel again only now */
 		if (MHD_get_timeout(server->daemon, &left) != MHD_YES || left > 0)
 			break;
 	}

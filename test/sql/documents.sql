@@ -68,7 +68,7 @@ BEGIN
             LEFT JOIN jsonb_array_elements(kept) k ON k ->> 'LineNumber' = s ->> 'LineNumber'
             WHERE k IS NULL OR pg_temp.odata_differences(s, k) IS NOT NULL);
     ELSE
-        RETURN rtrim(sent #>> '{}') = rtrim(kept #>> '{}');
+        RETURN CASE WHEN sent IS NOT NULL THEN coalesce(rtrim(sent #>> '{}') = rtrim(kept #>> '{}'), false) END;    -- JSON null on one side only is a difference
     END IF;
 END $$;
 CREATE FUNCTION pg_temp.odata_differences(sent jsonb, kept jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$

@@ -226,6 +226,13 @@ $line->send(head('POST', $path, 'Content-Length: 100') . '{"wrong":"length"}');
 $line->close;
 ok(wait_for('the cut', sub { metric('requests_cut_total') > $cut }), 'a body that ends too early is counted');
 is(inbox(q(encode(body, 'escape') LIKE '%wrong":"length%')), 0, 'and not kept');
+for (1 .. 20)
+{
+	my $l = raw_connect($port);
+	$l->send($_ % 2 ? post('{"ends":"at once"}') : head('POST', $path, 'Content-Length: 100') . '{"ends":');
+	$l->close;
+}
+ok(wait_for('the ends', sub { metric('connections') == 1 }, 1), 'peers that end together with their last bytes free their places at once');
 isnt(status_of("GET / HTTP/9.9\r\n\r\n"), 200, 'nonsense 1');
 isnt(status_of("\0\1\2\3\r\n\r\n"), 200, 'nonsense 2');
 isnt(status_of("POST $path HTTP/1.1\r\n" . join('', map { "X-$_: " . 'h' x 1000 . "\r\n" } 1 .. 60) . "\r\n"), 200, 'too many headers');

@@ -372,7 +372,7 @@ for my $block (@blocks)
 # what is left when all of it has been done
 ok(wait_for_sql($node, 'shop', "SELECT string_agg(concat_ws(' ', order_id, state, reason, detail), ', ' ORDER BY order_id) FROM salesdrive.order_status", '1001 synced, 1002 synced'), 'all orders are in BAS');
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'and each is there once');
-is($node->safe_psql('shop', "SELECT string_agg(DISTINCT runs_as, ' ') FROM salesdrive.worker_status WHERE role <> 'launcher' AND pid IS NOT NULL"), 'exchange', 'the workers run as the role README makes');
+ok(wait_for_sql($node, 'shop', "SELECT string_agg(role || ' ' || runs_as, ', ' ORDER BY role) FROM salesdrive.worker_status WHERE role <> 'launcher'", 'exchanger exchange, receiver exchange'), 'the workers run as the role README makes');
 is($node->safe_psql('shop_copy', 'SELECT salesdrive.quiet_reason() IS NULL'), 't', 'the copy was adopted');
 
 done_testing();

@@ -200,18 +200,20 @@ CREATE FUNCTION resume(account text, order_id bigint) RETURNS bigint
 DECLARE
     o crm_order := require_order(account, order_id);
     a account := require_account(account);
+    before task;
+    id bigint;
 BEGIN
+    SELECT * INTO before FROM task t WHERE t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text;
+    id := order_task(o.account, o.order_id);    -- first the task, as the engine does: no deadlock with it
     DELETE FROM bas_product p USING crm_order_line l
     WHERE l.account = o.account AND l.order_id = o.order_id AND p.infobase = a.infobase AND p.sku = l.sku AND (p.state <> 'found' OR p.unit IS NULL);
-    DELETE FROM dictionary_load d USING task t
-    WHERE t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text AND t.reason IN ('setting', 'product_vat') AND d.infobase = a.infobase;
-    UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL FROM task w
-    WHERE w.scope = o.account AND w.kind = 'order' AND w.key = o.order_id::text AND w.blocked_on = t.kind || ':' || t.scope || ':' || t.key AND t.state <> 'in_flight';
-    DELETE FROM dictionary_load d WHERE d.infobase = a.infobase AND d.dictionary = 'contact_kind'
-        AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind');
+    DELETE FROM dictionary_load d WHERE d.infobase = a.infobase AND (before.reason IN ('setting', 'product_vat')
+        OR d.dictionary = 'contact_kind' AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind'));
+    UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
+    WHERE before.blocked_on = t.kind || ':' || t.scope || ':' || t.key AND t.state <> 'in_flight';
     UPDATE order_sync y SET skipped_at = NULL, skip_reason = NULL, read_version = NULL WHERE y.account = o.account AND y.order_id = o.order_id;
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resumed', o.version, format('Resumed by %s.', session_user));
-    RETURN order_task(o.account, o.order_id);
+    RETURN id;
 END $$;
 COMMENT ON FUNCTION resume(text, bigint) IS 'Lets a parked or skipped order go on, and what it waits for; asks BAS again for goods it did not find';
 
@@ -237,11 +239,11 @@ DECLARE
     o crm_order := require_order(account, order_id);
     a account := require_account(account);
 BEGIN
+    PERFORM order_task(o.account, o.order_id);    -- first the task, as the engine does
     INSERT INTO order_sync AS y (account, order_id, infobase, ref_key, skipped_at, skip_reason)
     VALUES (o.account, o.order_id, a.infobase, order_ref_key(a.identity, o.order_id), clock(), reason)
     ON CONFLICT ON CONSTRAINT order_sync_pkey DO UPDATE SET skipped_at = excluded.skipped_at, skip_reason = excluded.skip_reason;
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'skipped', o.version, format('Skipped by %s: %s', session_user, reason));
-    PERFORM order_task(o.account, o.order_id);
 END $$;
 COMMENT ON FUNCTION skip(text, bigint, text) IS 'Takes an order out of the exchange; later versions are staged but not sent until resume()';
 
@@ -249,10 +251,11 @@ CREATE FUNCTION resend(account text, order_id bigint) RETURNS bigint
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     o crm_order := require_order(account, order_id);
+    id bigint := order_task(o.account, o.order_id);    -- first the task, as the engine does
 BEGIN
     UPDATE order_sync y SET force = true, must_read = true, read_version = NULL, skipped_at = NULL, skip_reason = NULL WHERE y.account = o.account AND y.order_id = o.order_id;
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resent', o.version, format('Sent again by %s.', session_user));
-    RETURN order_task(o.account, o.order_id);
+    RETURN id;
 END $$;
 COMMENT ON FUNCTION resend(text, bigint) IS 'Compares the document with the order once more and writes what differs, even over changes made in BAS; makes a new one if it was deleted';
 

@@ -89,7 +89,7 @@ demo-stop:
 fuzz:
 	@$(MAKE) -s -C test/fuzz run FUZZ_SECONDS=$(FUZZ_SECONDS)
 
-C_FILES = $(wildcard src/*.c src/*.h test/unit/*.c test/unit/*.h test/fuzz/*.c)
+C_FILES = $(wildcard src/*.c src/*.h test/unit/*.c test/unit/*.h test/fuzz/*.c test/bench/*.c)
 LINT_CPPFLAGS = $(PG_CPPFLAGS) -isystem $(shell $(PG_CONFIG) --includedir-server) -DSD_FAULTS -D_GNU_SOURCE
 
 TIDY_CHECKS = -*,clang-analyzer-*,bugprone-*,\

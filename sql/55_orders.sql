@@ -466,7 +466,8 @@ CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
 BEGIN
     UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false
     FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
-    WHERE s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint;
+    WHERE s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint
+      AND (t.state = 'ready' OR t.wish = t.claimed_wish);    -- a resend() that came while the request was out still counts
 
     INSERT INTO order_event (account, order_id, event, version, text, detail)
     SELECT t.account, t.key::bigint, 'parked', (s.memo ->> 'version')::bigint, s.detail, jsonb_build_object('reason', s.reason, 'hint', s.hint)

@@ -135,7 +135,7 @@ CREATE FUNCTION pause(account text, reason text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM require_account(account);
-    UPDATE account a SET paused_at = coalesce(a.paused_at, clock()), paused_reason = reason WHERE a.name = pause.account;
+    UPDATE account a SET paused_at = coalesce(a.paused_at, clock()), paused_reason = coalesce(reason, 'no reason given') WHERE a.name = pause.account;
 END $$;
 COMMENT ON FUNCTION pause(text, text) IS 'Stops sending the orders of an account; deliveries are still accepted and kept';
 
@@ -151,7 +151,7 @@ CREATE FUNCTION pause_infobase(infobase text, reason text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM require_infobase(infobase);
-    UPDATE infobase i SET paused_at = coalesce(i.paused_at, clock()), paused_reason = reason WHERE i.name = pause_infobase.infobase;
+    UPDATE infobase i SET paused_at = coalesce(i.paused_at, clock()), paused_reason = coalesce(reason, 'no reason given') WHERE i.name = pause_infobase.infobase;
 END $$;
 COMMENT ON FUNCTION pause_infobase(text, text) IS 'Stops sending anything to an infobase';
 
@@ -211,6 +211,7 @@ BEGIN
         OR d.dictionary = 'contact_kind' AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind'));
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
     WHERE before.blocked_on = t.kind || ':' || t.scope || ':' || t.key AND t.state <> 'in_flight';
+    UPDATE bas_counterparty_phone p SET state = 'unknown', candidates = NULL WHERE p.infobase = a.infobase AND p.phone = o.phone AND p.state = 'several';
     UPDATE order_sync y SET skipped_at = NULL, skip_reason = NULL, read_version = NULL WHERE y.account = o.account AND y.order_id = o.order_id;
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resumed', o.version, format('Resumed by %s.', session_user));
     RETURN id;

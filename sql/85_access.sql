@@ -33,7 +33,7 @@ COMMENT ON COLUMN access_table.name IS 'Name of the table';
 COMMENT ON COLUMN access_table.privileges IS 'As in GRANT';
 INSERT INTO access_table VALUES
     ('product_pin', 'SELECT, INSERT, UPDATE, DELETE'),
-    ('bas_counterparty_phone', 'SELECT, UPDATE (state, ref_key)'),
+    ('bas_counterparty_phone', 'SELECT, UPDATE (state, ref_key, candidates)'),
     ('bas_product', 'SELECT, DELETE'),
     ('dictionary_load', 'SELECT, DELETE'),
     ('task', 'SELECT, INSERT, UPDATE (state, lane, run_at, wish, blocked_on, changed_at)'),

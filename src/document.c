@@ -210,7 +210,8 @@ get_text(const JsonbValue *value, Text *text)
 			return;
 		case jbvBool:
 			text->bytes = value->val.boolean ? "true" : "false";
-			break;
+			text->length = (int) strlen(text->bytes);
+			return;
 		case jbvNumeric:
 			text->allocated = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 			break;
@@ -218,8 +219,7 @@ get_text(const JsonbValue *value, Text *text)
 			text->allocated = JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
 			break;
 	}
-	if (text->allocated != NULL)
-		text->bytes = text->allocated;
+	text->bytes = text->allocated;
 	text->length = (int) strlen(text->bytes);
 }
 

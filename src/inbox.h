@@ -20,33 +20,33 @@ typedef struct SdDelivery
 {
 	const char *account;
 	const char *body;
-	size_t		body_len;
-	const char *problem;		/* why it is not JSON, or NULL */
+	size_t      body_len;
+	const char *problem; /* why it is not JSON, or NULL */
 	const char *address;
-	bool		kept;			/* result: committed */
+	bool        kept; /* result: committed */
 } SdDelivery;
 
 typedef struct SdAccounts
 {
-	int			n;
-	char	  **names;
-	char	  **tokens;
+	int    n;
+	char **names;
+	char **tokens;
 } SdAccounts;
 
 typedef struct SdHealth
 {
-	bool		database;		/* could it be asked, and can it commit? */
-	int64		queue_rows;
-	double		oldest_seconds; /* negative = empty */
-	TimestampTz last_exchange;	/* 0 = never */
-	char		quiet[256];		/* why nothing may be sent, '' = all is well */
+	bool        database; /* could it be asked, and can it commit? */
+	int64       queue_rows;
+	double      oldest_seconds; /* negative = empty */
+	TimestampTz last_exchange;  /* 0 = never */
+	char        quiet[256];     /* why nothing may be sent, '' = all is well */
 } SdHealth;
 
 /*
  * Keeps deliveries under one COMMIT; if that fails for a reason of one of
  * them, each under its own.  Sets 'kept' and returns how many are.
  */
-extern int	sd_inbox_keep(SdDelivery *deliveries, int n);
+extern int sd_inbox_keep(SdDelivery *deliveries, int n);
 
 /* accounts and tokens, in 'context'; false when they could not be read */
 extern bool sd_inbox_accounts(MemoryContext context, SdAccounts *accounts);
@@ -58,4 +58,4 @@ extern bool sd_inbox_prepare_partitions(void);
 /* resolves 'file:NAME', 'env:NAME' or a literal, in 'context'; NULL = failed */
 extern char *sd_inbox_secret(MemoryContext context, const char *value);
 
-#endif							/* SD_INBOX_H */
+#endif /* SD_INBOX_H */

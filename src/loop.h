@@ -21,9 +21,9 @@
 typedef struct SdLoop SdLoop;
 
 /* what sd_loop_wait() returns, or-ed */
-#define SD_LOOP_LATCH	(1 << 0)
-#define SD_LOOP_SOCKET	(1 << 1)
-#define SD_LOOP_TIMEOUT	(1 << 2)
+#define SD_LOOP_LATCH   (1 << 0)
+#define SD_LOOP_SOCKET  (1 << 1)
+#define SD_LOOP_TIMEOUT (1 << 2)
 
 /*
  * Makes a loop in CurrentMemoryContext; it frees itself when that context is
@@ -32,16 +32,16 @@ typedef struct SdLoop SdLoop;
  * registered reset callback of the same context (they run last in, first out).
  */
 extern SdLoop *sd_loop_create(pgsocket nested_fd);
-extern void sd_loop_free(SdLoop *loop);
+extern void    sd_loop_free(SdLoop *loop);
 
 /*
  * Waits until something happens, at most timeout_ms (negative: for ever).
  * Resets the latch and serves interrupts (CHECK_FOR_INTERRUPTS) before it
  * waits and after.  With SD_LOOP_LATCH the caller looks at its shared state.
  */
-extern int	sd_loop_wait(SdLoop *loop, long timeout_ms);
+extern int sd_loop_wait(SdLoop *loop, long timeout_ms);
 
 /* milliseconds until a moment, 0 when it has passed, at most cap */
 extern long sd_loop_until(TimestampTz moment, long cap);
 
-#endif							/* SD_LOOP_H */
+#endif /* SD_LOOP_H */

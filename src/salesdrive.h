@@ -21,33 +21,33 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
-#define SD_EXTENSION		"salesdrive"
-#define SD_MAX_DATABASES	64
-#define SD_ERROR_LEN		160
-#define SD_ADDRESS_LEN		46		/* INET6_ADDRSTRLEN */
+#define SD_EXTENSION     "salesdrive"
+#define SD_MAX_DATABASES 64
+#define SD_ERROR_LEN     160
+#define SD_ADDRESS_LEN   46 /* INET6_ADDRSTRLEN */
 
 /* the advisory lock of the one engine of a database */
-#define SD_ENGINE_LOCK		INT64CONST(0x73616c6573647276)
+#define SD_ENGINE_LOCK INT64CONST(0x73616c6573647276)
 
 /* ---- settings (salesdrive.c) ---- */
 extern char *sd_guc_databases;
 extern char *sd_guc_listen_address;
-extern int	sd_guc_port;
+extern int   sd_guc_port;
 extern char *sd_guc_public_url;
 extern char *sd_guc_role;
 extern char *sd_guc_secrets_directory;
-extern int	sd_guc_sweep_interval;	/* milliseconds */
-extern int	sd_guc_max_body;		/* bytes */
-extern int	sd_guc_swallow_limit;	/* bytes */
-extern int	sd_guc_max_connections;
-extern int	sd_guc_max_connections_per_address;
-extern int	sd_guc_request_timeout; /* milliseconds */
-extern int	sd_guc_idle_timeout;	/* milliseconds */
+extern int   sd_guc_sweep_interval; /* milliseconds */
+extern int   sd_guc_max_body;       /* bytes */
+extern int   sd_guc_swallow_limit;  /* bytes */
+extern int   sd_guc_max_connections;
+extern int   sd_guc_max_connections_per_address;
+extern int   sd_guc_request_timeout; /* milliseconds */
+extern int   sd_guc_idle_timeout;    /* milliseconds */
 extern char *sd_guc_tls_certificate;
 extern char *sd_guc_tls_key;
 extern char *sd_guc_metrics_token;
-extern char *sd_guc_clock_offset;	/* interval as text, '' = none */
-extern char *sd_guc_fault;		/* only in builds with -DSD_FAULTS */
+extern char *sd_guc_clock_offset; /* interval as text, '' = none */
+extern char *sd_guc_fault;        /* only in builds with -DSD_FAULTS */
 
 /* ---- the workers of a database ---- */
 typedef enum SdRole
@@ -56,13 +56,13 @@ typedef enum SdRole
 	SD_EXCHANGER = 1
 } SdRole;
 
-#define SD_ROLES			2
+#define SD_ROLES 2
 
 /* bits for sd_wake() */
-#define SD_WAKE_RECEIVER	(1 << SD_RECEIVER)
-#define SD_WAKE_EXCHANGER	(1 << SD_EXCHANGER)
-#define SD_WAKE_SETTINGS	(1 << 2)	/* both workers, and a new generation */
-#define SD_WAKE_LAUNCHER	(1 << 3)
+#define SD_WAKE_RECEIVER  (1 << SD_RECEIVER)
+#define SD_WAKE_EXCHANGER (1 << SD_EXCHANGER)
+#define SD_WAKE_SETTINGS  (1 << 2) /* both workers, and a new generation */
+#define SD_WAKE_LAUNCHER  (1 << 3)
 
 /*
  * States of a worker.
@@ -90,48 +90,48 @@ typedef enum SdWorkerState
 /* what the launcher knows about a database before it starts workers in it */
 typedef enum SdLookState
 {
-	SD_LOOK_NONE = 0,			/* nothing */
-	SD_LOOK_STARTED,			/* a probe is on its way */
-	SD_LOOK_DONE				/* roleid is known */
+	SD_LOOK_NONE = 0, /* nothing */
+	SD_LOOK_STARTED,  /* a probe is on its way */
+	SD_LOOK_DONE      /* roleid is known */
 } SdLookState;
 
 typedef struct SdWorkerSlot
 {
-	int			pid;			/* 0 when no process is attached */
-	int			procno;			/* its index in ProcGlobal->allProcs */
-	int			restarts;		/* starts after the first */
-	int			failures;		/* ends in a row without success */
-	int			port;			/* in force; 0 = not listening */
-	bool		deaf;			/* it should listen and cannot */
-	Oid			roleid;			/* in force */
+	int           pid;      /* 0 when no process is attached */
+	int           procno;   /* its index in ProcGlobal->allProcs */
+	int           restarts; /* starts after the first */
+	int           failures; /* ends in a row without success */
+	int           port;     /* in force; 0 = not listening */
+	bool          deaf;     /* it should listen and cannot */
+	Oid           roleid;   /* in force */
 	SdWorkerState state;
-	TimestampTz started_at;
-	TimestampTz retry_at;		/* failed: not before this */
-	char		listen_address[SD_ADDRESS_LEN]; /* in force */
-	char		last_error[SD_ERROR_LEN];
+	TimestampTz   started_at;
+	TimestampTz   retry_at;                       /* failed: not before this */
+	char          listen_address[SD_ADDRESS_LEN]; /* in force */
+	char          last_error[SD_ERROR_LEN];
 } SdWorkerSlot;
 
 typedef struct SdDatabaseSlot
 {
-	Oid			dbid;			/* InvalidOid = free */
-	bool		listed;			/* named in salesdrive.databases */
-	bool		asked;			/* start_workers() was called */
-	bool		stopped;		/* stop_workers() was called; beats both */
-	SdLookState look;
-	Oid			roleid;			/* found by the probe */
+	Oid              dbid;    /* InvalidOid = free */
+	bool             listed;  /* named in salesdrive.databases */
+	bool             asked;   /* start_workers() was called */
+	bool             stopped; /* stop_workers() was called; beats both */
+	SdLookState      look;
+	Oid              roleid; /* found by the probe */
 	pg_atomic_uint32 settings_generation;
-	SdWorkerSlot worker[SD_ROLES];
+	SdWorkerSlot     worker[SD_ROLES];
 } SdDatabaseSlot;
 
 typedef struct SdShared
 {
-	LWLock		lock;
-	int			launcher_pid;
-	int			launcher_procno;
+	LWLock         lock;
+	int            launcher_pid;
+	int            launcher_procno;
 	SdDatabaseSlot database[SD_MAX_DATABASES];
 } SdShared;
 
-extern SdShared *sd_shared(void);	/* attaches at first use */
+extern SdShared *sd_shared(void); /* attaches at first use */
 
 /*
  * Waking.  sd_wake() only remembers; latches are set when the transaction has
@@ -170,29 +170,28 @@ extern bool sd_worker_reload(void);
  */
 extern void sd_worker_begin(const char *activity);
 extern void sd_worker_commit(void);
-extern void sd_worker_abort(void);	/* in PG_CATCH, after CopyErrorData */
+extern void sd_worker_abort(void); /* in PG_CATCH, after CopyErrorData */
 
 /* looks pg_extension up with a fresh snapshot; needs a transaction */
 extern bool sd_extension_exists(void);
 
 /* pid of the live worker of this database, 0 = none; for any backend */
-extern int	sd_worker_pid(SdRole role);
+extern int sd_worker_pid(SdRole role);
 
 /* ---- between launcher.c, worker.c and control.c ---- */
 
 /* what a worker is told in bgw_extra */
 typedef struct SdWorkerArgs
 {
-	int			slot;
-	Oid			dbid;
-	Oid			roleid;			/* InvalidOid: the probe, as bootstrap superuser */
-	SdRole		role;
+	int    slot;
+	Oid    dbid;
+	Oid    roleid; /* InvalidOid: the probe, as bootstrap superuser */
+	SdRole role;
 } SdWorkerArgs;
 
-extern void sd_launcher_define(void *worker, bool dynamic);
+extern void            sd_launcher_define(void *worker, bool dynamic);
 extern SdDatabaseSlot *sd_find_slot(Oid dbid, bool create);
-extern void sd_slot_failed(SdWorkerSlot *w, const char *error);
-extern bool sd_process_alive(int pid);
+extern void            sd_slot_failed(SdWorkerSlot *w, const char *error);
 
 /* entry points, found by name in the library */
 extern PGDLLEXPORT void sd_launcher_main(Datum main_arg);
@@ -200,4 +199,4 @@ extern PGDLLEXPORT void sd_receiver_main(Datum main_arg);
 extern PGDLLEXPORT void sd_exchanger_main(Datum main_arg);
 extern PGDLLEXPORT void sd_probe_main(Datum main_arg);
 
-#endif							/* SD_SALESDRIVE_H */
+#endif /* SD_SALESDRIVE_H */

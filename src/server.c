@@ -694,7 +694,7 @@ make_room(SdRequestState *r, size_t needed)
 static void
 notice_end(Connection *c, bool ended)
 {
-	int64_t		soon = monotonic_ms() + NOTICE_END_MS;
+	int64_t soon = monotonic_ms() + NOTICE_END_MS;
 
 	if (ended && c->deadline > soon)
 		set_deadline(c, soon);
@@ -732,7 +732,7 @@ take_bytes(SdRequestState *r, const char *bytes, size_t n)
 static bool
 take_part(SdRequestState *r, const char *bytes, size_t n)
 {
-	bool		ended;
+	bool ended;
 
 	r->taken += n;
 	if (!take_bytes(r, bytes, n))
@@ -861,7 +861,7 @@ on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *m
 	}
 	if (*upload_size > 0)
 	{
-		size_t		n = *upload_size;
+		size_t n = *upload_size;
 
 		*upload_size = 0;
 		return take_part(r, upload, n) ? MHD_YES : MHD_NO;
@@ -907,7 +907,7 @@ on_completed(void *cls, struct MHD_Connection *mhd, void **context,
 {
 	SdServer   *server = cls;
 	Connection *c = connection_of(mhd);
-	bool		ended;
+	bool        ended;
 
 	(void) context;
 	if (c == NULL)

@@ -25,18 +25,18 @@ typedef struct SdServer SdServer;
 
 typedef struct SdServerConfig
 {
-	const char *address;		/* IPv4, IPv6, "localhost" or "*" */
-	int			port;
-	const char *certificate;	/* PEM; NULL = plain HTTP */
-	const char *key;			/* PEM */
-	const char *metrics_token;	/* NULL or '' = loopback only */
-	size_t		max_body;
-	size_t		swallow_limit;
-	size_t		max_buffered;	/* bodies held at one time */
-	int			max_connections;
-	int			max_per_address;
-	int			request_timeout;	/* milliseconds */
-	int			idle_timeout;	/* milliseconds */
+	const char *address; /* IPv4, IPv6, "localhost" or "*" */
+	int         port;
+	const char *certificate;   /* PEM; NULL = plain HTTP */
+	const char *key;           /* PEM */
+	const char *metrics_token; /* NULL or '' = loopback only */
+	size_t      max_body;
+	size_t      swallow_limit;
+	size_t      max_buffered; /* bodies held at one time */
+	int         max_connections;
+	int         max_per_address;
+	int         request_timeout; /* milliseconds */
+	int         idle_timeout;    /* milliseconds */
 } SdServerConfig;
 
 typedef enum SdRequestKind
@@ -50,34 +50,34 @@ typedef enum SdRequestKind
 /* a complete request that waits for its answer */
 typedef struct SdRequest
 {
-	SdRequestKind kind;
-	char	   *account;		/* webhook: name of a known account */
-	const char *address;		/* of the peer, as text */
-	char	   *body;			/* webhook; not terminated, may be NULL if empty */
-	size_t		body_len;
-	struct SdRequest *next;		/* in the queue of those that wait */
-	struct SdRequestState *state;	/* of server.c */
+	SdRequestKind          kind;
+	char                  *account; /* webhook: name of a known account */
+	const char            *address; /* of the peer, as text */
+	char                  *body;    /* webhook; not terminated, may be NULL if empty */
+	size_t                 body_len;
+	struct SdRequest      *next;  /* in the queue of those that wait */
+	struct SdRequestState *state; /* of server.c */
 } SdRequest;
 
 /* numbers since the start of the process */
 typedef struct SdServerCounters
 {
-	uint64_t	answers[600];	/* by status */
-	uint64_t	accepted;		/* connections */
-	uint64_t	refused;		/* connections beyond the limit of an address */
-	uint64_t	timed_out;		/* requests that did not arrive in time */
-	uint64_t	cut;			/* requests that ended before they were complete */
-	uint64_t	body_bytes;		/* of complete webhooks */
+	uint64_t answers[600]; /* by status */
+	uint64_t accepted;     /* connections */
+	uint64_t refused;      /* connections beyond the limit of an address */
+	uint64_t timed_out;    /* requests that did not arrive in time */
+	uint64_t cut;          /* requests that ended before they were complete */
+	uint64_t body_bytes;   /* of complete webhooks */
 } SdServerCounters;
 
 /* NULL and a sentence in 'error' when it cannot be; 'counters' outlives it */
 extern SdServer *sd_server_start(const SdServerConfig *config, SdServerCounters *counters,
 								 char *error, size_t error_size);
-extern void sd_server_stop(SdServer *server);
+extern void      sd_server_stop(SdServer *server);
 
-extern int	sd_server_fd(const SdServer *server);
-extern int	sd_server_port(const SdServer *server);
-extern int	sd_server_connections(const SdServer *server);
+extern int    sd_server_fd(const SdServer *server);
+extern int    sd_server_port(const SdServer *server);
+extern int    sd_server_connections(const SdServer *server);
 extern size_t sd_server_buffered(const SdServer *server);
 
 /* milliseconds until sd_server_run() must be called, -1 = no limit */
@@ -99,4 +99,4 @@ extern void sd_server_answer(SdServer *server, SdRequest *request, int status, c
 /* quotes a text for JSON, cut to fit; returns 'out' */
 extern char *sd_json_quote(const char *text, char *out, size_t out_size);
 
-#endif							/* SD_SERVER_H */
+#endif /* SD_SERVER_H */

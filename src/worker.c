@@ -16,7 +16,9 @@
  */
 #include "salesdrive.h"
 
-#include <signal.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -157,11 +159,27 @@ claim_slot(const SdWorkerArgs *args)
 
 /* ---- beginning and end ---- */
 
+/*
+ * A turn's memory goes back to malloc at its end.  Left alone glibc gives it
+ * back to the kernel each time, and half of the turns is spent on page faults
+ * (measured with 42 webhooks of 3 kB a turn).
+ */
+static void
+keep_freed_memory(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 32 * 1024 * 1024);
+	mallopt(M_TOP_PAD, 1024 * 1024);
+#endif
+}
+
 void
 sd_worker_attach(SdRole role)
 {
 	SdWorkerArgs args;
 
+	keep_freed_memory();
 	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -284,12 +302,6 @@ sd_worker_abort(void)
 
 
 /* ---- for any backend ---- */
-
-bool
-sd_process_alive(int pid)
-{
-	return pid != 0 && (kill(pid, 0) == 0 || errno == EPERM);
-}
 
 int
 sd_worker_pid(SdRole role)

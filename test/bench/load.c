@@ -20,29 +20,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_CONN 1024
-#define BODY 3072
+#define MAX_CONN  1024
+#define BODY      3072
 #define MAX_TIMES 2000000
 
 typedef struct
 {
-	int			fd;
-	size_t		out_len,
-				out_done,
-				in_len;
-	double		began;
-	char		out[BODY + 1024];
-	char		in[4096];
+	int    fd;
+	size_t out_len,
+		out_done,
+		in_len;
+	double began;
+	char   out[BODY + 1024];
+	char   in[4096];
 } Conn;
 
-static char path[512];
+static char               path[512];
 static struct sockaddr_in address = {.sin_family = AF_INET};
-static unsigned long next_id;
-static int	lines = 2;
-static float *times;
-static unsigned long accepted,
-			refused,
-			sent;
+static unsigned long      next_id;
+static int                lines = 2;
+static float             *times;
+static unsigned long      accepted,
+	refused,
+	sent;
 
 static double
 now(clockid_t clock)
@@ -57,17 +57,17 @@ now(clockid_t clock)
 static size_t
 order(char *out, unsigned long id)
 {
-	size_t		n;
-	int			i,
-				sum = 0;
+	size_t n;
+	int    i,
+		sum = 0;
 
 	n = (size_t) sprintf(out, "{\"info\":{\"webhookType\":\"order\",\"webhookEvent\":\"new_order\",\"account\":\"bench\"},\"data\":{\"id\":%lu,\"version\":1,"
-						 "\"orderTime\":\"2026-11-20 14:46:24\",\"updateAt\":\"2026-11-20 14:46:31\",\"statusId\":1,\"comment\":\"Зразок %lu\","
-						 "\"contacts\":[{\"id\":%lu,\"fName\":\"Зразок\",\"lName\":\"Вигаданий\",\"phone\":[\"38067200000%lu\"]}],\"products\":[",
+							  "\"orderTime\":\"2026-11-20 14:46:24\",\"updateAt\":\"2026-11-20 14:46:31\",\"statusId\":1,\"comment\":\"Зразок %lu\","
+							  "\"contacts\":[{\"id\":%lu,\"fName\":\"Зразок\",\"lName\":\"Вигаданий\",\"phone\":[\"38067200000%lu\"]}],\"products\":[",
 						 id, id, id % 8 + 1, id % 8 + 1);
 	for (i = 0; i < lines; i++)
 	{
-		int			price = 100 + (int) (id % 50);
+		int price = 100 + (int) (id % 50);
 
 		n += (size_t) sprintf(out + n, "%s{\"productId\":%d,\"sku\":\"SKU-%04d\",\"text\":\"Товар\",\"amount\":%d,\"price\":%d,\"discount\":0,\"percentDiscount\":0}",
 							  i ? "," : "", i + 1, (int) (id + (unsigned long) i * 7) % 20 + 1, i + 1, price);
@@ -87,8 +87,8 @@ static void
 prepare(Conn *c)
 {
 	static char body[BODY + 2048];
-	size_t		len = order(body, next_id++);
-	int			head = snprintf(c->out, sizeof(c->out), "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path, len);
+	size_t      len = order(body, next_id++);
+	int         head = snprintf(c->out, sizeof(c->out), "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path, len);
 
 	if ((size_t) head + len > sizeof(c->out))
 		exit(1);
@@ -109,7 +109,7 @@ fail(const char *what)
 static void
 open_connection(Conn *c)
 {
-	int			one = 1;
+	int one = 1;
 
 	c->fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (connect(c->fd, (struct sockaddr *) &address, sizeof(address)) != 0)
@@ -122,7 +122,7 @@ push(Conn *c)
 {
 	while (c->out_done < c->out_len)
 	{
-		ssize_t		n = send(c->fd, c->out + c->out_done, c->out_len - c->out_done, MSG_NOSIGNAL);
+		ssize_t n = send(c->fd, c->out + c->out_done, c->out_len - c->out_done, MSG_NOSIGNAL);
 
 		if (n <= 0)
 			fail("send");
@@ -134,10 +134,10 @@ push(Conn *c)
 static int
 pull(Conn *c)
 {
-	ssize_t		n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - 1 - c->in_len, 0);
-	char	   *end,
-			   *field;
-	size_t		body = 0;
+	ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - 1 - c->in_len, 0);
+	char   *end,
+		*field;
+	size_t body = 0;
 
 	if (n <= 0)
 		fail("the server closed");
@@ -161,8 +161,8 @@ pull(Conn *c)
 static int
 by_value(const void *a, const void *b)
 {
-	float		x = *(const float *) a,
-				y = *(const float *) b;
+	float x = *(const float *) a,
+		  y = *(const float *) b;
 
 	return (x > y) - (x < y);
 }
@@ -175,9 +175,9 @@ one_by_one(unsigned long count, int gap)
 	open_connection(&c);
 	while (sent < count)
 	{
-		double		start;
+		double start;
 
-		poll(NULL, 0, gap);		/* the rest that makes the system idle */
+		poll(NULL, 0, gap); /* the rest that makes the system idle */
 		prepare(&c);
 		start = now(CLOCK_REALTIME);
 		push(&c);
@@ -191,15 +191,15 @@ static void
 flood(int connections, double seconds, unsigned long count)
 {
 	static Conn conns[MAX_CONN];
-	int			poller = epoll_create1(0),
-				busy = 0,
-				i;
-	double		began = now(CLOCK_MONOTONIC),
-				end = began + (seconds > 0 ? seconds : 1e9);
+	int         poller = epoll_create1(0),
+		busy = 0,
+		i;
+	double began = now(CLOCK_MONOTONIC),
+		   end = began + (seconds > 0 ? seconds : 1e9);
 
 	for (i = 0; i < connections && i < MAX_CONN && (count == 0 || sent < count); i++, busy++)
 	{
-		struct epoll_event e = {.events = EPOLLIN,.data.ptr = &conns[i]};
+		struct epoll_event e = {.events = EPOLLIN, .data.ptr = &conns[i]};
 
 		open_connection(&conns[i]);
 		epoll_ctl(poller, EPOLL_CTL_ADD, conns[i].fd, &e);
@@ -209,7 +209,7 @@ flood(int connections, double seconds, unsigned long count)
 	while (busy > 0)
 	{
 		struct epoll_event events[256];
-		int			n = epoll_wait(poller, events, 256, 10000);
+		int                n = epoll_wait(poller, events, 256, 10000);
 
 		if (n == 0)
 		{
@@ -218,7 +218,7 @@ flood(int connections, double seconds, unsigned long count)
 		}
 		for (i = 0; i < n; i++)
 		{
-			Conn	   *c = events[i].data.ptr;
+			Conn *c = events[i].data.ptr;
 
 			if (!pull(c))
 				continue;
@@ -239,8 +239,8 @@ flood(int connections, double seconds, unsigned long count)
 int
 main(int argc, char **argv)
 {
-	char		host[64];
-	unsigned	port;
+	char     host[64];
+	unsigned port;
 
 	if (argc < 6 || sscanf(argv[1], "http://%63[^:/]:%u%511s", host, &port, path) != 3)
 	{

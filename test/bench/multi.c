@@ -31,17 +31,17 @@ swallow(char *data, size_t size, size_t n, void *arg)
 int
 main(int argc, char **argv)
 {
-	static char body[1200];
+	static char        body[1200];
 	struct curl_slist *headers;
-	CURLM	   *multi;
-	CURL	   *handles[MAX_CONN];
-	int			count,
-				i,
-				left,
-				running = 0;
+	CURLM             *multi;
+	CURL              *handles[MAX_CONN];
+	int                count,
+		i,
+		left,
+		running = 0;
 	unsigned long done = 0;
-	double		began,
-				end;
+	double        began,
+		end;
 
 	if (argc != 4 || (count = atoi(argv[2])) < 1 || count > MAX_CONN)
 		return 2;
@@ -66,12 +66,12 @@ main(int argc, char **argv)
 	end = began + atof(argv[3]);
 	while (now() < end)
 	{
-		CURLMsg    *message;
+		CURLMsg *message;
 
 		curl_multi_perform(multi, &running);
 		while ((message = curl_multi_info_read(multi, &left)) != NULL)
 		{
-			CURL	   *handle = message->easy_handle;
+			CURL *handle = message->easy_handle;
 
 			if (message->msg != CURLMSG_DONE || message->data.result != CURLE_OK)
 			{

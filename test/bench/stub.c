@@ -24,38 +24,38 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUFFER 262144
-#define MAX_FD 1024
+#define BUFFER    262144
+#define MAX_FD    1024
 #define MAX_TIMES 100000
 
 typedef struct
 {
-	int			open;
-	size_t		in_len;
-	char	   *in;
-	size_t		out_len;		/* an answer that waits for its time */
-	char	   *out;
-	double		due;
+	int    open;
+	size_t in_len;
+	char  *in;
+	size_t out_len; /* an answer that waits for its time */
+	char  *out;
+	double due;
 } Conn;
 
-static Conn conns[MAX_FD];
-static int	queue[MAX_FD];		/* connections whose answers wait; a constant latency keeps them in order */
+static Conn     conns[MAX_FD];
+static int      queue[MAX_FD]; /* connections whose answers wait; a constant latency keeps them in order */
 static unsigned queue_head,
-			queue_tail;
-static int	poller,
-			timer,
-			listener;
-static long latency;
-static int	hang;
+	queue_tail;
+static int poller,
+	timer,
+	listener;
+static long          latency;
+static int           hang;
 static unsigned long requests,
-			documents;
-static double times[MAX_TIMES];
+	documents;
+static double        times[MAX_TIMES];
 static unsigned long times_count;
 static unsigned long number;
 
 static const char any_row[] = "{\"Ref_Key\":\"8c1f4a10-0001-11ee-8000-000000000001\",\"DeletionMark\":false,\"IsFolder\":false,\"Code\":\"980\","
-	"\"Description\":\"Зразок\",\"НаименованиеПолное\":\"Зразок\",\"Ставка\":20,\"НеОблагается\":false,\"ТипСтруктурнойЕдиницы\":\"Склад\","
-	"\"Predefined\":true,\"PredefinedDataName\":\"ТелефонКонтрагента\",\"Тип\":\"Телефон\"}";
+							  "\"Description\":\"Зразок\",\"НаименованиеПолное\":\"Зразок\",\"Ставка\":20,\"НеОблагается\":false,\"ТипСтруктурнойЕдиницы\":\"Склад\","
+							  "\"Predefined\":true,\"PredefinedDataName\":\"ТелефонКонтрагента\",\"Тип\":\"Телефон\"}";
 
 static double
 now(clockid_t clock)
@@ -82,7 +82,7 @@ send_all(int fd, const char *data, size_t len)
 {
 	while (len > 0)
 	{
-		ssize_t		n = send(fd, data, len, MSG_NOSIGNAL);
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
 
 		if (n <= 0)
 		{
@@ -101,7 +101,7 @@ set_timer(void)
 
 	if (queue_head != queue_tail)
 	{
-		double		due = conns[queue[queue_head % MAX_FD]].due;
+		double due = conns[queue[queue_head % MAX_FD]].due;
 
 		when.it_value.tv_sec = (time_t) due;
 		when.it_value.tv_nsec = (long) ((due - (double) when.it_value.tv_sec) * 1e9) + 1;
@@ -114,10 +114,10 @@ set_timer(void)
 static void
 answer(int fd, const char *status, const char *body, size_t len, int at_once)
 {
-	Conn	   *c = &conns[fd];
-	int			head = snprintf(c->out, BUFFER,
-								"HTTP/1.1 %s\r\nContent-Type: application/json;odata=minimalmetadata;charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
-								status, len);
+	Conn *c = &conns[fd];
+	int   head = snprintf(c->out, BUFFER,
+						  "HTTP/1.1 %s\r\nContent-Type: application/json;odata=minimalmetadata;charset=utf-8\r\nContent-Length: %zu\r\n\r\n",
+						  status, len);
 
 	if ((size_t) head + len > BUFFER)
 	{
@@ -145,7 +145,7 @@ send_due(void)
 {
 	while (queue_head != queue_tail)
 	{
-		int			fd = queue[queue_head % MAX_FD];
+		int fd = queue[queue_head % MAX_FD];
 
 		if (conns[fd].due > now(CLOCK_MONOTONIC))
 			break;
@@ -163,11 +163,11 @@ send_due(void)
 static void
 url_decode(char *s)
 {
-	char	   *to = s;
+	char *to = s;
 
 	for (; *s; s++)
 	{
-		unsigned	value;
+		unsigned value;
 
 		if (*s == '%' && sscanf(s + 1, "%2x", &value) == 1)
 		{
@@ -184,13 +184,13 @@ url_decode(char *s)
 static size_t
 goods(const char *url, char *out, size_t size)
 {
-	size_t		len = (size_t) snprintf(out, size, "{\"value\":[");
+	size_t      len = (size_t) snprintf(out, size, "{\"value\":[");
 	const char *at = url;
-	int			n = 0;
+	int         n = 0;
 
 	while ((at = strstr(at, "'SKU-")) != NULL && size - len > 1000)
 	{
-		int			id = atoi(at + 5);
+		int id = atoi(at + 5);
 
 		len += (size_t) snprintf(out + len, size - len,
 								 "%s{\"Ref_Key\":\"8c1f4a10-0002-11ee-8000-%012d\",\"DeletionMark\":false,\"IsFolder\":false,\"Артикул\":\"SKU-%04d\","
@@ -205,11 +205,11 @@ goods(const char *url, char *out, size_t size)
 static size_t
 bench_path(char *url, char *out, size_t size)
 {
-	size_t		len = 0;
+	size_t        len = 0;
 	unsigned long i;
-	char	   *p;
-	int			fd,
-				owed = 0;
+	char         *p;
+	int           fd,
+		owed = 0;
 
 	if ((p = strstr(url, "latency=")) != NULL)
 		latency = atol(p + 8);
@@ -231,7 +231,7 @@ static void
 serve(int fd, char *method, char *url, const char *body, size_t body_len)
 {
 	static char out[BUFFER];
-	size_t		len;
+	size_t      len;
 
 	url_decode(url);
 	if (strncmp(url, "/bench/", 7) == 0)
@@ -272,13 +272,13 @@ serve(int fd, char *method, char *url, const char *body, size_t body_len)
 static long
 take(int fd)
 {
-	Conn	   *c = &conns[fd];
-	char	   *end,
-			   *field,
-			   *url,
-			   *stop;
-	size_t		head,
-				body = 0;
+	Conn *c = &conns[fd];
+	char *end,
+		*field,
+		*url,
+		*stop;
+	size_t head,
+		body = 0;
 
 	c->in[c->in_len] = '\0';
 	if ((end = strstr(c->in, "\r\n\r\n")) == NULL)
@@ -301,9 +301,9 @@ take(int fd)
 static void
 readable(int fd)
 {
-	Conn	   *c = &conns[fd];
-	ssize_t		n = recv(fd, c->in + c->in_len, BUFFER - 1 - c->in_len, MSG_DONTWAIT);
-	long		used;
+	Conn   *c = &conns[fd];
+	ssize_t n = recv(fd, c->in + c->in_len, BUFFER - 1 - c->in_len, MSG_DONTWAIT);
+	long    used;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -328,7 +328,7 @@ readable(int fd)
 static void
 watch(int fd)
 {
-	struct epoll_event e = {.events = EPOLLIN,.data.fd = fd};
+	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
 
 	epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e);
 }
@@ -336,9 +336,9 @@ watch(int fd)
 static void
 accept_one(void)
 {
-	int			fd = accept(listener, NULL, NULL),
-				one = 1;
-	Conn	   *c;
+	int fd = accept(listener, NULL, NULL),
+		one = 1;
+	Conn *c;
 
 	if (fd < 0)
 		return;
@@ -364,8 +364,8 @@ accept_one(void)
 int
 main(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t	size = sizeof(address);
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t          size = sizeof(address);
 
 	listener = socket(AF_INET, SOCK_STREAM, 0);
 	if (bind(listener, (struct sockaddr *) &address, size) != 0 || listen(listener, 512) != 0 ||
@@ -384,13 +384,13 @@ main(void)
 	for (;;)
 	{
 		struct epoll_event events[64];
-		int			n = epoll_wait(poller, events, 64, -1),
-					i;
+		int                n = epoll_wait(poller, events, 64, -1),
+			i;
 
 		for (i = 0; i < n; i++)
 		{
-			int			fd = events[i].data.fd;
-			char		scrap[64];
+			int  fd = events[i].data.fd;
+			char scrap[64];
 
 			if (fd == listener)
 				accept_one();

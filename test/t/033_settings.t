@@ -122,6 +122,10 @@ $bas->control(POST => '/load', { 'Catalog_Контрагенты' => [ map { { R
 deliver_and_run(30, phone => '093 111 22 00');
 is(parked(30), 'parked counterparty_several', 'a phone that two counterparties share: parked');
 like(status(30, 'detail'), qr/Двійник 1.*Двійник 2/, 'both are named');
+sql("SELECT salesdrive.resume('shop', 30)");
+run_engine();
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE key = '380931112200' AND purpose = 'find counterparty'"), 2, 'resume() asks the base again');
+is(parked(30), 'parked counterparty_several', 'which still has both');
 sql("UPDATE salesdrive.bas_counterparty_phone SET state = 'known', ref_key = '8c1f4a10-00bb-11ee-8000-00000000bb02' WHERE phone = '380931112200'");
 run_engine();
 is(sent(30, 'Контрагент_Key'), '8c1f4a10-00bb-11ee-8000-00000000bb02', 'and the decision lets it go on');

@@ -7,11 +7,11 @@ use lib "$FindBin::Bin/../t/lib";
 use Test::More;
 use SalesDrive::Proof;
 
-my $orders = $ENV{PROOF_ORDERS} // 10_000;    # fewer orders are done before so many deaths
+my $orders = $ENV{PROOF_ORDERS} // 10_000;
 for my $keeps (1, 0)
 {
 	subtest $keeps ? 'a base that keeps our keys' : 'a base that makes its own' => sub {
-		prove_once(name => "long$keeps", orders => $orders, keeps_ref_key => $keeps, rounds => 3, deaths => $orders < 5_000 ? 4 : 12, timeout => 1800);
+		prove_once(name => "long$keeps", orders => $orders, keeps_ref_key => $keeps, rounds => 3, deaths => 12, timeout => 1800);
 	};
 }
 

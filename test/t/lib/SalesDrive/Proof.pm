@@ -91,7 +91,6 @@ sub slurp_text { my ($file) = @_; open my $h, '<', $file or return ''; local $/;
 sub revive
 {
 	my ($node) = @_;
-	return if system('pg_ctl', '-D', $node->data_dir, '-s', 'status', '>', '/dev/null') == 0 && 0;
 	my $pid = (split /\n/, slurp_text($node->data_dir . '/postmaster.pid'))[0];
 	return if $pid && kill 0, $pid;
 	$node->{_pid} = undef;

@@ -1,6 +1,11 @@
 -- Purpose: functions written in C: small pure ones, and the handles of workers and engine.
 -- Rights: granted in 85_access.sql; nothing to PUBLIC.
 
+-- The planner takes a set of unknown size for small or large as it likes; the engine's sets must always lead it from key to key.
+CREATE FUNCTION few(anyarray) RETURNS SETOF anyelement
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'array_unnest';
+COMMENT ON FUNCTION few(anyarray) IS 'Elements of an array, as unnest(); to the planner always one row, so that what is joined to them is looked up by its keys';
+
 CREATE FUNCTION uuid_v5(namespace uuid, name text) RETURNS uuid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_uuid_v5';
 COMMENT ON FUNCTION uuid_v5(uuid, text) IS 'Name-based UUID, version 5 (RFC 4122), of a UTF-8 name';

@@ -133,7 +133,7 @@ BEGIN
         EXECUTE format('ALTER TABLE %I SET (toast_tuple_target = 8160)', partition);
     ELSE
         EXECUTE format('CREATE INDEX ON %I (account, order_id)', partition);
-        EXECUTE format('CREATE INDEX ON %I USING brin (at)', partition);
+        EXECUTE format('CREATE INDEX ON %I (at)', partition);
     END IF;
 END $$;
 COMMENT ON FUNCTION history_index(text, text) IS 'Gives a new partition its indexes and storage (parents carry none, so that a dump restores)';

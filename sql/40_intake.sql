@@ -10,20 +10,19 @@ COMMENT ON FUNCTION receiver_accounts() IS 'Accounts and their webhook tokens, f
 CREATE FUNCTION keep_deliveries(accounts text[], bodies bytea[], problems text[], addresses text[], source text DEFAULT 'webhook') RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    at   timestamptz := clock();
-    kept integer;
+    at      timestamptz := clock();
+    digests bytea[];
+    kept    integer;
 BEGIN
-    WITH delivery AS (
-        SELECT DISTINCT ON (digest) digest, d.account, d.body, d.problem, d.address, d.position
-        FROM (SELECT u.*, sha256(convert_to(u.account, 'UTF8') || '\x00'::bytea || u.body) AS digest
-              FROM unnest(accounts, bodies, problems, addresses) WITH ORDINALITY u (account, body, problem, address, position)) d
-        ORDER BY digest, position
-    ), fresh AS (
-        INSERT INTO inbox_digest (digest, received_at) SELECT digest, at FROM delivery ORDER BY digest
+    digests := ARRAY(SELECT sha256(convert_to(u.account, 'UTF8') || '\x00'::bytea || u.body) FROM ROWS FROM (few(accounts), few(bodies)) WITH ORDINALITY u (account, body, n) ORDER BY u.n);
+    WITH fresh AS (
+        INSERT INTO inbox_digest (digest, received_at) SELECT DISTINCT d, at FROM few(digests) d ORDER BY d
         ON CONFLICT DO NOTHING RETURNING digest
+    ), delivery AS (
+        SELECT min(u.n) AS n FROM few(digests) WITH ORDINALITY u (digest, n) JOIN fresh USING (digest) GROUP BY digest
     ), stored AS (
         INSERT INTO inbox (received_at, account, source, address, body, problem)
-        SELECT at, d.account, keep_deliveries.source, d.address, d.body, d.problem FROM delivery d JOIN fresh USING (digest) ORDER BY d.position
+        SELECT at, accounts[d.n], keep_deliveries.source, addresses[d.n], bodies[d.n], problems[d.n] FROM delivery d ORDER BY d.n
         RETURNING id, account, problem
     ), pending AS (
         INSERT INTO inbox_pending (id, received_at) SELECT id, at FROM stored WHERE problem IS NULL
@@ -57,7 +56,7 @@ CREATE FUNCTION receiver_health(OUT queue_rows bigint, OUT oldest_seconds double
     LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
     SELECT (SELECT count(*) FROM inbox_pending),
            (SELECT greatest(extract(epoch FROM clock() - min(received_at)), 0) FROM inbox_pending),
-           (SELECT max(at) FROM exchange_log WHERE direction = 'out' AND http_status IS NOT NULL AND at > clock() - interval '1 day'),
+           (SELECT at FROM exchange_log WHERE direction = 'out' AND http_status IS NOT NULL AND at > clock() - interval '1 day' ORDER BY at DESC LIMIT 1),
            quiet_reason()
 $$;
 COMMENT ON FUNCTION receiver_health() IS 'For /health: deliveries waiting, age of the oldest, last answer of a remote system within a day, why the database keeps quiet';

@@ -82,7 +82,7 @@ BEGIN
     RETURN QUERY
     SELECT i.account, order_number(o.data -> 'id'), coalesce(json_numeric(o.data -> 'version'), 0)::bigint, md5(o.data::text),
            json_time(o.data -> 'updateAt'), o.shape, o.event, o.data, i.id, i.received_at
-    FROM unnest(ids, times) k (id, at)
+    FROM ROWS FROM (few(ids), few(times)) k (id, at)
     JOIN inbox i ON i.id = k.id AND i.received_at = k.at
     CROSS JOIN LATERAL (SELECT convert_from(i.body, 'UTF8')::jsonb AS body) b
     CROSS JOIN LATERAL order_bodies(b.body) o;
@@ -108,7 +108,7 @@ CREATE FUNCTION merged_orders(orders order_key[]) RETURNS SETOF merged_order
 BEGIN
     RETURN QUERY
     SELECT m.account, m.order_id, m.versions[1], m.times[1], m.data, m.deliveries, m.first_at, m.last_at
-    FROM unnest(orders) k
+    FROM few(orders) k
     CROSS JOIN LATERAL (
         SELECT v.account, v.order_id, count(*) AS deliveries, min(v.received_at) AS first_at, max(v.received_at) AS last_at,
                array_agg(v.version ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC) AS versions,
@@ -187,8 +187,8 @@ COMMENT ON FUNCTION versions_conflict(text, bigint, bigint) IS 'Whether two deli
 CREATE FUNCTION write_orders(merged merged_order[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    DELETE FROM crm_order_contact o USING unnest(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
-    INSERT INTO crm_order_contact SELECT m.account, m.order_id, c.* FROM unnest(merged) m CROSS JOIN LATERAL order_contacts(m.data) c;
+    DELETE FROM crm_order_contact o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+    INSERT INTO crm_order_contact SELECT m.account, m.order_id, c.* FROM few(merged) m CROSS JOIN LATERAL order_contacts(m.data) c;
 
     INSERT INTO crm_order AS o (account, order_id, version, update_at, content_hash, external_id, form_id, order_time, status_id, type_id, user_id, organization_id,
         site_id, payment_method, shipping_method, payment_amount, payed_amount, rest_pay, discount_amount, shipping_costs, comment, shipping_address,
@@ -199,7 +199,7 @@ BEGIN
         json_numeric(d -> 'payedAmount'), json_numeric(d -> 'restPay'), json_numeric(d -> 'discountAmount'), json_numeric(d -> 'shipping_costs'),
         d ->> 'comment', json_text(d -> 'shipping_address'), c.phone, c.phone_raw, c.name, l.lines,
         m.deliveries > 1 AND versions_conflict(m.account, m.order_id, m.version), m.received_at, m.changed_at
-    FROM unnest(merged) m
+    FROM few(merged) m
     CROSS JOIN LATERAL (SELECT m.data AS d) x
     CROSS JOIN LATERAL (SELECT jsonb_array_length(json_rows(d -> 'products')) AS lines) l
     CROSS JOIN LATERAL (
@@ -217,8 +217,8 @@ BEGIN
         phone_raw = excluded.phone_raw, customer_name = excluded.customer_name, line_count = excluded.line_count, refetch = excluded.refetch,
         received_at = excluded.received_at, changed_at = excluded.changed_at;
 
-    DELETE FROM crm_order_line o USING unnest(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
-    INSERT INTO crm_order_line SELECT m.account, m.order_id, l.* FROM unnest(merged) m CROSS JOIN LATERAL order_lines(m.data) l;
+    DELETE FROM crm_order_line o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+    INSERT INTO crm_order_line SELECT m.account, m.order_id, l.* FROM few(merged) m CROSS JOIN LATERAL order_lines(m.data) l;
 END $$;
 COMMENT ON FUNCTION write_orders(merged_order[]) IS 'Writes orders, their lines and contacts';
 
@@ -226,24 +226,27 @@ CREATE FUNCTION stage_deliveries(ids bigint[], times timestamptz[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     delivered crm_order_version[];
+    numbers   jsonb;
     fresh     order_key[];
     merged    merged_order[];
 BEGIN
     SELECT array_agg(v) INTO delivered FROM delivered_versions(ids, times) v;
 
+    SELECT coalesce(jsonb_object_agg(v.inbox_id, v.order_id ORDER BY v.order_id DESC), '{}') INTO numbers FROM few(delivered) v WHERE v.order_id IS NOT NULL;    -- the first order of each delivery
+
     INSERT INTO inbox_reject (inbox_id, received_at, account, reason, detail)
     SELECT i.id, i.received_at, i.account, 'not_order', 'The body holds no order with a number: neither a webhook nor a row of order/list.'
-    FROM unnest(ids, times) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at
-    WHERE NOT EXISTS (SELECT FROM unnest(delivered) v WHERE v.inbox_id = i.id AND v.order_id IS NOT NULL)
+    FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at
+    WHERE NOT numbers ? k.id::text
     ON CONFLICT DO NOTHING;
 
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, purpose, method, http_status, class, request_bytes, inbox_id)
-    SELECT i.received_at, 'in', i.account, a.infobase, (SELECT min(v.order_id) FROM unnest(delivered) v WHERE v.inbox_id = i.id), i.source, 'POST',
+    SELECT i.received_at, 'in', i.account, a.infobase, (numbers ->> i.id::text)::bigint, i.source, 'POST',
            200, 'ok', octet_length(i.body), i.id
-    FROM unnest(ids, times) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at LEFT JOIN account a ON a.name = i.account;
+    FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at LEFT JOIN account a ON a.name = i.account;
 
     WITH kept AS (
-        INSERT INTO crm_order_version SELECT v.* FROM unnest(delivered) v WHERE v.order_id IS NOT NULL ORDER BY v.account, v.order_id, v.version, v.hash
+        INSERT INTO crm_order_version SELECT v.* FROM few(delivered) v WHERE v.order_id IS NOT NULL ORDER BY v.account, v.order_id, v.version, v.hash
         ON CONFLICT DO NOTHING RETURNING account, order_id, version, event, shape, received_at
     ), noted AS (
         INSERT INTO order_event (at, account, order_id, event, version, text)

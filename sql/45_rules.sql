@@ -56,7 +56,7 @@ BEGIN
                l.price * l.amount - CASE WHEN l.is_percent THEN l.price * l.amount * l.discount * 0.01
                                          WHEN a.money_discount = 'unit' THEN l.discount * l.amount
                                          ELSE l.discount END AS exact_sum
-        FROM unnest(orders) k
+        FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         JOIN crm_order_line l ON l.account = k.account AND l.order_id = k.order_id
         JOIN account a ON a.name = k.account
@@ -157,7 +157,7 @@ CREATE FUNCTION account_settings(accounts text[]) RETURNS SETOF account_setting
 BEGIN
     RETURN QUERY
     SELECT a.name, a.infobase, i.profile, org.ref, wh.ref, cur.ref, pt.ref,
-           (SELECT d FROM unnest(ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate']) d
+           (SELECT d FROM few(ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate']) d
             WHERE entity_set(i.profile, d) IS NOT NULL
               AND NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary = d) LIMIT 1),
            w.setting,
@@ -210,13 +210,13 @@ BEGIN
                 WHEN o.line_count = 0 THEN 'Add goods to the order in SalesDrive, or skip() it.'
                 ELSE 'Correct the order in SalesDrive: the new version goes on by itself. If discounts in money are meant for each unit, set account.money_discount to ''unit''. Or skip() the order.' END,
            NULL::text, false
-    FROM unnest(orders) k
+    FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     LEFT JOIN LATERAL (
         SELECT (array_agg(l.line_no ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS bad, (array_agg(l.quantity ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS quantity,
                (array_agg(l.price ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS price, (array_agg(l.discount ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS discount,
                sum(l.sum) AS total, bool_and(l.sum IS NOT NULL) AND max(abs(l.kopecks)) <= max(l.places) AND max(l.kopecks) = trunc(max(l.kopecks)) AS fits
-        FROM unnest(lines) l
+        FROM few(lines) l
         CROSS JOIN LATERAL (SELECT (l.quantity > 0 AND l.quantity = round(l.quantity, 3) AND l.quantity < 1e12 AND l.price >= 0 AND l.price < 1e12
                                     AND l.discount >= 0 AND coalesce(l.sum >= 0, true)) IS NOT TRUE AS bad) b
         WHERE l.account = o.account AND l.order_id = o.order_id) s ON true
@@ -233,7 +233,7 @@ BEGIN
            CASE WHEN s.unread IS NULL THEN format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; the order goes on by itself.', s.wrong, s.account) END,
            CASE WHEN s.unread IS NOT NULL THEN format('dictionary:%s:%s', s.infobase, s.unread) ELSE format('account:%s:', s.account) END,
            s.unread IS NOT NULL
-    FROM unnest(orders) k JOIN unnest(settings) s ON s.account = k.account
+    FROM few(orders) k JOIN few(settings) s ON s.account = k.account
     WHERE s.unread IS NOT NULL OR s.wrong IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION obstacles_settings(order_key[], account_setting[]) IS 'Orders whose header lacks a value: dictionary not read yet, setting missing or wrong';
@@ -261,7 +261,7 @@ BEGIN
            CASE WHEN l.goods IN ('absent', 'several', 'no_unit') THEN format('product:%s:%s', s.infobase, l.sku)
                 WHEN l.goods = 'no_vat' THEN format('dictionary:%s:vat_rate', s.infobase) END,
            false
-    FROM unnest(lines) l JOIN unnest(settings) s ON s.account = l.account
+    FROM few(lines) l JOIN few(settings) s ON s.account = l.account
     LEFT JOIN bas_product p ON p.infobase = s.infobase AND p.sku = l.sku
     WHERE l.goods NOT IN ('ok', 'ask')
     ORDER BY l.account, l.order_id, l.line_no;
@@ -281,9 +281,9 @@ BEGIN
                 WHEN t.state = 'parked' THEN t.hint END,
            CASE WHEN o.phone IS NOT NULL THEN format('counterparty:%s:%s', s.infobase, o.phone) END,
            o.phone IS NOT NULL AND t.state IS DISTINCT FROM 'parked'
-    FROM unnest(orders) k
+    FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
-    JOIN unnest(settings) s ON s.account = k.account
+    JOIN few(settings) s ON s.account = k.account
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
     LEFT JOIN task t ON t.scope = s.infobase AND t.kind = 'counterparty' AND t.key = o.phone
     WHERE p.state IS DISTINCT FROM 'known';
@@ -326,7 +326,7 @@ BEGIN
     WITH names AS MATERIALIZED (
         SELECT p.profile, property_names(p.profile, 'order') AS header, property_names(p.profile, 'order_line') AS line, constants(p.profile, 'order') AS fixed,
                entity_set(p.profile, 'order_line') AS section, profile_constant(p.profile, 'product', 'unit_set') AS unit_set
-        FROM (SELECT DISTINCT profile FROM unnest(settings)) p
+        FROM (SELECT DISTINCT profile FROM few(settings)) p
     )
     SELECT o.account, o.order_id,
            n.fixed || renamed(jsonb_build_object(
@@ -335,12 +335,12 @@ BEGIN
                 'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
                 'vat_included', a.vat_included, 'comment', coalesce(o.comment, ''), 'total', r.total), n.header)
            || jsonb_build_object(n.section, r.rows)
-    FROM unnest(orders) k
+    FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
     JOIN account a ON a.name = k.account
     JOIN infobase i ON i.name = a.infobase
-    JOIN unnest(settings) s ON s.account = k.account
+    JOIN few(settings) s ON s.account = k.account
     JOIN names n ON n.profile = s.profile
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
     CROSS JOIN LATERAL (
@@ -348,7 +348,7 @@ BEGIN
                jsonb_agg(renamed(jsonb_build_object('line_no', l.line_no, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,
                     'unit', l.unit, 'unit_type', n.unit_set, 'quantity', l.quantity, 'price', round(l.price, 2), 'discount', l.discount, 'sum', l.sum,
                     'vat_rate', l.vat_key, 'vat_sum', w.vat, 'total', w.total), n.line) ORDER BY l.line_no) AS rows
-        FROM unnest(lines) l
+        FROM few(lines) l
         CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, a.vat_included) AS vat) v
         CROSS JOIN LATERAL (SELECT v.vat, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total) w
         WHERE l.account = o.account AND l.order_id = o.order_id) r;

@@ -51,7 +51,7 @@ DECLARE
     names jsonb;
 BEGIN
     FOR r IN SELECT u.task_id, t.scope, t.key, i.profile, u::http_result AS result
-             FROM unnest(results) u JOIN task t ON t.id = u.task_id JOIN infobase i ON i.name = t.scope WHERE u.class = 'ok' ORDER BY t.key
+             FROM few(results) u JOIN task t ON t.id = u.task_id JOIN infobase i ON i.name = t.scope WHERE u.class = 'ok' ORDER BY t.key
     LOOP
         names := property_names(r.profile, r.key);
         DELETE FROM dictionary_value WHERE scope = r.scope AND side = 'bas' AND dictionary = r.key;

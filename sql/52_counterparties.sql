@@ -17,7 +17,7 @@ CREATE FUNCTION counterparty_search(profile text, phone text, own uuid) RETURNS 
     SELECT entity_set(profile, 'counterparty_contact') || '?$format=json&$select=' || url_encode(format('Ref_Key,%s,%s', n ->> 'presentation', n ->> 'number'))
         || odata_filter(format('%s eq %s and (substringof(%s,%s)', n ->> 'type', odata_text(profile_constant(profile, 'contact_row', 'type')),
                                odata_text(right(phone, 9)), n ->> 'number')
-            || (SELECT string_agg(format(' or substringof(%s,%s)', odata_text(t), n ->> 'presentation'), '') FROM unnest(phone_tails(phone)) t)
+            || (SELECT string_agg(format(' or substringof(%s,%s)', odata_text(t), n ->> 'presentation'), '') FROM few(phone_tails(phone)) t)
             || coalesce(' or Ref_Key eq ' || odata_guid(own), '') || ')')
     FROM property_names(profile, 'contact_row') n
 $$;
@@ -49,7 +49,7 @@ BEGIN
            w.purpose, CASE WHEN w.purpose = 'create counterparty' THEN 'POST' ELSE 'GET' END,
            CASE w.purpose WHEN 'create counterparty' THEN entity_set(i.profile, 'counterparty')
                 WHEN 'read counterparties' THEN entity_set(i.profile, 'counterparty') || '?$format=json' || odata_filter(
-                    (SELECT string_agg('Ref_Key eq ' || odata_guid(c), ' or ') FROM unnest(p.candidates[1:20]) c))
+                    (SELECT string_agg('Ref_Key eq ' || odata_guid(c), ' or ') FROM few(p.candidates[1:20]) c))
                 WHEN 'find counterparty' THEN counterparty_search(i.profile, t.key, p.our_ref_key) END,
            CASE w.purpose WHEN 'create counterparty' THEN counterparty_body(t.scope, i.profile, t.key, p.our_ref_key, kind.ref) END,
            NULL::jsonb, w.purpose = 'create counterparty', w.run_at, w.reason, w.detail, w.hint, w.blocked_on
@@ -64,7 +64,7 @@ BEGIN
         UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' AND p.candidates IS NOT NULL AND NOT p.write_unsure
         UNION ALL SELECT 'request', 'find counterparty', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' OR p.write_unsure
         UNION ALL SELECT 'park', NULL, NULL, 'counterparty_several', format(CASE WHEN cardinality(p.candidates) = 1 THEN 'The counterparty made for the phone in infobase "%s" (%s) is marked for deletion or hidden: %s.' ELSE 'Several counterparties of infobase "%s" have the phone %s: %s.' END, t.scope, t.key,
-                      (SELECT string_agg(format('%s (%s)', coalesce(b.name, 'not shown'), c), ', ' ORDER BY b.name) FROM unnest(p.candidates) c LEFT JOIN bas_counterparty b ON b.infobase = t.scope AND b.ref_key = c)),
+                      (SELECT string_agg(format('%s (%s)', coalesce(b.name, 'not shown'), c), ', ' ORDER BY b.name) FROM few(p.candidates) c LEFT JOIN bas_counterparty b ON b.infobase = t.scope AND b.ref_key = c)),
                       format('Decide: UPDATE salesdrive.bas_counterparty_phone SET state = ''known'', ref_key = ''the Ref_Key meant'' WHERE infobase = %L AND phone = %L; its orders go on by themselves.', t.scope, t.key), NULL
                   WHERE p.state = 'several'
         UNION ALL SELECT 'wait', NULL, NULL, 'dictionary', 'The kinds of contact information are being read.', NULL, format('dictionary:%s:contact_kind', t.scope) WHERE l.loaded_at IS NULL
@@ -84,7 +84,7 @@ DECLARE
 BEGIN
     FOR r IN SELECT u.task_id, t.scope, t.key, t.purpose, u.class, u.odata_code, u.started_at, u::http_result AS result, p.our_ref_key, p.unsure_until, i.profile,
                     i.total_timeout + i.unsure_margin AS unsure
-             FROM unnest(results) u JOIN task t ON t.id = u.task_id JOIN infobase i ON i.name = t.scope
+             FROM few(results) u JOIN task t ON t.id = u.task_id JOIN infobase i ON i.name = t.scope
              JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key ORDER BY t.scope, t.key
     LOOP
         IF r.purpose = 'create counterparty' THEN
@@ -180,7 +180,7 @@ CREATE FUNCTION note_counterparty_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     UPDATE bas_counterparty_phone p SET write_unsure = true, unsure_until = longest_write(i)
-    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'counterparty' JOIN infobase i ON i.name = t.scope
+    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'counterparty' JOIN infobase i ON i.name = t.scope
     WHERE s.creates AND p.infobase = t.scope AND p.phone = t.key;
 END $$;
 COMMENT ON FUNCTION note_counterparty_writes(plan_step[]) IS 'Before creations are sent: from now on their outcome is unsure, until settled';

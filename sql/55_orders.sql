@@ -22,7 +22,7 @@ BEGIN
     FROM (SELECT u.n, u.sku, pin.product AS pinned, u.condition, u.n AS turn,
                  sum(length(url_encode(u.condition)) + 8) OVER (ORDER BY u.n) AS length
           FROM (SELECT s.sku, s.n, CASE WHEN p.product IS NULL THEN format('%s eq %s', names ->> 'article', odata_text(s.sku)) ELSE 'Ref_Key eq ' || odata_guid(p.product) END AS condition
-                FROM unnest(skus[1:40]) WITH ORDINALITY s (sku, n) LEFT JOIN product_pin p ON p.infobase = product_search.infobase AND p.sku = s.sku) u
+                FROM few(skus[1:40]) WITH ORDINALITY s (sku, n) LEFT JOIN product_pin p ON p.infobase = product_search.infobase AND p.sku = s.sku) u
           LEFT JOIN product_pin pin ON pin.infobase = product_search.infobase AND pin.sku = u.sku) c
     WHERE c.turn = 1 OR c.length <= i.max_url - (length(head) - length(entity_set(i.profile, 'product')));
 END $$;
@@ -56,29 +56,29 @@ DECLARE
     settings account_setting[];
 BEGIN
     SELECT array_agg(l) INTO lines FROM document_lines(orders) l;
-    SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM unnest(orders) k)) s;
+    SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s;
     RETURN QUERY
     WITH profile_name AS MATERIALIZED (
         SELECT p.profile, entity_set(p.profile, 'order') AS set, property_names(p.profile, 'order') ->> 'customer_reference' AS reference_property
-        FROM (SELECT DISTINCT profile FROM unnest(settings)) p
+        FROM (SELECT DISTINCT profile FROM few(settings)) p
     ), stop AS (
         SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
             SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_settings(orders, settings)
             UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
         ORDER BY x.account, x.order_id, x.rank
     ), ask AS (
-        SELECT l.account, l.order_id, array_agg(DISTINCT l.sku) AS skus FROM unnest(lines) l WHERE l.goods = 'ask' GROUP BY l.account, l.order_id
+        SELECT l.account, l.order_id, array_agg(DISTINCT l.sku) AS skus FROM few(lines) l WHERE l.goods = 'ask' GROUP BY l.account, l.order_id
     ), doc AS (
         SELECT d.* FROM order_documents(orders, lines, settings) d
     ), state AS (
         SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, a.identity, y, b, d.document, b.read_body AS held,
                coalesce(y.write_unsure OR y.must_read, false) AS unsure, x.reason AS stop_reason, x, q.skus, n.reference_property
-        FROM unnest(orders) k
+        FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
         LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
         JOIN account a ON a.name = k.account
-        JOIN unnest(settings) s ON s.account = k.account
+        JOIN few(settings) s ON s.account = k.account
         JOIN profile_name n ON n.profile = s.profile
         LEFT JOIN stop x ON x.account = k.account AND x.order_id = k.order_id
         LEFT JOIN ask q ON q.account = k.account AND q.order_id = k.order_id
@@ -159,7 +159,7 @@ BEGIN
         written_body = coalesce(b.written_body, '{}') || same_keys(b.read_body, g.got),
         lineage = b.lineage || (SELECT jsonb_object_agg(k, jsonb_build_object('version', (d.memo ->> 'version')::bigint, 'rule', r -> k))
                                 FROM jsonb_object_keys(g.got) k, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase)) r)
-    FROM unnest(decided) d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
+    FROM few(decided) d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
     JOIN bas_order o ON o.infobase = y.infobase AND o.ref_key = y.bas_ref
     CROSS JOIN LATERAL (SELECT changed_properties(d.document, coalesce(o.accepted_body, o.sent_body))
                                - CASE WHEN d.purpose = 'change order' THEN ARRAY(SELECT jsonb_object_keys(d.body)) ELSE '{}' END AS got) g
@@ -179,15 +179,15 @@ BEGIN
     INSERT INTO order_sync (account, order_id, infobase, ref_key, must_read)
     SELECT k.account, k.order_id, a.infobase, order_ref_key(a.identity, k.order_id),
            coalesce((SELECT (o.order_time AT TIME ZONE a.time_zone > i.adopted_at + interval '1 day') IS NOT TRUE FROM instance i WHERE i.adopted_at IS NOT NULL), false)
-    FROM unnest(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id JOIN account a ON a.name = k.account
+    FROM few(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id JOIN account a ON a.name = k.account
     ON CONFLICT DO NOTHING;
 
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
-    PERFORM note_documents_there(array_agg(d)) FROM unnest(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
+    PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
 
     RETURN QUERY
     SELECT t.id, d.step, d.purpose, d.method, d.path, d.body, d.memo, d.purpose IS NOT DISTINCT FROM 'create order', d.run_at, d.reason, d.detail, d.hint, d.blocked_on
-    FROM unnest(decided) d JOIN task t ON t.scope = d.account AND t.kind = 'order' AND t.key = d.order_id::text;
+    FROM few(decided) d JOIN task t ON t.scope = d.account AND t.kind = 'order' AND t.key = d.order_id::text;
 END $$;
 COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
 
@@ -209,12 +209,12 @@ BEGIN
         asked_early = y.asked_early AND s.method = 'GET',
         needs_post = y.needs_post OR s.purpose = 'change order' AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
         customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> n.reference) ELSE y.customer_reference END
-    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order' JOIN infobase i ON i.name = t.infobase JOIN name n ON n.infobase = t.infobase
+    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order' JOIN infobase i ON i.name = t.infobase JOIN name n ON n.infobase = t.infobase
     WHERE y.account = t.account AND y.order_id = t.key::bigint;
 
     INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
     SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key', (s.memo ->> 'version')::bigint, clock()
-    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
+    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
     JOIN order_sync y ON y.account = t.account AND y.order_id = t.key::bigint
     WHERE s.purpose IN ('create order', 'change order')
     ORDER BY 1, 2
@@ -251,7 +251,7 @@ BEGIN
            CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
            u.odata_code, t.memo, j.body, nil_free(j.body ->> 'Ref_Key'), u.started_at,
            u.started_at + make_interval(secs => coalesce(u.ms_queue, 0) / 1000) + i.total_timeout + i.unsure_margin
-    FROM unnest(results) u
+    FROM few(results) u
     JOIN task t ON t.id = u.task_id
     JOIN infobase i ON i.name = t.infobase
     CROSS JOIN LATERAL (SELECT result_json(u) AS body OFFSET 0) j    -- OFFSET 0: read the body once
@@ -270,16 +270,16 @@ BEGIN
     UPDATE order_sync y SET
         write_unsure = a.class = 'unknown_outcome' OR a.purpose = 'create order' AND a.odata_code IS NOT DISTINCT FROM '15',
         unsure_until = CASE WHEN a.class = 'unknown_outcome' THEN a.unsure_until END
-    FROM unnest(answers) a
+    FROM few(answers) a
     WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'post order');
 
-    PERFORM release_creation(a.infobase, a.task_id) FROM unnest(answers) a
+    PERFORM release_creation(a.infobase, a.task_id) FROM few(answers) a
     WHERE a.purpose = 'create order' AND a.class NOT IN ('ok', 'unknown_outcome') AND a.odata_code IS DISTINCT FROM '15';
 
-    PERFORM settle_order_written(array_agg(a)) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
-    PERFORM settle_order_posted(array_agg(a)) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
-    hidden := ARRAY(SELECT a.task_id FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));
-    PERFORM settle_products(a) FROM unnest(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
+    PERFORM settle_order_written(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
+    PERFORM settle_order_posted(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
+    hidden := ARRAY(SELECT a.task_id FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));
+    PERFORM settle_products(a) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
 
     RETURN QUERY
     SELECT a.task_id, CASE WHEN a.task_id = ANY (hidden) THEN 'park'
@@ -287,7 +287,7 @@ BEGIN
            a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean, NULL::timestamptz, CASE WHEN a.task_id = ANY (hidden) THEN 'hidden_in_bas' END,
            CASE WHEN a.task_id = ANY (hidden) THEN format('BAS says that the key %s exists, but does not show the document.', y.ref_key) END,
            CASE WHEN a.task_id = ANY (hidden) THEN 'Look for the document with the rights of an administrator of BAS: record-level rights may hide it from the user of the exchange. Then call resume().' END, NULL::text
-    FROM unnest(answers) a JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id JOIN account c ON c.name = y.account
+    FROM few(answers) a JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id JOIN account c ON c.name = y.account
     WHERE a.class IN ('ok', 'unknown_outcome') OR a.purpose = 'create order' AND a.odata_code = '15';
 END $$;
 COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
@@ -304,14 +304,14 @@ CREATE FUNCTION settle_order_written(answers order_answer[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM learn_keeps_ref_key(x.infobase, x.kept)
-    FROM (SELECT a.infobase, bool_and(a.ref_key = y.ref_key) AS kept FROM unnest(answers) a JOIN order_sync y USING (account, order_id)
+    FROM (SELECT a.infobase, bool_and(a.ref_key = y.ref_key) AS kept FROM few(answers) a JOIN order_sync y USING (account, order_id)
           WHERE a.purpose = 'create order' GROUP BY a.infobase) x;
 
-    UPDATE bas_order b SET ref_key = a.ref_key FROM unnest(answers) a JOIN order_sync y USING (account, order_id)
+    UPDATE bas_order b SET ref_key = a.ref_key FROM few(answers) a JOIN order_sync y USING (account, order_id)
     WHERE b.infobase = a.infobase AND b.ref_key = y.ref_key AND a.ref_key <> y.ref_key AND a.purpose = 'create order';
 
     WITH rules AS MATERIALIZED (
-        SELECT p.profile, property_rules(p.profile) AS rules FROM (SELECT DISTINCT profile FROM unnest(answers)) p
+        SELECT p.profile, property_rules(p.profile) AS rules FROM (SELECT DISTINCT profile FROM few(answers)) p
     ), written AS (
         UPDATE bas_order b SET number = a.body ->> 'Number', posted = json_flag(a.body -> 'Posted'), deleted = json_flag(a.body -> 'DeletionMark'),
             data_version = a.body ->> 'DataVersion', read_body = a.body, read_at = clock(), accepted_body = NULL,
@@ -319,7 +319,7 @@ BEGIN
             differences = odata_differences(b.sent_body, a.body),
             lineage = b.lineage || coalesce((SELECT jsonb_object_agg(k, jsonb_build_object('version', b.sent_version, 'rule', r.rules -> k))
                                     FROM jsonb_object_keys(changed_properties(b.sent_body, b.accepted_body)) k), '{}')
-        FROM unnest(answers) a JOIN rules r ON r.profile = a.profile
+        FROM few(answers) a JOIN rules r ON r.profile = a.profile
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
         RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.posted, b.sent_version, b.differences
     ), synced AS (
@@ -336,11 +336,11 @@ COMMENT ON FUNCTION settle_order_written(order_answer[]) IS 'Takes in documents 
 CREATE FUNCTION settle_order_posted(answers order_answer[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE bas_order b SET posted = true FROM unnest(answers) a JOIN order_sync y USING (account, order_id) WHERE b.infobase = a.infobase AND b.ref_key = y.bas_ref;
-    UPDATE order_sync y SET needs_post = false FROM unnest(answers) a WHERE y.account = a.account AND y.order_id = a.order_id;
+    UPDATE bas_order b SET posted = true FROM few(answers) a JOIN order_sync y USING (account, order_id) WHERE b.infobase = a.infobase AND b.ref_key = y.bas_ref;
+    UPDATE order_sync y SET needs_post = false FROM few(answers) a WHERE y.account = a.account AND y.order_id = a.order_id;
     INSERT INTO order_event (account, order_id, event, version, text)
     SELECT a.account, a.order_id, 'posted', (a.memo ->> 'version')::bigint, format('Document %s posted.', y.number)
-    FROM unnest(answers) a JOIN order_sync y USING (account, order_id);
+    FROM few(answers) a JOIN order_sync y USING (account, order_id);
 END $$;
 COMMENT ON FUNCTION settle_order_posted(order_answer[]) IS 'Takes in documents posted';
 
@@ -465,13 +465,13 @@ CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false
-    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
+    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
     WHERE s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint
       AND (t.state = 'ready' OR t.wish = t.claimed_wish);    -- a resend() that came while the request was out still counts
 
     INSERT INTO order_event (account, order_id, event, version, text, detail)
     SELECT t.account, t.key::bigint, 'parked', (s.memo ->> 'version')::bigint, s.detail, jsonb_build_object('reason', s.reason, 'hint', s.hint)
-    FROM unnest(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
+    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
     WHERE s.step = 'park' AND (t.reason, t.detail) IS DISTINCT FROM (s.reason, s.detail);
 END $$;
 COMMENT ON FUNCTION note_orders_done(plan_step[]) IS 'Keeps which orders became right, and which were parked';

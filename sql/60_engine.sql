@@ -13,7 +13,7 @@ CREATE FUNCTION enqueue_orders(orders order_key[], lane smallint DEFAULT NULL) R
 BEGIN
     INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
     SELECT k.account, 'order', k.order_id::text, k.account, a.infobase, coalesce(enqueue_orders.lane, CASE WHEN y.bas_ref IS NULL THEN 1 ELSE 2 END)
-    FROM unnest(orders) k LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id JOIN account a ON a.name = k.account
+    FROM few(orders) k LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id JOIN account a ON a.name = k.account
     ORDER BY 1, 2, 3
     ON CONFLICT (scope, kind, key) DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
         state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
@@ -77,7 +77,7 @@ DECLARE
 BEGIN
     FOR i IN SELECT b.name, min(u.task_id) AS first, array_agg(u.task_id) AS ids,
                     (SELECT h.id FROM task h WHERE h.id = b.creating_task AND h.state <> 'parked') AS holder
-             FROM unnest(steps) u JOIN task t ON t.id = u.task_id JOIN infobase b ON b.name = t.infobase
+             FROM few(steps) u JOIN task t ON t.id = u.task_id JOIN infobase b ON b.name = t.infobase
              WHERE u.creates AND u.step = 'request' AND b.keeps_ref_key IS NULL GROUP BY b.name, b.creating_task
     LOOP
         UPDATE infobase SET creating_task = coalesce(i.holder, i.first) WHERE name = i.name AND creating_task IS DISTINCT FROM coalesce(i.holder, i.first);
@@ -108,9 +108,9 @@ BEGIN
     PERFORM note_orders_done(steps);
 
     SELECT array_agg(t.kind || ':' || t.scope || ':' || t.key) INTO ended
-    FROM unnest(steps) s JOIN task t ON t.id = s.task_id WHERE s.step IN ('done', 'park') AND t.kind <> 'order';
+    FROM few(steps) s JOIN task t ON t.id = s.task_id WHERE s.step IN ('done', 'park') AND t.kind <> 'order';
 
-    DELETE FROM task t USING unnest(steps) s WHERE t.id = s.task_id AND s.step = 'done' AND (t.state = 'ready' OR t.wish = t.claimed_wish);
+    DELETE FROM task t USING few(steps) s WHERE t.id = s.task_id AND s.step = 'done' AND (t.state = 'ready' OR t.wish = t.claimed_wish);
 
     UPDATE task t SET
         state = CASE WHEN s.step = 'park' AND NOT w.again THEN 'parked' ELSE 'ready' END,
@@ -121,12 +121,12 @@ BEGIN
         refusals = CASE WHEN s.step = 'retry' THEN t.refusals + (s.reason = 'refused')::integer WHEN s.step IN ('again', 'done') THEN 0 ELSE t.refusals END,
         blocked_on = CASE WHEN NOT w.again THEN s.blocked_on END, reason = s.reason, detail = s.detail, hint = s.hint,
         lease_until = NULL, creates = false, changed_at = now_at
-    FROM unnest(steps) s, task o, LATERAL (SELECT o.state = 'in_flight' AND o.wish <> o.claimed_wish AND s.step IN ('park', 'wait') AS again) w
+    FROM few(steps) s, task o, LATERAL (SELECT o.state = 'in_flight' AND o.wish <> o.claimed_wish AND s.step IN ('park', 'wait') AS again) w
     WHERE t.id = s.task_id AND o.id = s.task_id AND s.step <> 'request';
 
     INSERT INTO task AS t (scope, kind, key, infobase, lane)
     SELECT DISTINCT b.part[2], b.part[1], b.part[3], b.part[2], 1
-    FROM unnest(steps) s CROSS JOIN LATERAL (SELECT regexp_match(s.blocked_on, '^([^:]+):([^:]+):(.+)$') AS part) b
+    FROM few(steps) s CROSS JOIN LATERAL (SELECT regexp_match(s.blocked_on, '^([^:]+):([^:]+):(.+)$') AS part) b
     WHERE s.step = 'wait' AND b.part[1] IN (SELECT k.kind FROM task_kind_effective k WHERE k.kind <> 'order')
     ORDER BY 1, 2, 3
     ON CONFLICT (scope, kind, key) DO NOTHING;
@@ -206,7 +206,7 @@ COMMENT ON FUNCTION runs_as_superuser() IS 'Whether the engine runs as a superus
 CREATE FUNCTION superuser_steps(kind text, tasks bigint[]) RETURNS plan_step[]
     LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
     SELECT array_agg(ROW(id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'superuser', format('Kind "%s" is a user''s function, and the engine runs as superuser "%s".', kind, current_user),
-               'Set salesdrive.role to a role that is no superuser, and restart_workers(); then call resume().', NULL)::plan_step) FROM unnest(tasks) id
+               'Set salesdrive.role to a role that is no superuser, and restart_workers(); then call resume().', NULL)::plan_step) FROM few(tasks) id
 $$;
 COMMENT ON FUNCTION superuser_steps(text, bigint[]) IS 'Parks tasks whose kind is a user''s, while the engine runs as a superuser';
 
@@ -266,15 +266,15 @@ BEGIN
         steps := steps || plan_tasks(k.kind, k.ids);
     END LOOP;
     steps := gate_creations(steps);
-    PERFORM note_order_writes(array_agg(s)) FROM unnest(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
-    PERFORM note_counterparty_writes(array_agg(s)) FROM unnest(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
-    PERFORM apply_steps(array_agg(s)) FROM unnest(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
+    PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
+    PERFORM note_counterparty_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
+    PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
     RETURN QUERY
     WITH sent AS (
         UPDATE task t SET state = 'in_flight', attempt = t.attempt + 1, claimed_wish = t.wish, lease_until = longest_write(i), purpose = s.purpose, memo = s.memo,
             creates = coalesce(s.creates, false), blocked_on = NULL, reason = NULL, detail = NULL, hint = NULL, changed_at = clock()
-        FROM unnest(steps) s, infobase i WHERE t.id = s.task_id AND i.name = t.infobase AND s.step = 'request'
+        FROM few(steps) s, infobase i WHERE t.id = s.task_id AND i.name = t.infobase AND s.step = 'request'
         RETURNING t.id, t.attempt, i AS base, s.method, s.path, s.body
     )
     SELECT q.id, q.attempt, (q.base).name, q.method, (q.base).url || '/odata/standard.odata/' || url_path(q.path), q.body::text, (q.base).username,
@@ -325,7 +325,7 @@ BEGIN
         (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,
         log_head(r.request_body), octet_length(r.request_body), CASE WHEN octet_length(r.request_body) > 65536 THEN md5(r.request_body) END,
         log_head(b.body), CASE WHEN b.body IS NULL THEN substring(r.body FROM 1 FOR 65536) END, r.body_bytes, CASE WHEN octet_length(r.body) > 65536 THEN md5(r.body) END
-    FROM unnest(results) r
+    FROM few(results) r
     LEFT JOIN task t ON t.id = r.task_id
     CROSS JOIN LATERAL (SELECT CASE WHEN r.body IS NULL THEN NULL WHEN r.body_is_json THEN convert_from(r.body, 'UTF8') ELSE bytes_text(r.body) END AS body) b;
 END $$;
@@ -340,7 +340,7 @@ BEGIN
                     count(*) FILTER (WHERE u.class IN ('transient', 'throttled', 'unknown_outcome') AND u.odata_code IS NULL) AS failed,
                     (array_agg(concat_ws(', ', u.http_status::text, u.error, u.odata_message)) FILTER (WHERE u.class = 'config'))[1] AS config,
                     (array_agg(u.url) FILTER (WHERE u.class = 'config'))[1] AS config_url
-             FROM unnest(results) u GROUP BY u.target ORDER BY u.target
+             FROM few(results) u GROUP BY u.target ORDER BY u.target
     LOOP
         IF r.config IS NOT NULL THEN
             UPDATE infobase i SET paused_at = clock(), paused_reason = format('BAS refuses: %s (%s)', r.config, r.config_url) WHERE i.name = r.target AND i.paused_at IS NULL;
@@ -396,25 +396,25 @@ DECLARE
     part  plan_step[];
     k     record;
 BEGIN
-    PERFORM t.id FROM task t WHERE t.id IN (SELECT u.task_id FROM unnest(results) u) ORDER BY t.id FOR UPDATE;
+    PERFORM t.id FROM task t WHERE t.id IN (SELECT u.task_id FROM few(results) u) ORDER BY t.id FOR UPDATE;
     PERFORM log_results(results);
     PERFORM note_infobases(results);
-    SELECT array_agg(u) INTO live FROM unnest(results) u JOIN task t ON t.id = u.task_id AND t.attempt = u.attempt AND t.state = 'in_flight';
+    SELECT array_agg(u) INTO live FROM few(results) u JOIN task t ON t.id = u.task_id AND t.attempt = u.attempt AND t.state = 'in_flight';
     IF live IS NULL THEN
         RETURN 0;
     END IF;
-    FOR k IN SELECT e.kind, e.origin, e.settle_function, array_agg(u) AS results FROM unnest(live) u JOIN task t ON t.id = u.task_id JOIN task_kind_effective e ON e.kind = t.kind
+    FOR k IN SELECT e.kind, e.origin, e.settle_function, array_agg(u) AS results FROM few(live) u JOIN task t ON t.id = u.task_id JOIN task_kind_effective e ON e.kind = t.kind
              GROUP BY e.kind, e.origin, e.settle_function ORDER BY e.kind
     LOOP
         IF k.origin = 'user' AND runs_as_superuser() THEN
-            steps := steps || superuser_steps(k.kind, ARRAY(SELECT u.task_id FROM unnest(k.results) u));
+            steps := steps || superuser_steps(k.kind, ARRAY(SELECT u.task_id FROM few(k.results) u));
             CONTINUE;
         END IF;
         EXECUTE format('SELECT array_agg(s) FROM %s($1) s', k.settle_function) INTO part USING k.results;
         steps := steps || part;
     END LOOP;
-    steps := steps || ARRAY(SELECT class_step(t, u) FROM unnest(live) u JOIN task t ON t.id = u.task_id
-                            WHERE NOT EXISTS (SELECT FROM unnest(steps) s WHERE s.task_id = u.task_id));
+    steps := steps || ARRAY(SELECT class_step(t, u) FROM few(live) u JOIN task t ON t.id = u.task_id
+                            WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = u.task_id));
     PERFORM apply_steps(steps);
     RETURN cardinality(live);
 END $$;

@@ -46,6 +46,10 @@ CREATE FUNCTION same_keys(body jsonb, object jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_same_keys';
 COMMENT ON FUNCTION same_keys(jsonb, jsonb) IS 'Those properties of a body that the object has';
 
+CREATE FUNCTION lineage_of(written jsonb, version bigint, rules jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_lineage_of';
+COMMENT ON FUNCTION lineage_of(jsonb, bigint, jsonb) IS 'Where each property written came from: {property: {version, rule}}; {} when there are none';
+
 CREATE FUNCTION secret_value(reference text) RETURNS text
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'sd_sql_secret_value';
 COMMENT ON FUNCTION secret_value(text) IS 'Value behind file:NAME (in salesdrive.secrets_directory) or env:NAME (environment of the server); any other text is itself';

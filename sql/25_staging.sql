@@ -88,7 +88,6 @@ CREATE TABLE crm_order (
     order_id         bigint NOT NULL,
     version          bigint NOT NULL,
     update_at        timestamp,
-    content_hash     text NOT NULL,
     external_id      text,
     form_id          bigint,
     order_time       timestamp,
@@ -120,7 +119,6 @@ COMMENT ON COLUMN crm_order.account IS 'Account';
 COMMENT ON COLUMN crm_order.order_id IS 'Order number in SalesDrive';
 COMMENT ON COLUMN crm_order.version IS 'Newest version seen';
 COMMENT ON COLUMN crm_order.update_at IS 'updateAt of it, local time of the account';
-COMMENT ON COLUMN crm_order.content_hash IS 'MD5 of the merged order';
 COMMENT ON COLUMN crm_order.external_id IS 'Number in the shop or marketplace';
 COMMENT ON COLUMN crm_order.form_id IS 'Order base of the account';
 COMMENT ON COLUMN crm_order.order_time IS 'When it was ordered, local time of the account';

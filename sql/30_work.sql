@@ -80,6 +80,13 @@ CREATE INDEX task_oldest ON task (infobase, run_at) WHERE state = 'ready';
 CREATE INDEX task_in_flight ON task (infobase, lease_until) WHERE state = 'in_flight';
 CREATE INDEX task_blocked ON task (blocked_on) WHERE blocked_on IS NOT NULL;
 
+CREATE FUNCTION task_of(id bigint) RETURNS SETOF task
+    LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+    SELECT t.* FROM task t WHERE t.id = task_of.id OFFSET 0;
+END;
+COMMENT ON FUNCTION task_of(bigint) IS 'The task of this number; in a join always looked up by it, whatever else is asked of the task (OFFSET 0 keeps the planner from other ways)';
+
 CREATE TABLE order_sync (
     account            text NOT NULL,
     order_id           bigint NOT NULL,

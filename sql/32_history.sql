@@ -110,7 +110,8 @@ CREATE FUNCTION history_keep(history text) RETURNS interval
 $$;
 COMMENT ON FUNCTION history_keep(text) IS 'How long a history is kept';
 
--- JSON of a few kB is written for every order: a server that can compresses it fast.
+-- JSON of a few kB is written for every order: it is compressed and stays in its row, because moving it out costs more than it saves. A server
+-- that can compresses it fast.
 DO $$
 DECLARE
     c record;
@@ -118,10 +119,13 @@ BEGIN
     FOR c IN SELECT * FROM (VALUES ('crm_order_version', 'data'), ('bas_order', 'sent_body'), ('bas_order', 'accepted_body'), ('bas_order', 'written_body'), ('bas_order', 'read_body'),
                                    ('bas_order', 'lineage'), ('exchange_log', 'request_body'), ('exchange_log', 'response_body'), ('exchange_log_default', 'request_body'), ('exchange_log_default', 'response_body')) c (tab, col)
     LOOP
-        EXECUTE format('ALTER TABLE %I ALTER COLUMN %I SET COMPRESSION lz4', c.tab, c.col);
+        EXECUTE format('ALTER TABLE %I ALTER COLUMN %I SET STORAGE MAIN', c.tab, c.col);
+        BEGIN
+            EXECUTE format('ALTER TABLE %I ALTER COLUMN %I SET COMPRESSION lz4', c.tab, c.col);
+        EXCEPTION WHEN feature_not_supported THEN
+            NULL;    -- built without lz4: its default does
+        END;
     END LOOP;
-EXCEPTION WHEN feature_not_supported THEN
-    NULL;    -- a server built without lz4 compresses with its default
 END $$;
 
 CREATE FUNCTION history_index(history text, partition text) RETURNS void
@@ -181,7 +185,7 @@ BEGIN
     IF to_regclass(format('salesdrive.%I', name)) IS NOT NULL THEN    -- made by another session meanwhile
         RETURN false;
     END IF;
-    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING COMPRESSION)', name, history);
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMPRESSION)', name, history);
     EXECUTE format('COMMENT ON TABLE %I IS %L', name, format('Partition of %s: %s (UTC)', history, to_char(month, 'YYYY-MM')));
     PERFORM history_index(history, name);
     PERFORM copy_rights(history, name);

@@ -190,10 +190,10 @@ BEGIN
     DELETE FROM crm_order_contact o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
     INSERT INTO crm_order_contact SELECT m.account, m.order_id, c.* FROM few(merged) m CROSS JOIN LATERAL order_contacts(m.data) c;
 
-    INSERT INTO crm_order AS o (account, order_id, version, update_at, content_hash, external_id, form_id, order_time, status_id, type_id, user_id, organization_id,
+    INSERT INTO crm_order AS o (account, order_id, version, update_at, external_id, form_id, order_time, status_id, type_id, user_id, organization_id,
         site_id, payment_method, shipping_method, payment_amount, payed_amount, rest_pay, discount_amount, shipping_costs, comment, shipping_address,
         phone, phone_raw, customer_name, line_count, refetch, received_at, changed_at)
-    SELECT m.account, m.order_id, m.version, m.update_at, md5(d::text), json_text(d -> 'externalId'), json_numeric(d -> 'formId')::bigint, json_time(d -> 'orderTime'),
+    SELECT m.account, m.order_id, m.version, m.update_at, json_text(d -> 'externalId'), json_numeric(d -> 'formId')::bigint, json_time(d -> 'orderTime'),
         json_text(d -> 'statusId'), json_text(d -> 'typeId'), json_text(d -> 'userId'), json_text(d -> 'organizationId'),
         json_text(d -> 'sajt'), json_text(d -> 'payment_method'), json_text(d -> 'shipping_method'), json_numeric(d -> 'paymentAmount'),
         json_numeric(d -> 'payedAmount'), json_numeric(d -> 'restPay'), json_numeric(d -> 'discountAmount'), json_numeric(d -> 'shipping_costs'),
@@ -209,7 +209,7 @@ BEGIN
         FROM crm_order_contact k WHERE k.account = m.account AND k.order_id = m.order_id) c
     ORDER BY m.account, m.order_id
     ON CONFLICT (account, order_id) DO UPDATE SET
-        version = excluded.version, update_at = excluded.update_at, content_hash = excluded.content_hash, external_id = excluded.external_id, form_id = excluded.form_id,
+        version = excluded.version, update_at = excluded.update_at, external_id = excluded.external_id, form_id = excluded.form_id,
         order_time = excluded.order_time, status_id = excluded.status_id, type_id = excluded.type_id, user_id = excluded.user_id,
         organization_id = excluded.organization_id, site_id = excluded.site_id, payment_method = excluded.payment_method, shipping_method = excluded.shipping_method,
         payment_amount = excluded.payment_amount, payed_amount = excluded.payed_amount, rest_pay = excluded.rest_pay, discount_amount = excluded.discount_amount,

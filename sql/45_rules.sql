@@ -198,6 +198,16 @@ CREATE FUNCTION obstacles_money(orders order_key[], lines document_line[]) RETUR
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
+    WITH s AS MATERIALIZED (
+        SELECT l.account, l.order_id,
+               (array_agg(l.line_no ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS bad, (array_agg(l.quantity ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS quantity,
+               (array_agg(l.price ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS price, (array_agg(l.discount ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS discount,
+               sum(l.sum) AS total, bool_and(l.sum IS NOT NULL) AND max(abs(l.kopecks)) <= max(l.places) AND max(l.kopecks) = trunc(max(l.kopecks)) AS fits
+        FROM few(lines) l
+        CROSS JOIN LATERAL (SELECT (l.quantity > 0 AND l.quantity = round(l.quantity, 3) AND l.quantity < 1e12 AND l.price >= 0 AND l.price < 1e12
+                                    AND l.discount >= 0 AND coalesce(l.sum >= 0, true)) IS NOT TRUE AS bad) b
+        GROUP BY l.account, l.order_id
+    )
     SELECT o.account, o.order_id, 10,
            CASE WHEN s.bad IS NOT NULL THEN 'line' WHEN o.line_count = 0 THEN 'no_lines' ELSE 'sum' END,
            CASE WHEN s.bad IS NOT NULL THEN format('Line %s has quantity %s, price %s, discount %s.', s.bad, coalesce(s.quantity::text, 'not a number'),
@@ -212,14 +222,7 @@ BEGIN
            NULL::text, false
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
-    LEFT JOIN LATERAL (
-        SELECT (array_agg(l.line_no ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS bad, (array_agg(l.quantity ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS quantity,
-               (array_agg(l.price ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS price, (array_agg(l.discount ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS discount,
-               sum(l.sum) AS total, bool_and(l.sum IS NOT NULL) AND max(abs(l.kopecks)) <= max(l.places) AND max(l.kopecks) = trunc(max(l.kopecks)) AS fits
-        FROM few(lines) l
-        CROSS JOIN LATERAL (SELECT (l.quantity > 0 AND l.quantity = round(l.quantity, 3) AND l.quantity < 1e12 AND l.price >= 0 AND l.price < 1e12
-                                    AND l.discount >= 0 AND coalesce(l.sum >= 0, true)) IS NOT TRUE AS bad) b
-        WHERE l.account = o.account AND l.order_id = o.order_id) s ON true
+    LEFT JOIN s ON s.order_id = o.order_id AND s.account = o.account
     WHERE o.line_count = 0 OR s.bad IS NOT NULL OR s.fits IS NOT TRUE;
 END $$;
 COMMENT ON FUNCTION obstacles_money(order_key[], document_line[]) IS 'Orders whose lines are no proper numbers or do not add up to paymentAmount';
@@ -351,6 +354,6 @@ BEGIN
         FROM few(lines) l
         CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, a.vat_included) AS vat) v
         CROSS JOIN LATERAL (SELECT v.vat, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total) w
-        WHERE l.account = o.account AND l.order_id = o.order_id) r;
+        WHERE l.order_id = o.order_id AND l.account = o.account) r;
 END $$;
 COMMENT ON FUNCTION order_documents(order_key[], document_line[], account_setting[]) IS 'Documents the orders should be in BAS, in the names of its configuration; without Ref_Key';

@@ -180,7 +180,7 @@ CREATE FUNCTION note_counterparty_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     UPDATE bas_counterparty_phone p SET write_unsure = true, unsure_until = longest_write(i)
-    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'counterparty' JOIN infobase i ON i.name = t.scope
-    WHERE s.creates AND p.infobase = t.scope AND p.phone = t.key;
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
+    WHERE s.creates AND t.kind = 'counterparty' AND p.infobase = t.scope AND p.phone = t.key;
 END $$;
 COMMENT ON FUNCTION note_counterparty_writes(plan_step[]) IS 'Before creations are sent: from now on their outcome is unsure, until settled';

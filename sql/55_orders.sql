@@ -80,9 +80,9 @@ BEGIN
         JOIN account a ON a.name = k.account
         JOIN few(settings) s ON s.account = k.account
         JOIN profile_name n ON n.profile = s.profile
-        LEFT JOIN stop x ON x.account = k.account AND x.order_id = k.order_id
-        LEFT JOIN ask q ON q.account = k.account AND q.order_id = k.order_id
-        LEFT JOIN doc d ON d.account = k.account AND d.order_id = k.order_id
+        LEFT JOIN stop x ON x.order_id = k.order_id AND x.account = k.account
+        LEFT JOIN ask q ON q.order_id = k.order_id AND q.account = k.account
+        LEFT JOIN doc d ON d.order_id = k.order_id AND d.account = k.account
     ), change AS (
         SELECT z.*, CASE WHEN (z.y).bas_ref IS NOT NULL THEN CASE WHEN (z.y).force THEN odata_wanted(z.document, z.held)
                                                                 ELSE changed_properties(z.document, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS changed
@@ -147,7 +147,7 @@ $$;
 COMMENT ON FUNCTION both_changed(jsonb, jsonb, jsonb) IS 'Properties to be changed that were changed in BAS too since our last write; NULL when there are none';
 
 CREATE FUNCTION key_list(object jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(object) k $$;
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(object) k $$;
 COMMENT ON FUNCTION key_list(jsonb) IS 'Keys of an object as text';
 
 -- What the order wants and the document, as read, holds already counts as ours from now on: written or not, it needs no more writing.
@@ -157,8 +157,7 @@ BEGIN
     UPDATE bas_order b SET accepted_body = NULL, sent_body = coalesce(b.accepted_body, b.sent_body, '{}') || g.got,
         sent_version = CASE WHEN d.purpose IS DISTINCT FROM 'change order' THEN (d.memo ->> 'version')::bigint ELSE b.sent_version END,
         written_body = coalesce(b.written_body, '{}') || same_keys(b.read_body, g.got),
-        lineage = b.lineage || (SELECT jsonb_object_agg(k, jsonb_build_object('version', (d.memo ->> 'version')::bigint, 'rule', r -> k))
-                                FROM jsonb_object_keys(g.got) k, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase)) r)
+        lineage = b.lineage || lineage_of(g.got, (d.memo ->> 'version')::bigint, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase)))
     FROM few(decided) d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
     JOIN bas_order o ON o.infobase = y.infobase AND o.ref_key = y.bas_ref
     CROSS JOIN LATERAL (SELECT changed_properties(d.document, coalesce(o.accepted_body, o.sent_body))
@@ -187,7 +186,7 @@ BEGIN
 
     RETURN QUERY
     SELECT t.id, d.step, d.purpose, d.method, d.path, d.body, d.memo, d.purpose IS NOT DISTINCT FROM 'create order', d.run_at, d.reason, d.detail, d.hint, d.blocked_on
-    FROM few(decided) d JOIN task t ON t.scope = d.account AND t.kind = 'order' AND t.key = d.order_id::text;
+    FROM few(decided) d CROSS JOIN LATERAL (SELECT o.id FROM task o WHERE o.scope = d.account AND o.kind = 'order' AND o.key = d.order_id::text OFFSET 0) t;
 END $$;
 COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
 
@@ -200,23 +199,23 @@ COMMENT ON FUNCTION longest_write(infobase) IS 'From when on absence counts if n
 CREATE FUNCTION note_order_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    WITH name AS MATERIALIZED (
-        SELECT i.name AS infobase, property_names(i.profile, 'order') ->> 'customer_reference' AS reference FROM infobase i
+    WITH base AS MATERIALIZED (
+        SELECT i.name, property_names(i.profile, 'order') ->> 'customer_reference' AS reference, longest_write(i) AS longest FROM infobase i
     )
     UPDATE order_sync y SET requests = y.requests + 1,
         write_unsure = y.write_unsure OR s.method <> 'GET',
-        unsure_until = CASE WHEN s.method <> 'GET' THEN longest_write(i) ELSE y.unsure_until END,
+        unsure_until = CASE WHEN s.method <> 'GET' THEN i.longest ELSE y.unsure_until END,
         asked_early = y.asked_early AND s.method = 'GET',
         needs_post = y.needs_post OR s.purpose = 'change order' AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
-        customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> n.reference) ELSE y.customer_reference END
-    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order' JOIN infobase i ON i.name = t.infobase JOIN name n ON n.infobase = t.infobase
-    WHERE y.account = t.account AND y.order_id = t.key::bigint;
+        customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> i.reference) ELSE y.customer_reference END
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN base i ON i.name = t.infobase
+    WHERE t.kind = 'order' AND y.account = t.account AND y.order_id = t.key::bigint;
 
     INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
     SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key', (s.memo ->> 'version')::bigint, clock()
-    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
     JOIN order_sync y ON y.account = t.account AND y.order_id = t.key::bigint
-    WHERE s.purpose IN ('create order', 'change order')
+    WHERE t.kind = 'order' AND s.purpose IN ('create order', 'change order')
     ORDER BY 1, 2
     ON CONFLICT (infobase, ref_key) DO UPDATE SET
         accepted_body = CASE WHEN b.read_body IS NOT NULL THEN coalesce(b.accepted_body, b.sent_body, '{}') END,
@@ -317,8 +316,7 @@ BEGIN
             data_version = a.body ->> 'DataVersion', read_body = a.body, read_at = clock(), accepted_body = NULL,
             written_body = coalesce(b.written_body, '{}') || same_keys(a.body, changed_properties(b.sent_body, b.accepted_body)),
             differences = odata_differences(b.sent_body, a.body),
-            lineage = b.lineage || coalesce((SELECT jsonb_object_agg(k, jsonb_build_object('version', b.sent_version, 'rule', r.rules -> k))
-                                    FROM jsonb_object_keys(changed_properties(b.sent_body, b.accepted_body)) k), '{}')
+            lineage = b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, r.rules)
         FROM few(answers) a JOIN rules r ON r.profile = a.profile
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
         RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.posted, b.sent_version, b.differences
@@ -432,8 +430,7 @@ BEGIN
         accepted_body = CASE WHEN y.write_unsure AND odata_wanted(b.sent_body, body) IS NULL THEN NULL
                              WHEN y.write_unsure AND b.written_body IS NULL THEN coalesce(b.accepted_body, '{}') ELSE b.accepted_body END,
         differences = CASE WHEN y.write_unsure THEN odata_differences(b.sent_body, body) ELSE b.differences END,
-        lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN (SELECT jsonb_object_agg(k, jsonb_build_object('version', b.sent_version, 'rule', r -> k))
-                            FROM jsonb_object_keys(b.sent_body) k, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase)) r) ELSE b.lineage END;
+        lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN lineage_of(b.sent_body, b.sent_version, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase))) ELSE b.lineage END;
 END $$;
 COMMENT ON FUNCTION note_document_read(text, bigint, order_sync, uuid, jsonb) IS 'Keeps a document as read';
 
@@ -465,14 +462,14 @@ CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false
-    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
-    WHERE s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
+    WHERE t.kind = 'order' AND s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint
       AND (t.state = 'ready' OR t.wish = t.claimed_wish);    -- a resend() that came while the request was out still counts
 
     INSERT INTO order_event (account, order_id, event, version, text, detail)
     SELECT t.account, t.key::bigint, 'parked', (s.memo ->> 'version')::bigint, s.detail, jsonb_build_object('reason', s.reason, 'hint', s.hint)
-    FROM few(steps) s JOIN task t ON t.id = s.task_id AND t.kind = 'order'
-    WHERE s.step = 'park' AND (t.reason, t.detail) IS DISTINCT FROM (s.reason, s.detail);
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
+    WHERE t.kind = 'order' AND s.step = 'park' AND (t.reason, t.detail) IS DISTINCT FROM (s.reason, s.detail);
 END $$;
 COMMENT ON FUNCTION note_orders_done(plan_step[]) IS 'Keeps which orders became right, and which were parked';
 INSERT INTO task_kind VALUES ('order', 'shipped', 'salesdrive.plan_order', 'salesdrive.settle_order');

@@ -271,25 +271,25 @@ BEGIN
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
     RETURN QUERY
-    WITH sent AS (
-        UPDATE task t SET state = 'in_flight', attempt = t.attempt + 1, claimed_wish = t.wish, lease_until = longest_write(i), purpose = s.purpose, memo = s.memo,
+    WITH base AS MATERIALIZED (
+        SELECT i.*, longest_write(i) AS longest, secret('infobase:' || i.name || ':password') AS password FROM infobase i
+        WHERE i.name IN (SELECT t.infobase FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request')
+    ), sent AS (
+        UPDATE task t SET state = 'in_flight', attempt = t.attempt + 1, claimed_wish = t.wish, lease_until = i.longest, purpose = s.purpose, memo = s.memo,
             creates = coalesce(s.creates, false), blocked_on = NULL, reason = NULL, detail = NULL, hint = NULL, changed_at = clock()
-        FROM few(steps) s, infobase i WHERE t.id = s.task_id AND i.name = t.infobase AND s.step = 'request'
-        RETURNING t.id, t.attempt, i AS base, s.method, s.path, s.body
+        FROM few(steps) s, base i WHERE t.id = s.task_id AND i.name = t.infobase AND s.step = 'request'
+        RETURNING t.id, t.attempt, t.infobase, s.method, s.path, s.body
     )
-    SELECT q.id, q.attempt, (q.base).name, q.method, (q.base).url || '/odata/standard.odata/' || url_path(q.path), q.body::text, (q.base).username,
-           c.password, NULL::text[],
-           (extract(epoch FROM (q.base).connect_timeout) * 1000)::integer, (extract(epoch FROM (q.base).total_timeout) * 1000)::integer,
-           (q.base).max_answer, (q.base).max_connections, (q.base).ca_file, (q.base).allow_http
-    FROM sent q LEFT JOIN LATERAL (SELECT secret('infobase:' || (q.base).name || ':password') AS password) c ON true;
+    SELECT q.id, q.attempt, i.name, q.method, i.url || '/odata/standard.odata/' || url_path(q.path), q.body::text, i.username, i.password, NULL::text[],
+           (extract(epoch FROM i.connect_timeout) * 1000)::integer, (extract(epoch FROM i.total_timeout) * 1000)::integer,
+           i.max_answer, i.max_connections, i.ca_file, i.allow_http
+    FROM sent q JOIN base i ON i.name = q.infobase;
 END $$;
 COMMENT ON FUNCTION claim(integer) IS 'Plans what is due, commits attempts of what needs a request, and returns those requests; everything else is carried out at once';
 
 CREATE FUNCTION url_path(path text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN e.set ~ '^[A-Za-z0-9_]*$' THEN e.set ELSE url_encode(e.set) END || substr(path, length(e.set) + 1)
-    FROM (SELECT substring(path FROM '^[^(/?]*') AS set) e
-$$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN url_encode(substring(path FROM '^[^(/?]*')) || substring(path FROM '[(/?].*$|$');
 COMMENT ON FUNCTION url_path(text) IS 'A resource path with its entity set percent-encoded; key, action and options stand in it as they are to be sent';
 
 -- Settling.
@@ -399,11 +399,11 @@ BEGIN
     PERFORM t.id FROM task t WHERE t.id IN (SELECT u.task_id FROM few(results) u) ORDER BY t.id FOR UPDATE;
     PERFORM log_results(results);
     PERFORM note_infobases(results);
-    SELECT array_agg(u) INTO live FROM few(results) u JOIN task t ON t.id = u.task_id AND t.attempt = u.attempt AND t.state = 'in_flight';
+    SELECT array_agg(u) INTO live FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t WHERE t.attempt = u.attempt AND t.state = 'in_flight';
     IF live IS NULL THEN
         RETURN 0;
     END IF;
-    FOR k IN SELECT e.kind, e.origin, e.settle_function, array_agg(u) AS results FROM few(live) u JOIN task t ON t.id = u.task_id JOIN task_kind_effective e ON e.kind = t.kind
+    FOR k IN SELECT e.kind, e.origin, e.settle_function, array_agg(u) AS results FROM few(live) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN task_kind_effective e ON e.kind = t.kind
              GROUP BY e.kind, e.origin, e.settle_function ORDER BY e.kind
     LOOP
         IF k.origin = 'user' AND runs_as_superuser() THEN
@@ -413,7 +413,7 @@ BEGIN
         EXECUTE format('SELECT array_agg(s) FROM %s($1) s', k.settle_function) INTO part USING k.results;
         steps := steps || part;
     END LOOP;
-    steps := steps || ARRAY(SELECT class_step(t, u) FROM few(live) u JOIN task t ON t.id = u.task_id
+    steps := steps || ARRAY(SELECT class_step(t, u) FROM few(live) u CROSS JOIN LATERAL task_of(u.task_id) t
                             WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = u.task_id));
     PERFORM apply_steps(steps);
     RETURN cardinality(live);

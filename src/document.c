@@ -32,6 +32,7 @@ PG_FUNCTION_INFO_V1(sd_sql_odata_differences);
 PG_FUNCTION_INFO_V1(sd_sql_odata_wanted);
 PG_FUNCTION_INFO_V1(sd_sql_changed_properties);
 PG_FUNCTION_INFO_V1(sd_sql_same_keys);
+PG_FUNCTION_INFO_V1(sd_sql_lineage_of);
 
 /* by this property the rows of a section are told apart */
 #define ROW_KEY "LineNumber"
@@ -559,6 +560,51 @@ sd_sql_same_keys(PG_FUNCTION_ARGS)
 	result = finish_object(state);
 	free_argument(fcinfo, 0, &body);
 	free_argument(fcinfo, 1, &pattern);
+	return result;
+}
+
+/* {property: {"version": version, "rule": rule}} for each property of a body; {} when there is none. */
+Datum
+sd_sql_lineage_of(PG_FUNCTION_ARGS)
+{
+	static const JsonbValue null_value = {.type = jbvNull};
+	static const JsonbValue version_key = {.type = jbvString, .val.string = {.len = 7, .val = (char *) "version"}};
+	static const JsonbValue rule_key = {.type = jbvString, .val.string = {.len = 4, .val = (char *) "rule"}};
+	Argument                written;
+	Argument                rules;
+	JsonbContainer         *object;
+	JsonbParseState        *state = NULL;
+	JsonbValue              version = null_value;
+	Datum                   result;
+	Walk                    walk;
+	JsonbValue              value;
+
+	get_argument(fcinfo, 0, &written);
+	get_argument(fcinfo, 2, &rules);
+	if (!PG_ARGISNULL(1))
+	{
+		version.type = jbvNumeric;
+		version.val.numeric = int64_to_numeric(PG_GETARG_INT64(1));
+	}
+	object = required_object(&written, "written");
+	if (object != NULL)
+	{
+		for (walk_begin(&walk, object); walk_next(&walk);)
+		{
+			JsonbValue *rule = value_of(object_of(&rules), &walk.key, &value);
+
+			if (state == NULL)
+				pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+			pushJsonbValue(&state, WJB_KEY, &walk.key);
+			pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+			add_pair(&state, &version_key, &version);
+			add_pair(&state, &rule_key, rule != NULL ? rule : &null_value);
+			pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+		}
+	}
+	result = finish_object(state);
+	free_argument(fcinfo, 0, &written);
+	free_argument(fcinfo, 2, &rules);
 	return result;
 }
 

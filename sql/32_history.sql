@@ -104,10 +104,11 @@ COMMENT ON COLUMN retention.history IS 'inbox, exchange_log or order_event';
 COMMENT ON COLUMN retention.keep IS 'How long; whole months are dropped';
 
 CREATE FUNCTION history_keep(history text) RETURNS interval
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce((SELECT r.keep FROM retention r WHERE r.history = history_keep.history),
-                    CASE history WHEN 'inbox' THEN interval '12 months' WHEN 'exchange_log' THEN '3 months' ELSE '36 months' END)
-$$;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT r.keep FROM retention r WHERE r.history = history_keep.history),
+                    CASE history WHEN 'inbox' THEN interval '12 months' WHEN 'exchange_log' THEN '3 months' ELSE '36 months' END);
+END $$;
 COMMENT ON FUNCTION history_keep(text) IS 'How long a history is kept';
 
 -- JSON of a few kB is written for every order: it is compressed and stays in its row, because moving it out costs more than it saves. A server

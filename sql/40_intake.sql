@@ -2,9 +2,12 @@
 -- Rights: the receiver's role ('admin'); accept_webhook() for 'operator'.
 
 CREATE FUNCTION receiver_accounts() RETURNS TABLE (account text, token text)
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT a.name, secret('account:' || a.name || ':webhook_token') FROM account a
-$$;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT a.name, secret('account:' || a.name || ':webhook_token') FROM account a;
+END $$;
 COMMENT ON FUNCTION receiver_accounts() IS 'Accounts and their webhook tokens, for the receiver';
 
 CREATE FUNCTION keep_deliveries(accounts text[], bodies bytea[], problems text[], addresses text[], source text DEFAULT 'webhook') RETURNS integer
@@ -53,10 +56,13 @@ END $$;
 COMMENT ON FUNCTION accept_webhook(text, text) IS 'Takes in the body of a webhook that was received elsewhere; returns its inbox id, NULL when an equal one is kept already';
 
 CREATE FUNCTION receiver_health(OUT queue_rows bigint, OUT oldest_seconds double precision, OUT last_exchange timestamptz, OUT quiet text) RETURNS record
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT (SELECT count(*) FROM inbox_pending),
-           (SELECT greatest(extract(epoch FROM clock() - min(received_at)), 0) FROM inbox_pending),
-           (SELECT at FROM exchange_log WHERE direction = 'out' AND http_status IS NOT NULL AND at > clock() - interval '1 day' ORDER BY at DESC LIMIT 1),
-           quiet_reason()
-$$;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    SELECT count(*), greatest(extract(epoch FROM clock() - min(p.received_at)), 0) INTO queue_rows, oldest_seconds FROM inbox_pending p;
+    IF queue_rows = 0 THEN
+        oldest_seconds := NULL;
+    END IF;
+    SELECT x.at INTO last_exchange FROM exchange_log x WHERE x.direction = 'out' AND x.http_status IS NOT NULL AND x.at > clock() - interval '1 day' ORDER BY x.at DESC LIMIT 1;
+    quiet := quiet_reason();
+END $$;
 COMMENT ON FUNCTION receiver_health() IS 'For /health: deliveries waiting, age of the oldest, last answer of a remote system within a day, why the database keeps quiet';

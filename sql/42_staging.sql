@@ -62,13 +62,16 @@ COMMENT ON AGGREGATE jsonb_merge(jsonb) IS 'Merges objects key by key, later one
 -- A delivery.
 
 CREATE FUNCTION order_bodies(body jsonb) RETURNS TABLE (shape text, event text, data jsonb)
-    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT 'webhook', body #>> '{info,webhookEvent}', body -> 'data' WHERE jsonb_typeof(body -> 'data') = 'object'
     UNION ALL
     SELECT 'list', NULL, e FROM jsonb_array_elements(CASE jsonb_typeof(body -> 'data') WHEN 'array' THEN body -> 'data' ELSE '[]' END) e
     UNION ALL
-    SELECT 'list', NULL, body WHERE body ? 'id' AND NOT body ? 'data'
-$$;
+    SELECT 'list', NULL, body WHERE body ? 'id' AND NOT body ? 'data';
+END $$;
 COMMENT ON FUNCTION order_bodies(jsonb) IS 'Orders within a delivery: a webhook, a page of order/list, or a bare row of it';
 
 CREATE FUNCTION order_number(value jsonb) RETURNS bigint
@@ -161,14 +164,15 @@ CREATE FUNCTION plain_value(value jsonb) RETURNS text
 COMMENT ON FUNCTION plain_value(jsonb) IS 'A value in one spelling: 6, "6" and "6.0" are equal, "" and null are NULL';
 
 CREATE FUNCTION order_essence(data jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT coalesce(jsonb_object_agg(e.key, plain_value(e.value)), '{}')
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(e.key, plain_value(e.value)), '{}')
            || CASE WHEN data ? 'products' THEN jsonb_build_object('products',
                   (SELECT jsonb_agg(jsonb_build_array(l.sku, trim_scale(l.amount), trim_scale(l.price), trim_scale(l.discount), l.is_percent) ORDER BY l.line_no)
                    FROM order_lines(data) l)) ELSE '{}' END
     FROM jsonb_each(data) e
-    WHERE e.key IN ('statusId', 'paymentAmount', 'comment', 'payment_method', 'shipping_method', 'sajt', 'organizationId', 'externalId', 'orderTime', 'updateAt')
-$$;
+    WHERE e.key IN ('statusId', 'paymentAmount', 'comment', 'payment_method', 'shipping_method', 'sajt', 'organizationId', 'externalId', 'orderTime', 'updateAt'));
+END $$;
 COMMENT ON FUNCTION order_essence(jsonb) IS 'What both shapes of an order must agree on';
 
 CREATE FUNCTION versions_conflict(account text, order_id bigint, version bigint) RETURNS boolean

@@ -27,9 +27,11 @@ CREATE FUNCTION result_json(result http_result) RETURNS jsonb
 COMMENT ON FUNCTION result_json(http_result) IS 'Body of an answer as JSON; NULL when it is not';
 
 CREATE FUNCTION result_rows(result http_result) RETURNS SETOF jsonb
-    LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT e FROM jsonb_array_elements(CASE jsonb_typeof(result_json(result) -> 'value') WHEN 'array' THEN result_json(result) -> 'value' ELSE '[]' END) e
-$$;
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e FROM jsonb_array_elements(CASE jsonb_typeof(result_json(result) -> 'value') WHEN 'array' THEN result_json(result) -> 'value' ELSE '[]' END) e;
+END $$;
 COMMENT ON FUNCTION result_rows(http_result) IS 'Elements of a list that BAS answered';
 
 CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step

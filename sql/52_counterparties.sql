@@ -13,19 +13,23 @@ CREATE FUNCTION phone_tails(phone text) RETURNS text[]
 COMMENT ON FUNCTION phone_tails(text) IS 'Endings under which a presentation may hold the phone';
 
 CREATE FUNCTION counterparty_search(profile text, phone text, own uuid) RETURNS text
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT entity_set(profile, 'counterparty_contact') || '?$format=json&$select=' || url_encode(format('Ref_Key,%s,%s', n ->> 'presentation', n ->> 'number'))
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (SELECT entity_set(profile, 'counterparty_contact') || '?$format=json&$select=' || url_encode(format('Ref_Key,%s,%s', n ->> 'presentation', n ->> 'number'))
         || odata_filter(format('%s eq %s and (substringof(%s,%s)', n ->> 'type', odata_text(profile_constant(profile, 'contact_row', 'type')),
                                odata_text(right(phone, 9)), n ->> 'number')
             || (SELECT string_agg(format(' or substringof(%s,%s)', odata_text(t), n ->> 'presentation'), '') FROM few(phone_tails(phone)) t)
             || coalesce(' or Ref_Key eq ' || odata_guid(own), '') || ')')
-    FROM property_names(profile, 'contact_row') n
-$$;
+    FROM property_names(profile, 'contact_row') n);
+END $$;
 COMMENT ON FUNCTION counterparty_search(text, text, uuid) IS 'Search of the contact section for a phone in any notation, and for our own key: hits are compared exactly afterwards';
 
 CREATE FUNCTION counterparty_body(infobase text, profile text, phone text, ref uuid, contact_kind uuid) RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT jsonb_build_object('Ref_Key', ref) || constants(profile, 'counterparty')
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (SELECT jsonb_build_object('Ref_Key', ref) || constants(profile, 'counterparty')
         || renamed(jsonb_build_object('name', left(coalesce(o.customer_name, 'Покупець +' || phone), 100), 'full_name', coalesce(o.customer_name, 'Покупець +' || phone)),
                    property_names(profile, 'counterparty'))
         || jsonb_build_object(entity_set(profile, 'contact_row'), jsonb_build_array(constants(profile, 'contact_row') || jsonb_build_object('LineNumber', 1)
@@ -34,8 +38,8 @@ CREATE FUNCTION counterparty_body(infobase text, profile text, phone text, ref u
     FROM (SELECT 1) one
     LEFT JOIN LATERAL (SELECT c.customer_name FROM crm_order c JOIN account a ON a.name = c.account
                        WHERE a.infobase = counterparty_body.infobase AND c.phone = counterparty_body.phone AND c.customer_name IS NOT NULL
-                       ORDER BY c.order_id, c.account LIMIT 1) o ON true
-$$;
+                       ORDER BY c.order_id, c.account LIMIT 1) o ON true);
+END $$;
 COMMENT ON FUNCTION counterparty_body(text, text, text, uuid, uuid) IS 'Counterparty to be created for a phone, named after the contact of its first order';
 
 CREATE FUNCTION plan_counterparty(tasks bigint[]) RETURNS SETOF plan_step

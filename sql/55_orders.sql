@@ -141,13 +141,17 @@ END $$;
 COMMENT ON FUNCTION order_marker(text, bigint, text) IS 'Marker by which a document of the order is recognised when its key is not ours';
 
 CREATE FUNCTION both_changed(patch jsonb, held jsonb, written jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each(patch) p WHERE written IS NOT NULL AND held -> p.key IS DISTINCT FROM written -> p.key
-$$;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each(patch) p WHERE written IS NOT NULL AND held -> p.key IS DISTINCT FROM written -> p.key);
+END $$;
 COMMENT ON FUNCTION both_changed(jsonb, jsonb, jsonb) IS 'Properties to be changed that were changed in BAS too since our last write; NULL when there are none';
 
 CREATE FUNCTION key_list(object jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$ SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(object) k $$;
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(object) k);
+END $$;
 COMMENT ON FUNCTION key_list(jsonb) IS 'Keys of an object as text';
 
 -- What the order wants and the document, as read, holds already counts as ours from now on: written or not, it needs no more writing.
@@ -193,7 +197,10 @@ COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
 -- Before a write leaves: what is sent, and that its outcome is unsure from now on.
 
 CREATE FUNCTION longest_write(i infobase) RETURNS timestamptz
-    LANGUAGE sql VOLATILE SET search_path = salesdrive, pg_temp AS $$ SELECT clock() + 2 * (i).total_timeout + (i).unsure_margin $$;
+    LANGUAGE plpgsql VOLATILE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN clock() + 2 * (i).total_timeout + (i).unsure_margin;
+END $$;
 COMMENT ON FUNCTION longest_write(infobase) IS 'From when on absence counts if nothing more is heard of a request claimed now: it waits for a connection and runs at most total_timeout each';
 
 CREATE FUNCTION note_order_writes(steps plan_step[]) RETURNS void

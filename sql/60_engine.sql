@@ -46,9 +46,8 @@ COMMENT ON FUNCTION wake_blocked(text[]) IS 'Makes the tasks due that wait for, 
 CREATE FUNCTION learn_keeps_ref_key(infobase text, kept boolean) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE infobase i SET keeps_ref_key = kept, creating_task = NULL
-    WHERE i.name = learn_keeps_ref_key.infobase AND (i.keeps_ref_key IS NULL OR i.keeps_ref_key AND NOT kept);
-    IF FOUND THEN
+    IF EXISTS (SELECT FROM infobase i WHERE i.name = learn_keeps_ref_key.infobase AND (i.keeps_ref_key IS NULL OR i.keeps_ref_key AND NOT kept)) THEN
+        UPDATE infobase i SET keeps_ref_key = kept, creating_task = NULL WHERE i.name = learn_keeps_ref_key.infobase;
         PERFORM wake_blocked(ARRAY['first_creation:' || infobase || ':']);
         IF NOT kept THEN
             RAISE WARNING 'infobase "%" does not keep the Ref_Key of new objects', infobase
@@ -200,7 +199,10 @@ END $$;
 COMMENT ON FUNCTION pick_due(integer) IS 'Locks due tasks, lane by lane (each eighth time the oldest of any lane), within the room of each infobase; an open circuit lets one probe pass';
 
 CREATE FUNCTION runs_as_superuser() RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$ SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user $$;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user);
+END $$;
 COMMENT ON FUNCTION runs_as_superuser() IS 'Whether the engine runs as a superuser: functions written by users are refused then';
 
 CREATE FUNCTION superuser_steps(kind text, tasks bigint[]) RETURNS plan_step[]
@@ -211,9 +213,10 @@ $$;
 COMMENT ON FUNCTION superuser_steps(text, bigint[]) IS 'Parks tasks whose kind is a user''s, while the engine runs as a superuser';
 
 CREATE FUNCTION reclaim_leases() RETURNS void
-    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
-    UPDATE task SET state = 'ready', run_at = clock(), lease_until = NULL, creates = false, changed_at = clock() WHERE state = 'in_flight' AND lease_until < clock()
-$$;
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE task SET state = 'ready', run_at = clock(), lease_until = NULL, creates = false, changed_at = clock() WHERE state = 'in_flight' AND lease_until < clock();
+END $$;
 COMMENT ON FUNCTION reclaim_leases() IS 'Takes back requests whose answer can no longer come; writes among them are read back first (their outcome is marked unsure)';
 
 CREATE FUNCTION plan_tasks(kind text, tasks bigint[]) RETURNS plan_step[]
@@ -295,9 +298,10 @@ COMMENT ON FUNCTION url_path(text) IS 'A resource path with its entity set perce
 -- Settling.
 
 CREATE FUNCTION backoff(failures integer, base interval, cap interval, retry_after integer) RETURNS interval
-    LANGUAGE sql VOLATILE SET search_path = salesdrive, pg_temp AS $$
-    SELECT greatest(random() * least(cap, base * power(2, least(failures, 30))), make_interval(secs => coalesce(retry_after, 0)))
-$$;
+    LANGUAGE plpgsql VOLATILE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN greatest(random() * least(cap, base * power(2, least(failures, 30))), make_interval(secs => coalesce(retry_after, 0)));
+END $$;
 COMMENT ON FUNCTION backoff(integer, interval, interval, integer) IS 'Delay before a retry: exponential with full jitter and a cap, never less than Retry-After (seconds)';
 
 CREATE FUNCTION bytes_text(body bytea) RETURNS text
@@ -331,6 +335,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION log_results(http_result[]) IS 'Writes answers to the exchange log';
 
+-- An UPDATE of infobase tells the workers that settings have changed, even when it finds no row: so it is made only when there is something to change.
 CREATE FUNCTION note_infobases(results http_result[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -350,8 +355,8 @@ BEGIN
             END IF;
         END IF;
         IF r.alive THEN
-            UPDATE infobase i SET circuit_failures = 0, circuit_open_until = NULL WHERE i.name = r.target AND i.circuit_failures > 0;
-            IF FOUND THEN    -- the base is back: what was only put off is due now
+            IF EXISTS (SELECT FROM infobase i WHERE i.name = r.target AND i.circuit_failures > 0) THEN    -- the base is back: what was only put off is due now
+                UPDATE infobase i SET circuit_failures = 0, circuit_open_until = NULL WHERE i.name = r.target;
                 UPDATE task t SET run_at = clock() WHERE t.infobase = r.target AND t.state = 'ready' AND t.failures > 0 AND t.run_at > clock() AND t.blocked_on IS NULL;
             END IF;
         ELSIF r.failed > 0 THEN
@@ -451,9 +456,10 @@ COMMENT ON FUNCTION settle(http_result[]) IS 'Takes in answers: first as one set
 -- Life of the engine.
 
 CREATE FUNCTION next_due() RETURNS timestamptz
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp
     SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
-    SELECT CASE WHEN quiet_reason() IS NOT NULL THEN NULL
+BEGIN
+    RETURN CASE WHEN quiet_reason() IS NOT NULL THEN NULL
                 WHEN EXISTS (SELECT FROM inbox_pending) THEN '-infinity'::timestamptz
                 ELSE (SELECT min(greatest(q.run_at, b.circuit_open_until)) FROM infobase b CROSS JOIN LATERAL (
                           SELECT min(l.run_at) AS run_at FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
@@ -464,8 +470,8 @@ CREATE FUNCTION next_due() RETURNS timestamptz
                       WHERE b.paused_at IS NULL
                         AND (SELECT count(*) FROM task f WHERE f.infobase = b.name AND f.state = 'in_flight')
                             < CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 4 * b.max_connections END)
-           END
-$$;
+           END;
+END $$;
 COMMENT ON FUNCTION next_due() IS 'When the engine has something to do next: the past when now, NULL when nothing is planned';
 
 CREATE FUNCTION engine_begin() RETURNS text

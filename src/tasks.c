@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "lib/ilist.h"
 #include "mb/pg_wchar.h"
@@ -243,6 +244,33 @@ report_failure(SdEngine *engine, const char *what, const ErrorData *error)
 }
 
 /*
+ * While the database works, the network gets its due before each statement, so
+ * that no connection rests because a turn takes its time.
+ */
+static SdClient               *serving; /* NULL outside a transaction of an engine */
+static ExecutorStart_hook_type next_executor_start;
+
+static void
+serve_network(QueryDesc *query, int flags)
+{
+	if (serving != NULL)
+		sd_client_run(serving);
+	if (next_executor_start != NULL)
+		next_executor_start(query, flags);
+	else
+		standard_ExecutorStart(query, flags);
+}
+
+static void
+hook_executor(void)
+{
+	if (ExecutorStart_hook == serve_network)
+		return;
+	next_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = serve_network;
+}
+
+/*
  * Does the work in a transaction of its own.  A failure is kept in
  * engine->error and reported; only a cancel of a procedure is thrown on.
  */
@@ -257,12 +285,15 @@ attempt(SdEngine *engine, Work work, const char *what)
 	{
 		begin_transaction(engine);
 		MemoryContextSwitchTo(engine->turn);
+		serving = engine->client;
 		work(engine);
+		serving = NULL;
 		engine->wrote |= TransactionIdIsValid(GetTopTransactionIdIfAny());
 		commit_transaction(engine, owner);
 	}
 	PG_CATCH();
 	{
+		serving = NULL;
 		MemoryContextSwitchTo(engine->context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -741,7 +772,6 @@ work_settle_one(SdEngine *engine)
 	SD_FAULT("engine_after_settle");
 }
 
-/* between statements the network gets its due, so that no connection rests */
 static void
 work_turn(SdEngine *engine)
 {
@@ -750,12 +780,9 @@ work_turn(SdEngine *engine)
 		SD_FAULT("engine_before_settle");
 		settle_some(engine, INT_MAX);
 		SD_FAULT("engine_after_settle");
-		sd_client_run(engine->client);
 	}
 	ingest(engine);
-	sd_client_run(engine->client);
 	work_claim(engine);
-	sd_client_run(engine->client);
 }
 
 static void
@@ -1040,6 +1067,7 @@ sd_engine_create(MemoryContext parent, SdDriver driver)
 	engine->due_in_us = -1;
 	dlist_init(&engine->pending);
 	engine->client = sd_client_create(context);
+	hook_executor();
 	return engine;
 }
 

@@ -131,15 +131,59 @@ BEGIN
             USING ERRCODE = 'SD001', DETAIL = 'Every key and marker made for BAS is built from them; changing them would double documents.',
                   HINT = 'Add another account instead.';
     END IF;
+    IF TG_OP = 'UPDATE' AND NEW.infobase <> OLD.infobase THEN
+        LOCK TABLE task IN SHARE MODE;    -- waits for the turn of the engine that may be making the first of its tasks
+        IF EXISTS (SELECT FROM order_sync y WHERE y.account = OLD.name) OR EXISTS (SELECT FROM task t WHERE t.account = OLD.name) THEN
+            RAISE EXCEPTION 'account "%" has orders in infobase "%", so its infobase cannot be changed', OLD.name, OLD.infobase
+                USING ERRCODE = 'SD001', DETAIL = 'Their documents, customers and products are known by the keys of that base.',
+                      HINT = format('Add another account for infobase "%s", with an identity of its own, and point the webhook of SalesDrive to it.', NEW.infobase);
+        END IF;
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_timezone_names WHERE name = NEW.time_zone) THEN
         RAISE EXCEPTION 'time zone "%" of account "%" is not known', NEW.time_zone, NEW.name
             USING ERRCODE = '22023', HINT = 'Names are listed in pg_timezone_names, for example Europe/Kyiv.';
     END IF;
     RETURN NEW;
 END $$;
-COMMENT ON FUNCTION account_guard() IS 'Trigger: identity and name of an account never change, its time zone exists';
-CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OF name, identity, time_zone ON account
+COMMENT ON FUNCTION account_guard() IS 'Trigger: identity and name of an account never change, nor its infobase once it has orders; its time zone exists';
+CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OF name, identity, infobase, time_zone ON account
     FOR EACH ROW EXECUTE FUNCTION account_guard();
+
+-- What waits for a connection that is gone could never be done, and what was made through it would be forgotten.
+CREATE FUNCTION connection_kept() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    orders bigint;
+    why    text;
+BEGIN
+    LOCK TABLE task IN SHARE MODE;    -- as in account_guard()
+    IF TG_TABLE_NAME = 'account' THEN
+        SELECT count(*) INTO orders FROM (SELECT y.order_id::text FROM order_sync y WHERE y.account = OLD.name UNION SELECT t.key FROM task t WHERE t.account = OLD.name) o;
+        why := CASE WHEN orders > 0 THEN format('%s of its orders are on their way or in BAS.', orders) END;
+    ELSE
+        SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO why FROM account a WHERE a.infobase = OLD.name;
+        SELECT count(*) INTO orders FROM order_sync y WHERE y.infobase = OLD.name;
+        why := CASE WHEN why IS NOT NULL THEN 'Accounts send their orders there: ' || why || '.' WHEN orders > 0 THEN format('%s orders have documents there.', orders) END;
+    END IF;
+    IF why IS NOT NULL THEN
+        RAISE EXCEPTION '% "%" cannot be deleted', TG_TABLE_NAME, OLD.name
+            USING ERRCODE = '55006', DETAIL = why,
+                  HINT = CASE TG_TABLE_NAME WHEN 'account' THEN format('SELECT salesdrive.pause(%L, ''no longer used'') ends the sending and keeps the history.', OLD.name)
+                                            ELSE format('SELECT salesdrive.pause_infobase(%L, ''no longer used'') ends the sending and keeps the history.', OLD.name) END;
+    END IF;
+    IF TG_TABLE_NAME = 'infobase' THEN    -- what is known of it, and is being asked of it, goes with it
+        DELETE FROM task t WHERE t.infobase = OLD.name;
+        DELETE FROM dictionary_load d WHERE d.infobase = OLD.name;
+        DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'bas';
+        DELETE FROM bas_product p WHERE p.infobase = OLD.name;
+        DELETE FROM bas_counterparty_phone p WHERE p.infobase = OLD.name;
+        DELETE FROM bas_counterparty c WHERE c.infobase = OLD.name;
+    END IF;
+    RETURN OLD;
+END $$;
+COMMENT ON FUNCTION connection_kept() IS 'Trigger: an account with orders, or an infobase with accounts or orders, is not deleted';
+CREATE TRIGGER kept BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCTION connection_kept();
+CREATE TRIGGER kept BEFORE DELETE ON infobase FOR EACH ROW EXECUTE FUNCTION connection_kept();
 
 CREATE FUNCTION quiet_reason() RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -253,9 +253,10 @@ CREATE FUNCTION claim(max_requests integer) RETURNS SETOF http_request
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
     SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
-    picked bigint[];
-    steps  plan_step[];
-    k      record;
+    picked  bigint[];
+    steps   plan_step[];
+    no_step plan_step[];
+    k       record;
 BEGIN
     IF quiet_reason() IS NOT NULL THEN
         RETURN;
@@ -268,7 +269,10 @@ BEGIN
     FOR k IN SELECT t.kind, array_agg(t.id ORDER BY t.id) AS ids FROM task t WHERE t.id = ANY (picked) GROUP BY t.kind ORDER BY t.kind LOOP
         steps := steps || plan_tasks(k.kind, k.ids);
     END LOOP;
-    steps := gate_creations(steps);
+    SELECT array_agg(ROW(t.id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('Planning gave no step for %s "%s" of "%s": what it belongs to is not there, or the plan function of its kind left it out.', t.kind, t.key, t.scope),
+            'Is the account or the infobase gone, or the order deleted by hand? Put it back and call resume(), or delete the row of salesdrive.task.', NULL)::plan_step)
+    INTO no_step FROM few(picked) p JOIN task t ON t.id = p WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = p);
+    steps := gate_creations(steps || no_step);
     PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
     PERFORM note_counterparty_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;

@@ -106,6 +106,29 @@ is(sql("SELECT count(*) FROM salesdrive.profile_reference WHERE profile = 'unf' 
 
 # a second document after a long body: the log keeps 64 kB and says how long it was
 my $long = 'я' x 100_000;
+like(failure("BEGIN; UPDATE salesdrive.instance SET database_name = 'before'; SELECT 'hint ' || hint FROM salesdrive.check('shop') WHERE subject = 'database' \\g /dev/stderr"), qr/hint SELECT salesdrive\.adopt\(\); and put the new name/, 'a renamed database is told apart');
+like(failure("BEGIN; UPDATE salesdrive.instance SET database_oid = 1; SELECT 'hint ' || hint FROM salesdrive.check('shop') WHERE subject = 'database' \\g /dev/stderr"), qr/hint Stop the other database first/, 'from a copy');
+unlike(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/role /, 'a superuser may run the exchange');
+sql('CREATE ROLE plain LOGIN; ALTER DATABASE postgres OWNER TO plain');
+like(sql("SELECT string_agg(problem || hint, ', ') FROM salesdrive.check('shop')"), qr/role "plain", which may not run the exchange.*grant_access\('plain', 'admin'\)/, 'an owner of the database who may not is named');
+sql("SELECT salesdrive.grant_access('plain', 'admin')");
+unlike(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/role /, 'until he may');
+sql('ALTER DATABASE postgres OWNER TO CURRENT_USER');
+
+# an account stays with its infobase, and both stay while orders need them
+sql("SELECT salesdrive.add_infobase('second', 'unf', '$url', 'Обмен', 'secret'); SELECT salesdrive.add_account('empty', 'https://empty.salesdrive.me', 'k', 'main', 'a-token-of-24-characters');
+	UPDATE salesdrive.account SET infobase = 'second' WHERE name = 'empty'");
+is(sql("SELECT infobase FROM salesdrive.account WHERE name = 'empty'"), 'second', 'an account without orders may go to another infobase');
+like(failure("UPDATE salesdrive.account SET infobase = 'second' WHERE name = 'shop'"), qr/ERROR:  SD001: account "shop" has orders in infobase "main".*HINT:  Add another account/s, 'one with orders may not');
+like(failure("DELETE FROM salesdrive.account WHERE name = 'shop'"), qr/ERROR:  55006: account "shop" cannot be deleted.*HINT:  SELECT salesdrive\.pause\('shop'/s, 'nor be deleted');
+like(failure("DELETE FROM salesdrive.infobase WHERE name = 'second'"), qr/ERROR:  55006: infobase "second" cannot be deleted.*Accounts send their orders there: empty/s, 'nor an infobase of an account');
+sql("DELETE FROM salesdrive.account WHERE name = 'empty'; DELETE FROM salesdrive.infobase WHERE name = 'second'");
+is(sql("SELECT count(*) FROM salesdrive.task WHERE infobase = 'second'"), 0, 'one that nothing needs goes, with what was to be asked of it');
+sql("INSERT INTO salesdrive.task (scope, kind, key, account, infobase, run_at) VALUES ('gone', 'order', '1', 'gone', 'main', now() - interval '1 day')");
+sql('CALL salesdrive.run()');
+is(sql("SELECT state || ' ' || reason || ' ' || (detail ~ 'order \"1\" of \"gone\"') FROM salesdrive.task WHERE scope = 'gone'"), 'parked bug true', 'a task that no plan knows is parked and not picked for ever');
+sql("DELETE FROM salesdrive.task WHERE scope = 'gone'");
+
 sql("SELECT salesdrive.accept_webhook('shop', '{\"data\":{\"id\":9,\"version\":1,\"comment\":\"$long\",\"paymentAmount\":100,\"contacts\":[{\"phone\":\"0671000001\"}],\"products\":[{\"sku\":\"SKU-0001\",\"amount\":1,\"price\":100}]}}'); CALL salesdrive.run()");
 is(status(9, 'state'), 'synced', 'a comment of 200 kB travels');
 is(sql("SELECT octet_length(request_body) <= 65536 AND request_bytes > 200000 AND request_hash IS NOT NULL FROM salesdrive.exchange_log WHERE order_id = 9 AND purpose = 'create order'"), 't', 'the log keeps its beginning, length and hash');

@@ -75,7 +75,7 @@ DECLARE
     gated  plan_step[] := steps;
 BEGIN
     FOR i IN SELECT b.name, min(u.task_id) AS first, array_agg(u.task_id) AS ids,
-                    (SELECT h.id FROM task h WHERE h.id = b.creating_task AND h.state <> 'parked') AS holder
+                    (SELECT h.id FROM task h WHERE h.id = b.creating_task AND (h.state = 'in_flight' OR creation_unsure(h))) AS holder
              FROM few(steps) u JOIN task t ON t.id = u.task_id JOIN infobase b ON b.name = t.infobase
              WHERE u.creates AND u.step = 'request' AND b.keeps_ref_key IS NULL GROUP BY b.name, b.creating_task
     LOOP
@@ -108,6 +108,14 @@ BEGIN
 
     SELECT array_agg(t.kind || ':' || t.scope || ':' || t.key) INTO ended
     FROM few(steps) s JOIN task t ON t.id = s.task_id WHERE s.step IN ('done', 'park') AND t.kind <> 'order';
+CREATE FUNCTION creation_unsure(t task) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE t.kind WHEN 'order' THEN EXISTS (SELECT FROM order_sync y WHERE y.account = t.account AND y.order_id = t.key::bigint AND y.unsure_until > clock())
+                       WHEN 'counterparty' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.unsure_until > clock())
+                       ELSE t.state = 'ready' END
+$$;
+COMMENT ON FUNCTION creation_unsure(task) IS 'Whether the creation a task has sent may still be at work in the base; after that it holds up no other, also when it cannot go on itself';
+
 
     DELETE FROM task t USING few(steps) s WHERE t.id = s.task_id AND s.step = 'done' AND (t.state = 'ready' OR t.wish = t.claimed_wish);
 

@@ -81,6 +81,26 @@ for my $keeps (0, 1)
 	is($bas->control(GET => "/objects?set=Document_%D0%97%D0%B0%D0%BA%D0%B0%D0%B7%D0%9F%D0%BE%D0%BA%D1%83%D0%BF%D0%B0%D1%82%D0%B5%D0%BB%D1%8F&key=$document->{Ref_Key}")->{value}[0]{'Комментарий'} // $kept, 'v1', 'ends in the newest version, not in the late one');
 }
 
+# while it is unknown, an order that cannot go on holds up the others only as long as its creation may be at work
+{
+	my $bas = start_peer('bas', '--config', '{"keeps_ref_key": true}');
+	fresh_database('d_holder');
+	set_up($bas);
+	sql("SELECT salesdrive.add_account(name => 'other', url => 'https://other.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
+	$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'reset_before', times => 1 });
+	deliver(1, '0671000001');
+	ok(wait_for('the creation to be lost', sub { sql('CALL salesdrive.run()'); sql('SELECT asked_early FROM salesdrive.order_sync WHERE order_id = 1') eq 't' }, 20), 'a first creation without an answer');
+	sql("SELECT salesdrive.pause('shop', 'stocktaking')");
+	ok(wait_for('its absence to count', sub { sql('SELECT unsure_until < salesdrive.clock() FROM salesdrive.order_sync') eq 't' }, 20), 'its account is paused until absence counts');
+	is(sql('SELECT count(*) FROM salesdrive.infobase i JOIN salesdrive.task t ON t.id = i.creating_task'), 1, 'it is the one that may create');
+	sql("SELECT salesdrive.accept_webhook('other', '{\"data\":{\"id\":2,\"version\":1,\"orderTime\":\"2026-11-20 10:00:00\",\"paymentAmount\":100,\"contacts\":[{\"phone\":\"0671000001\"}],\"products\":[{\"sku\":\"SKU-0001\",\"amount\":1,\"price\":100}]}}')");
+	sql('CALL salesdrive.run()');
+	is(sql('SELECT state FROM salesdrive.order_status WHERE order_id = 2'), 'synced', 'an order of another account passes it');
+	sql("SELECT salesdrive.unpause('shop')");
+	run_until_settled('and it goes on when it may');
+	is($bas->control(GET => '/state')->{documents}{count}, 2, 'two orders, two documents');
+}
+
 # one creation at a time while it is unknown
 my $bas = start_peer('bas', '--config', '{"keeps_ref_key": false, "latency_ms": 50}');
 fresh_database('d_gate');

@@ -123,7 +123,7 @@ COMMENT ON COLUMN order_sync.asked_early IS 'BAS was asked since that write and 
 COMMENT ON COLUMN order_sync.must_read IS 'Read back before the first write: set by adopt()';
 COMMENT ON COLUMN order_sync.needs_post IS 'The document was changed and must be posted again';
 COMMENT ON COLUMN order_sync.force IS 'resend() was called: send even over changes made in BAS';
-COMMENT ON COLUMN order_sync.read_version IS 'Order version for which the document was read before changing it';
+COMMENT ON COLUMN order_sync.read_version IS 'Order version for which the document was read before changing it; NULL once that change was made, or failed';
 COMMENT ON COLUMN order_sync.synced_version IS 'Order version BAS holds';
 COMMENT ON COLUMN order_sync.synced_at IS 'When it became right last';
 COMMENT ON COLUMN order_sync.skipped_at IS 'Taken out of the exchange by skip()';

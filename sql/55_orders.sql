@@ -72,13 +72,14 @@ BEGIN
         SELECT d.* FROM order_documents(orders, lines, settings) d
     ), state AS (
         SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, a.identity, y, b, d.document, b.read_body AS held,
-               coalesce(y.write_unsure OR y.must_read, false) AS unsure, x.reason AS stop_reason, x, q.skus, n.reference_property
+               coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus, n.reference_property
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
         LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
         JOIN account a ON a.name = k.account
         JOIN few(settings) s ON s.account = k.account
+        JOIN infobase f ON f.name = s.infobase
         JOIN profile_name n ON n.profile = s.profile
         LEFT JOIN stop x ON x.order_id = k.order_id AND x.account = k.account
         LEFT JOIN ask q ON q.order_id = k.order_id AND q.account = k.account
@@ -114,7 +115,7 @@ BEGIN
                   WHERE t.stop_reason IS NOT NULL AND ((t.x).rank < 40 OR t.skus IS NULL)
         UNION ALL SELECT 'request', 'find products', NULL, NULL, NULL, NULL, NULL WHERE t.skus IS NOT NULL
         UNION ALL SELECT 'request', 'create order', NULL, NULL, NULL, NULL, NULL WHERE (t.y).bas_ref IS NULL
-        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.changed IS NOT NULL AND (t.y).read_version IS DISTINCT FROM t.version
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.changed IS NOT NULL AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
         UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('Document %s is marked for deletion in BAS or gone, and the order has changed since.', (t.y).number),
                          'Remove the mark in BAS and call resume(); or resend(), which makes a new document if it is gone; or skip() the order.', NULL WHERE t.patch IS NOT NULL AND (t.b).deleted AND NOT (t.y).force
         UNION ALL SELECT 'park', NULL, NULL, 'posted_in_bas', format('Document %s is posted in BAS, and the order has changed since: %s.', (t.y).number, key_list(t.patch)),
@@ -275,7 +276,8 @@ BEGIN
 
     UPDATE order_sync y SET
         write_unsure = a.class = 'unknown_outcome' OR a.purpose = 'create order' AND a.odata_code IS NOT DISTINCT FROM '15',
-        unsure_until = CASE WHEN a.class = 'unknown_outcome' THEN a.unsure_until END
+        unsure_until = CASE WHEN a.class = 'unknown_outcome' THEN a.unsure_until END,
+        read_version = CASE WHEN a.class = 'ok' OR a.purpose <> 'change order' THEN y.read_version END    -- else read anew before it is tried again
     FROM few(answers) a
     WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'post order');
 
@@ -290,10 +292,12 @@ BEGIN
     RETURN QUERY
     SELECT a.task_id, CASE WHEN a.task_id = ANY (hidden) THEN 'park'
                            WHEN a.class = 'ok' AND (a.purpose = 'post order' OR a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post) THEN 'done' ELSE 'again' END,
-           a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean, NULL::timestamptz, CASE WHEN a.task_id = ANY (hidden) THEN 'hidden_in_bas' END,
+           a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean,
+           CASE WHEN a.class = 'ok' AND a.purpose = 'read order' THEN t.run_at END,    -- keeps its place: what was read is written before others are read
+           CASE WHEN a.task_id = ANY (hidden) THEN 'hidden_in_bas' END,
            CASE WHEN a.task_id = ANY (hidden) THEN format('BAS says that the key %s exists, but does not show the document.', y.ref_key) END,
            CASE WHEN a.task_id = ANY (hidden) THEN 'Look for the document with the rights of an administrator of BAS: record-level rights may hide it from the user of the exchange. Then call resume().' END, NULL::text
-    FROM few(answers) a JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id JOIN account c ON c.name = y.account
+    FROM few(answers) a JOIN task t ON t.id = a.task_id JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id JOIN account c ON c.name = y.account
     WHERE a.class IN ('ok', 'unknown_outcome') OR a.purpose = 'create order' AND a.odata_code = '15';
 END $$;
 COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
@@ -468,7 +472,7 @@ COMMENT ON FUNCTION settle_products(order_answer) IS 'Takes in a search by artic
 CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false
+    UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false, read_version = NULL
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
     WHERE t.kind = 'order' AND s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint
       AND (t.state = 'ready' OR t.wish = t.claimed_wish);    -- a resend() that came while the request was out still counts

@@ -371,7 +371,7 @@ BEGIN
     IF y.write_unsure AND answer.asked_at < y.unsure_until
        AND (y.bas_ref IS NULL AND found_ref IS NULL OR y.bas_ref IS NOT NULL AND found_ref IS NOT NULL
             AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref
-                        AND (odata_wanted(b.sent_body, found_body) IS NOT NULL OR y.needs_post AND NOT json_flag(found_body -> 'Posted')))) THEN
+                        AND (CASE WHEN y.force THEN odata_wanted(b.sent_body, found_body) ELSE unwritten(b, found_body) END IS NOT NULL OR y.needs_post AND NOT json_flag(found_body -> 'Posted')))) THEN
         UPDATE order_sync s SET asked_early = true WHERE s.account = y.account AND s.order_id = y.order_id;
         RETURN true;
     END IF;
@@ -429,7 +429,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION forget_before_adoption(order_sync, uuid, text) IS 'At the first reading after adopt(): forgets what was sent before, where the original may have written since';
 
--- After a write of unknown outcome the document tells whether it arrived: all that was sent is there, or the values accepted before still count.
+-- After a write of unknown outcome the document tells whether it arrived: all that it was to change is there, or the values accepted before still
+-- count. What BAS, or its user, did to other properties says nothing. A property that BAS is known to keep otherwise than sent is there when it is
+-- another than before the write.
+CREATE FUNCTION unwritten(b bas_order, held jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT jsonb_object_agg(w.key, w.value)
+    FROM jsonb_each(CASE WHEN b.accepted_body IS NOT NULL OR b.written_body IS NULL THEN odata_wanted(changed_properties(b.sent_body, b.accepted_body), held) END) w
+    WHERE (b.differences ? w.key AND held -> w.key IS DISTINCT FROM b.read_body -> w.key) IS NOT TRUE
+$$;
+COMMENT ON FUNCTION unwritten(bas_order, jsonb) IS 'Of what the last write was to change, what the document as read does not hold; NULL when it is all there';
+
 CREATE FUNCTION note_document_read(account text, order_id bigint, y order_sync, ref uuid, body jsonb) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -437,8 +447,9 @@ BEGIN
     VALUES (y.infobase, ref, account, order_id, body ->> 'Number', json_flag(body -> 'Posted'), json_flag(body -> 'DeletionMark'), body ->> 'DataVersion', body, clock())
     ON CONFLICT (infobase, ref_key) DO UPDATE SET
         number = excluded.number, posted = excluded.posted, deleted = excluded.deleted, data_version = excluded.data_version, read_body = excluded.read_body, read_at = excluded.read_at,
-        written_body = CASE WHEN y.write_unsure AND (b.written_body IS NULL OR odata_wanted(b.sent_body, body) IS NULL) THEN coalesce(b.written_body, '{}') || same_keys(body, changed_properties(b.sent_body, b.accepted_body)) ELSE b.written_body END,
-        accepted_body = CASE WHEN y.write_unsure AND odata_wanted(b.sent_body, body) IS NULL THEN NULL
+        written_body = CASE WHEN y.write_unsure AND (b.written_body IS NULL OR b.accepted_body IS NOT NULL AND unwritten(b, body) IS NULL)
+                            THEN coalesce(b.written_body, '{}') || same_keys(body, changed_properties(b.sent_body, b.accepted_body)) ELSE b.written_body END,
+        accepted_body = CASE WHEN y.write_unsure AND unwritten(b, body) IS NULL THEN NULL
                              WHEN y.write_unsure AND b.written_body IS NULL THEN coalesce(b.accepted_body, '{}') ELSE b.accepted_body END,
         differences = CASE WHEN y.write_unsure THEN odata_differences(b.sent_body, body) ELSE b.differences END,
         lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN lineage_of(b.sent_body, b.sent_version, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase))) ELSE b.lineage END;

@@ -31,6 +31,15 @@ SELECT s, k, odata_differences(s, k), odata_wanted(s, k), changed_properties(s, 
     ('{"a": 1, "b": "x", "c": null}', '{"a": 2, "c": "y", "d": 1}'), ('{"a": 1.0}', '{"a": 1}'), ('{"a": null}', '{"a": null}'), ('{"a": null}', '{}'),
     ('{"a": 1}', 'null'), ('{"a": [1, {"b": 2}]}', '[{"a": 1}]'), ('{"a": {"b": [2]}}', '"a"'), ('{"a": 1}', NULL), ('{}', '{"a": 1}'), ('{}', NULL), (NULL, '{"a": 1}'), (NULL, NULL),
     ('{"Rows": [{"LineNumber": 1, "a": 1}], "z": 1}', '{"Rows": [{"LineNumber": "1", "a": 2}], "z": 1}')) v (s, k);
+-- unwritten: what the last write changed, and what is not there; x is what BAS is known to keep in its own way
+SELECT b.n, unwritten(jsonb_populate_record(NULL::bas_order, b.known), b.held) FROM (VALUES
+    (1, '{"sent_body": {"a": 2, "b": 1}, "accepted_body": {"a": 1, "b": 1}, "written_body": {}}'::jsonb, '{"a": "2", "b": "9"}'::jsonb),
+    (2, '{"sent_body": {"a": 2, "b": 1}, "accepted_body": {"a": 1, "b": 1}, "written_body": {}}', '{"a": 1, "b": 1}'),
+    (3, '{"sent_body": {"x": "long"}, "accepted_body": {"x": "old"}, "written_body": {}, "read_body": {"x": "OLD"}, "differences": {"x": {}}}', '{"x": "LONG"}'),
+    (4, '{"sent_body": {"x": "long"}, "accepted_body": {"x": "old"}, "written_body": {}, "read_body": {"x": "OLD"}, "differences": {"x": {}}}', '{"x": "OLD"}'),
+    (5, '{"sent_body": {"x": "long", "a": 2}, "accepted_body": {"x": "old", "a": 1}, "written_body": {}, "read_body": {"x": "OLD", "a": 1}, "differences": {"x": {}}}', '{"x": "LONG", "a": 1}'),
+    (6, '{"sent_body": {"a": 2}, "written_body": {"a": 2}}', '{"a": 3}'),    -- it was posted, not changed
+    (7, '{"sent_body": {"a": 2}}', '{"a": 3}'), (8, '{}', '{"a": 3}')) b (n, known, held) ORDER BY b.n;
 SELECT odata_differences('[1]', '{}');
 SELECT odata_wanted('"a"', NULL);
 SELECT changed_properties('null', '{}');

@@ -98,6 +98,42 @@ run_engine();
 is(status(1002, 'state'), 'synced', 'resend() decides for SalesDrive');
 is(document(1002)->{'Комментарий'}, 'ще раз', 'and writes its value');
 
+# a reading does not count for ever
+is(sql("SELECT read_version IS NULL FROM salesdrive.order_sync WHERE order_id = 1002"), 't', 'a change that was made used up the reading before it');
+sub edited { my ($comment) = @_; return $bas->control(POST => '/edit', { set => 'Document_ЗаказПокупателя', reference => '1002', properties => { 'Комментарий' => $comment } }) }
+my $version = 4;
+sub edit_1002 { my ($comment) = @_; $version++; return deliver(order_body(id => 1002, version => $version, comment => $comment, sum => 200, lines => [ { sku => 'SKU-0001', amount => 2, price => 100 } ], update_at => "2026-11-20 17:00:$version" =~ s/:(\d)$/:0$1/r)) }
+sql("UPDATE salesdrive.infobase SET retry_base = '1 h'");
+$bas->control(POST => '/faults', { method => 'PATCH', action => 'status', status => 500, body => 'odata', code => -1, text => 'Помилка', times => 1 });
+edit_1002('з SalesDrive');
+run_engine() until status(1002, 'reason') eq 'refused';
+edited('з BAS, поки чекали');
+sql("UPDATE salesdrive.infobase SET retry_base = '1 ms'; UPDATE salesdrive.task SET run_at = now()");
+run_engine();
+is(status(1002, 'state || reason'), 'parkedconflict', 'a change that failed is preceded by another reading');
+sql("SELECT salesdrive.resend('shop', 1002)");
+run_engine();
+edit_1002('ще з SalesDrive');
+sql("SELECT salesdrive.ingest(100); UPDATE salesdrive.order_sync SET read_version = $version WHERE order_id = 1002; UPDATE salesdrive.bas_order SET read_at = now() - interval '1 min' WHERE order_id = 1002");
+edited('з BAS, під час паузи');
+run_engine();
+is(status(1002, 'state || reason'), 'parkedconflict', 'and a reading that is old is made again');
+sql("SELECT salesdrive.resend('shop', 1002)");
+run_engine();
+is(status(1002, 'state'), 'synced', 'as well as by resend()');
+
+# a change whose answer is lost, of a property that BAS is known to keep in its own way
+sql("UPDATE salesdrive.infobase SET retry_base = '1 h'; UPDATE salesdrive.bas_order SET differences = '{\"Комментарий\": {}}' WHERE order_id = 1002");
+$bas->control(POST => '/faults', { method => 'PATCH', action => 'reset_after', times => 1 });
+$bas->control(POST => '/faults', { method => 'GET', path => 'Document_ЗаказПокупателя\?', action => 'unavailable', skip => 1, times => 1 });
+edit_1002('як є');
+run_engine() until status(1002, "coalesce(reason, '')") =~ /^(transient|throttled)$/;
+edited('ЯК Є');
+sql("UPDATE salesdrive.infobase SET retry_base = '1 ms'; UPDATE salesdrive.task SET run_at = now()");
+ok(wait_for('the end', sub { run_engine(); status(1002, 'state') =~ /synced|parked/ }, 20), 'a lost answer, and a value of its own in BAS');
+is(status(1002, "concat_ws(' ', state, reason)"), 'synced', 'is no conflict');
+$bas->control(DELETE => '/faults');
+
 # posting
 sql("UPDATE salesdrive.account SET posting = true");
 deliver(order_body(id => 1003));

@@ -172,6 +172,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_documents_there(order_decision[]) IS 'Keeps as accepted what the documents hold already';
 
+-- Runs as the owner of the extension: an operator who skips an order must not choose the key, and with it the document, it is known by.
+CREATE FUNCTION begin_orders(orders order_key[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO order_sync (account, order_id, infobase, ref_key, must_read)
+    SELECT k.account, k.order_id, a.infobase, order_ref_key(a.identity, k.order_id),
+           coalesce((SELECT (o.order_time AT TIME ZONE a.time_zone > i.adopted_at + interval '1 day') IS NOT TRUE FROM instance i WHERE i.adopted_at IS NOT NULL), false)
+    FROM few(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id JOIN account a ON a.name = k.account
+    ORDER BY 1, 2
+    ON CONFLICT DO NOTHING;
+END $$;
+COMMENT ON FUNCTION begin_orders(order_key[]) IS 'Gives each order its row in order_sync before anything else: its key, and whether it must be read back first';
+
 CREATE FUNCTION plan_order(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -180,12 +193,7 @@ DECLARE
 BEGIN
     SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint) INTO orders FROM task t WHERE t.id = ANY (tasks);
 
-    INSERT INTO order_sync (account, order_id, infobase, ref_key, must_read)
-    SELECT k.account, k.order_id, a.infobase, order_ref_key(a.identity, k.order_id),
-           coalesce((SELECT (o.order_time AT TIME ZONE a.time_zone > i.adopted_at + interval '1 day') IS NOT TRUE FROM instance i WHERE i.adopted_at IS NOT NULL), false)
-    FROM few(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id JOIN account a ON a.name = k.account
-    ON CONFLICT DO NOTHING;
-
+    PERFORM begin_orders(orders);
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
 

@@ -9,7 +9,7 @@
 -- Asking.
 
 CREATE FUNCTION enqueue_orders(orders order_key[], lane smallint DEFAULT NULL) RETURNS void
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
     SELECT k.account, 'order', k.order_id::text, k.account, a.infobase, coalesce(enqueue_orders.lane, CASE WHEN y.bas_ref IS NULL THEN 1 ELSE 2 END)

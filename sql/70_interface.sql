@@ -241,9 +241,8 @@ DECLARE
     a account := require_account(account);
 BEGIN
     PERFORM order_task(o.account, o.order_id);    -- first the task, as the engine does
-    INSERT INTO order_sync AS y (account, order_id, infobase, ref_key, skipped_at, skip_reason)
-    VALUES (o.account, o.order_id, a.infobase, order_ref_key(a.identity, o.order_id), clock(), reason)
-    ON CONFLICT ON CONSTRAINT order_sync_pkey DO UPDATE SET skipped_at = excluded.skipped_at, skip_reason = excluded.skip_reason;
+    PERFORM begin_orders(order_keys(o.account, o.order_id));
+    UPDATE order_sync y SET skipped_at = clock(), skip_reason = reason WHERE y.account = o.account AND y.order_id = o.order_id;
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'skipped', o.version, format('Skipped by %s: %s', session_user, reason));
 END $$;
 COMMENT ON FUNCTION skip(text, bigint, text) IS 'Takes an order out of the exchange; later versions are staged but not sent until resume()';

@@ -231,3 +231,12 @@ run_engine();
 is(sql('SELECT count(*) FROM salesdrive.task'), 0, 'no task is left');
 
 done_testing();
+# an order of before adopt() that is skipped before it was ever planned
+sql('SELECT salesdrive.adopt()');
+deliver(order_body(id => 1070));
+sql("SELECT salesdrive.ingest(100); SELECT salesdrive.skip('shop', 1070, 'later')");
+is(sql("SELECT must_read FROM salesdrive.order_sync WHERE order_id = 1070"), 't', 'is to be read back like any other');
+sql("SELECT salesdrive.resume('shop', 1070)");
+run_engine();
+is(requests(1070), 'read order, create order', 'and is, when it is resumed');
+

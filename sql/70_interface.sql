@@ -52,9 +52,18 @@ CREATE FUNCTION set_secret(name text, value text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     source text := CASE WHEN value ~ '^(file|env):' THEN split_part(value, ':', 1) ELSE 'literal' END;
+    parts  text[] := coalesce(regexp_match(name, '^(account):([^:]+):(?:api_key|webhook_token)$'), regexp_match(name, '^(infobase):([^:]+):password$'));
 BEGIN
     IF value IS NULL OR value = '' THEN
         RAISE EXCEPTION 'secret "%" is empty', name USING ERRCODE = '22023', HINT = 'Give the value itself, file:NAME or env:NAME.';
+    END IF;
+    IF parts IS NULL THEN
+        RAISE EXCEPTION 'there is no secret "%"', name
+            USING ERRCODE = '22023', DETAIL = 'Nothing would ever read it.', HINT = 'Names are infobase:NAME:password, account:NAME:api_key and account:NAME:webhook_token.';
+    ELSIF parts[1] = 'account' THEN
+        PERFORM require_account(parts[2]);
+    ELSE
+        PERFORM require_infobase(parts[2]);
     END IF;
     PERFORM secret_value(value);    -- says at once when the file or the variable is missing
     DELETE FROM credential_secret s WHERE s.name = set_secret.name;
@@ -76,8 +85,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION record_instance() IS 'Writes down the identity of this database when its first connection is made';
 
+CREATE FUNCTION refuse_url(what text, name text, url text, example text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'the address of % "%" is none that can be used', what, name
+        USING ERRCODE = '22023', DETAIL = regexp_replace(url, '//[^/]*@', '//…@'),
+              HINT = format('An address begins with http:// or https:// and has no user, password, blank, ? or #, for example %s.', example);
+END $$;
+COMMENT ON FUNCTION refuse_url(text, text, text, text) IS 'Error for an address that the rule of its column refuses; shows no password that stands in it';
+
 CREATE FUNCTION add_infobase(name text, profile text, url text, username text, password text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    broken text;
 BEGIN
     IF NOT EXISTS (SELECT FROM profile p WHERE p.name = add_infobase.profile) THEN
         RAISE EXCEPTION 'there is no profile "%"', profile
@@ -87,7 +107,15 @@ BEGIN
         RAISE EXCEPTION 'the address of infobase "%" ends too late', name
             USING ERRCODE = '22023', DETAIL = url, HINT = 'Give the address of the publication alone, without /odata/standard.odata.';
     END IF;
-    INSERT INTO infobase (name, profile, url, username) VALUES (add_infobase.name, add_infobase.profile, rtrim(url, '/'), add_infobase.username);
+    BEGIN
+        INSERT INTO infobase (name, profile, url, username) VALUES (add_infobase.name, add_infobase.profile, rtrim(url, '/'), add_infobase.username);
+    EXCEPTION WHEN check_violation THEN
+        GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
+        IF broken = 'infobase_url_check' THEN
+            PERFORM refuse_url('infobase', name, url, 'https://bas.example.com/base');
+        END IF;
+        RAISE;
+    END;
     PERFORM set_secret('infobase:' || name || ':password', password);
     PERFORM record_instance();
     PERFORM enqueue(add_infobase.name, 'dictionary', d, add_infobase.name)    -- read at once, so that the first order need not wait for it
@@ -99,6 +127,7 @@ CREATE FUNCTION add_account(name text, url text, api_key text, infobase text, we
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     own text := coalesce(identity, lower(substring(url FROM '^https?://([A-Za-z0-9-]+)\.salesdrive\.me(?:[:/]|$)')), name);
+    broken text;
 BEGIN
     PERFORM require_infobase(infobase);
     IF own !~ '^[A-Za-z0-9._-]{1,18}$' THEN
@@ -110,7 +139,15 @@ BEGIN
         RAISE EXCEPTION 'the webhook token of account "%" is too short', name
             USING ERRCODE = '22023', HINT = 'SalesDrive signs nothing: the token alone protects the address. Use 16 characters or more, for example the output of: openssl rand -hex 16.';
     END IF;
-    INSERT INTO account (name, url, infobase, identity) VALUES (add_account.name, rtrim(url, '/'), add_account.infobase, own);
+    BEGIN
+        INSERT INTO account (name, url, infobase, identity) VALUES (add_account.name, rtrim(url, '/'), add_account.infobase, own);
+    EXCEPTION WHEN check_violation THEN
+        GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
+        IF broken = 'account_url_check' THEN
+            PERFORM refuse_url('account', name, url, 'https://demo-shop.salesdrive.me');
+        END IF;
+        RAISE;
+    END;
     PERFORM set_secret('account:' || name || ':api_key', api_key);
     PERFORM set_secret('account:' || name || ':webhook_token', webhook_token);
     PERFORM record_instance();
@@ -120,14 +157,20 @@ COMMENT ON FUNCTION add_account(text, text, text, text, text, text) IS 'Adds a S
 CREATE FUNCTION webhook_url(account text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    base text := nullif(current_setting('salesdrive.public_url', true), '');
+    base  text := nullif(current_setting('salesdrive.public_url', true), '');
+    token text;
 BEGIN
     PERFORM require_account(account);
+    token := secret('account:' || account || ':webhook_token');
+    IF token IS NULL THEN
+        RAISE EXCEPTION 'account "%" has no webhook token in this database', account
+            USING ERRCODE = 'SD013', HINT = format('SELECT salesdrive.set_secret(%L, ''16 characters or more, file:NAME or env:NAME''); a dump does not carry literal secrets.', 'account:' || account || ':webhook_token');
+    END IF;
     IF base IS NULL THEN
         base := format('http%s://%s:%s', CASE WHEN coalesce(current_setting('salesdrive.tls_certificate', true), '') <> '' THEN 's' ELSE '' END,
                        coalesce(nullif(current_setting('salesdrive.listen_address', true), ''), '127.0.0.1'), coalesce(current_setting('salesdrive.port', true), '8787'));
     END IF;
-    RETURN rtrim(base, '/') || '/webhook/' || url_encode(account) || '/' || url_encode(secret('account:' || account || ':webhook_token'));
+    RETURN rtrim(base, '/') || '/webhook/' || url_encode(account) || '/' || url_encode(token);
 END $$;
 COMMENT ON FUNCTION webhook_url(text) IS 'The address to paste into SalesDrive; it contains the token. Its beginning is salesdrive.public_url, else the receiver''s own address';
 

@@ -10,7 +10,12 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH found AS (
-        SELECT 1 AS rank, 'error' AS severity, 'database' AS subject, quiet_reason() AS problem, 'Stop the other database first; then SELECT salesdrive.adopt();' AS hint WHERE quiet_reason() IS NOT NULL
+        SELECT 1 AS rank, 'error' AS severity, 'database' AS subject, quiet_reason() AS problem,
+               CASE WHEN EXISTS (SELECT FROM instance n, system_identity() s WHERE (n.system_identifier, n.database_oid) IS DISTINCT FROM (s.system_identifier, s.database_oid))
+                    THEN 'Stop the other database first; then SELECT salesdrive.adopt();'
+                    WHEN EXISTS (SELECT FROM instance) THEN 'SELECT salesdrive.adopt(); and put the new name into salesdrive.databases.'
+                    ELSE 'SELECT salesdrive.adopt();' END AS hint
+        WHERE quiet_reason() IS NOT NULL
         UNION ALL
         SELECT 2, 'error', 'secret ' || n.name, 'The secret is not set here.', format('SELECT salesdrive.set_secret(%L, ''value, file:NAME or env:NAME'');', n.name)
         FROM (VALUES ('infobase:' || a.infobase || ':password'), ('account:' || a.name || ':api_key'), ('account:' || a.name || ':webhook_token')) n (name)
@@ -33,6 +38,12 @@ BEGIN
         SELECT 5, 'warning', 'worker ' || w.role, format('It runs as superuser "%s"; functions written by users are refused.', w.runs_as),
                'Make a role for it: CREATE ROLE exchange LOGIN; SELECT salesdrive.grant_access(''exchange'', ''admin''); ALTER DATABASE … SET salesdrive.role = ''exchange''; SELECT salesdrive.restart_workers();'
         FROM worker_status w WHERE w.is_superuser AND w.role <> 'launcher'
+        UNION ALL
+        SELECT 5, 'warning', 'role ' || r.rolname, format('Workers of this database run as role "%s", which may not run the exchange.', r.rolname),
+               format('SELECT salesdrive.grant_access(%L, ''admin''); or name another role in salesdrive.role; then SELECT salesdrive.restart_workers();', r.rolname)
+        FROM pg_roles r JOIN pg_database d ON d.datname = current_database()
+        WHERE r.rolname = coalesce(nullif(current_setting('salesdrive.role', true), ''), pg_get_userbyid(d.datdba))
+          AND NOT (has_schema_privilege(r.oid, 'salesdrive', 'USAGE') AND has_function_privilege(r.oid, 'claim(integer)', 'EXECUTE'))
         UNION ALL
         SELECT 6, 'warning', 'setting ' || s.wrong, s.wrong_detail, format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', s.wrong, a.name)
         FROM account_settings(ARRAY[a.name]) s WHERE s.unread IS NULL AND s.wrong IS NOT NULL

@@ -35,6 +35,7 @@
 #define LOCK_RETRY_FIRST_MS         100
 #define LOCK_RETRY_LAST_MS          1000
 #define SD_ERRCODE_NOT_DONE_IN_TIME MAKE_SQLSTATE('S', 'D', '0', '0', '8')
+#define SD_ERRCODE_NO_SUCH_TASK     MAKE_SQLSTATE('S', 'D', '0', '0', '7')
 #define LOOK_MS                     100 /* how often wait() looks at its task */
 
 PG_FUNCTION_INFO_V1(sd_sql_run);
@@ -380,6 +381,12 @@ wait_for_task(Ride *ride, int64 task_id, TimestampTz deadline)
 			now = 1 - now;
 			MemoryContextReset(contexts[now]);
 			sd_task_look(task_id, contexts[now], &views[now]);
+			if (!views[now].found && !views[1 - now].found && !sd_task_was_given(task_id))
+				ereport(ERROR,
+						(errcode(SD_ERRCODE_NO_SUCH_TASK),
+						 errmsg("there is no task " INT64_FORMAT, task_id),
+						 errdetail("No task has had this number yet."),
+						 errhint("resume(account, order_id) returns the task of an order; view salesdrive.order_status shows it as task_id.")));
 			if (tell_progress(task_id, &views[1 - now], &views[now]))
 				break;
 			look_at = GetCurrentTimestamp() + (int64) LOOK_MS * 1000;

@@ -1203,3 +1203,24 @@ sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view)
 	SPI_freetuptable(SPI_tuptable);
 	SPI_commit();
 }
+
+/* has any task had this number?  One that is done is gone from the table. */
+bool
+sd_task_was_given(int64 task_id)
+{
+	Oid   type = INT8OID;
+	Datum argument = Int64GetDatum(task_id);
+	bool  isnull;
+	bool  given;
+
+	if (SPI_execute_with_args("SELECT $1 OPERATOR(pg_catalog.>=) 1 AND $1 OPERATOR(pg_catalog.<=)"
+							  " pg_catalog.pg_sequence_last_value('salesdrive.task_id_seq')",
+							  1, &type, &argument, NULL, false, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not look at the numbers of tasks");
+	given = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	given = given && !isnull;
+	SPI_freetuptable(SPI_tuptable);
+	SPI_commit();
+	return given;
+}

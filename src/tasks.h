@@ -91,5 +91,6 @@ typedef struct SdTaskView
 
 /* for procedures: reads the task's row in a transaction of its own */
 extern void sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view);
+extern bool sd_task_was_given(int64 task_id);
 
 #endif /* SD_TASKS_H */

@@ -385,6 +385,7 @@ $runner->{run}->finish;
 
 $node->psql('postgres', "BEGIN; CALL salesdrive.run()", stderr => \$err);
 like($err, qr/ERROR: .*cannot run inside a transaction block.*HINT/s, 'not inside a transaction block');
+sql("SELECT setval('salesdrive.task_id_seq', 1)");
 $node->psql('postgres', "DO 'BEGIN PERFORM 1; CALL salesdrive.wait(1); END'; SELECT 1/0", stderr => \$err);
 like($err, qr/division by zero/, 'a DO block may call wait()');
 $node->psql('postgres', "SET statement_timeout = '300ms'; CALL salesdrive.run()", stderr => \$err);
@@ -402,6 +403,9 @@ SQL
 my $rc = $node->psql('postgres', 'CALL salesdrive.wait(900001)', stderr => \$err);
 is($rc, 0, 'waiting for a parked task ends');
 like($err, qr/is parked: sku.*DETAIL:  One SKU is unknown.*HINT:  Pin it/s, 'and says why and what to do');
+$node->psql('postgres', 'CALL salesdrive.wait(900003)', stderr => \$err);
+like($err, qr/ERROR:  there is no task 900003.*HINT/s, 'a number that no task has had is an error');
+sql("SELECT setval('salesdrive.task_id_seq', 900003)");
 $node->psql('postgres', 'CALL salesdrive.wait(900003)', stderr => \$err);
 like($err, qr/task 900003 is done/, 'a task that is gone is done');
 $node->psql('postgres', "\\set VERBOSITY verbose\nCALL salesdrive.wait(900002, '300 ms')", stderr => \$err);

@@ -23,15 +23,22 @@ sub write_secret { my ($name, $text) = @_; open my $h, '>', "$secrets/$name" or 
 my @refused = (
 	[ "SELECT salesdrive.add_infobase('x', 'nosuch', '$url', 'u', 'p')", 'SD006', qr/Profiles: unf/, 'an unknown profile' ],
 	[ "SELECT salesdrive.add_infobase('x', 'unf', '$url/odata/standard.odata', 'u', 'p')", '22023', qr/without \/odata\/standard\.odata/, 'an address that ends too late' ],
-	[ "SELECT salesdrive.add_infobase('x', 'unf', 'ftp://bas/x', 'u', 'p')", '23514', qr/infobase_url_check/, 'an address that is none' ],
-	[ "SELECT salesdrive.add_infobase('x', 'unf', 'http://u:p\@bas/x', 'u', 'p')", '23514', qr/infobase_url_check/, 'a password in an address' ],
+	[ "SELECT salesdrive.add_infobase('x', 'unf', 'ftp://bas/x', 'u', 'p')", '22023', qr/address of infobase "x".*HINT:.*https:\/\/bas\.example\.com\/base/s, 'an address that is none' ],
+	[ "SELECT salesdrive.add_infobase('x', 'unf', 'http://u:p\@bas/x', 'u', 'p')", '22023', qr/DETAIL:  http:\/\/…\@bas\/x.*no user, password/s, 'a password in an address' ],
+	[ "SELECT salesdrive.add_infobase('a/b', 'unf', 'http://bas/x', 'u', 'p')", '23514', qr/infobase_name_check/, 'a name that is none' ],
 	[ "SELECT salesdrive.add_account('shop', 'https://s.salesdrive.me', 'k', 'nosuch', 'a-token-of-24-characters')", 'SD004', qr/there is no infobase "nosuch"/, 'an unknown infobase' ],
 	[ "SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret'); SELECT salesdrive.add_account('shop', 'https://s.salesdrive.me', 'k', 'main', 'short')", '22023', qr/too short/, 'a short token' ],
+	[ "SELECT salesdrive.add_account('shop', 'demo-shop.salesdrive.me', 'k', 'main', 'a-token-of-24-characters', identity => 'x')", '22023', qr/address of account "shop".*HINT:.*https:\/\/demo-shop\.salesdrive\.me/s, 'an address of an account that is none' ],
 	[ "SELECT salesdrive.add_account('магазин', 'https://crm.example.com', 'k', 'main', 'a-token-of-24-characters')", '22023', qr/identity/, 'an identity that no key can hold' ],
 	[ "SELECT salesdrive.pause('nobody', 'x')", 'SD003', qr/there is no account "nobody"/, 'an unknown account' ],
 	[ "SELECT salesdrive.resume('shop', 999)", 'SD003|SD005', qr/there is no account|has not been received/, 'an unknown order' ],
 	[ "SELECT salesdrive.resume(999999)", 'SD007', qr/there is no task/, 'an unknown task' ],
 	[ "SELECT salesdrive.set_secret('a', '')", '22023', qr/is empty/, 'an empty secret' ],
+	[ "SELECT salesdrive.set_secret(NULL, 'x')", '22023', qr/there is no secret.*HINT:.*infobase:NAME:password/s, 'a secret without a name' ],
+	[ "SELECT salesdrive.set_secret('infobase:main:api_key', 'x')", '22023', qr/HINT:.*infobase:NAME:password/s, 'a name that nothing reads' ],
+	[ "SELECT salesdrive.set_secret('infobase:mian:password', 'x')", 'SD004', qr/Infobases: main/, 'a secret of an infobase that is not there' ],
+	[ "SELECT salesdrive.set_secret('account:shpo:webhook_token', 'x')", 'SD003', qr/there is no account "shpo"/, 'a secret of an account that is not there' ],
+	[ "CALL salesdrive.wait(999999)", 'SD007', qr/there is no task 999999.*HINT/s, 'waiting for a task that never was' ],
 	[ "INSERT INTO salesdrive.task_kind VALUES ('order', 'shipped', 'x', 'y')", 'SD002', qr/read-only/, 'a shipped row' ],
 	[ "UPDATE salesdrive.profile SET title = 'x' WHERE name = 'unf'", 'SD002', qr/origin 'user'/, 'a change of a shipped row' ]);
 for (@refused)
@@ -47,11 +54,14 @@ write_secret('bas', "secret\n");
 sql("SELECT salesdrive.set_secret('infobase:main:password', 'file:bas'); SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me/', api_key => 'the-api-key', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
 is(sql("SELECT count(*) FROM salesdrive.credential_secret WHERE name = 'infobase:main:password'"), 0, 'a secret in a file is not in the database');
 is(sql("SELECT identity || ' ' || url FROM salesdrive.account"), 'demo-shop https://demo-shop.salesdrive.me', 'identity is the subdomain');
-like(failure("SELECT salesdrive.set_secret('x', 'file:../passwd')"), qr/ERROR/, 'a file outside the directory is refused');
-unlike(failure("SELECT salesdrive.set_secret('x', 'file:nosuch')"), qr/secret\n/, 'a missing file is said without showing anything');
+like(failure("SELECT salesdrive.set_secret('account:shop:api_key', 'file:../passwd')"), qr/ERROR/, 'a file outside the directory is refused');
+unlike(failure("SELECT salesdrive.set_secret('account:shop:api_key', 'file:nosuch')"), qr/secret\n/, 'a missing file is said without showing anything');
 my $port = sql("LOAD 'salesdrive'; SHOW salesdrive.port");
 is(sql("SELECT salesdrive.webhook_url('shop')"), "http://127.0.0.1:$port/webhook/shop/a-token-of-24-characters", 'webhook_url() is the address of the receiver');
 is(sql("SET salesdrive.public_url = 'https://hook.example.com/sd/'; SELECT salesdrive.webhook_url('shop')"), 'https://hook.example.com/sd/webhook/shop/a-token-of-24-characters', 'or begins with public_url');
+
+my $no_token = failure("BEGIN; DELETE FROM salesdrive.credential WHERE name LIKE '%token'; SELECT salesdrive.webhook_url('shop')");
+like($no_token, qr/ERROR:  SD013: account "shop" has no webhook token.*HINT:  SELECT salesdrive\.set_secret\('account:shop:webhook_token'/s, 'without a token webhook_url() is an error');
 
 # wait, pause, resume
 deliver(1);
@@ -59,6 +69,7 @@ sql('SELECT salesdrive.ingest(10)');
 my $task = sql('SELECT max(id) FROM salesdrive.task');
 sql("CALL salesdrive.wait($task)");
 is(status(1, 'state'), 'synced', 'wait() without a worker drives the engine until the task is done');
+like(failure("CALL salesdrive.wait($task)"), qr/NOTICE: .*task $task is done/, 'and a task that is gone is done');
 deliver(2, sum => 7);
 sql('SELECT salesdrive.ingest(10)');
 $task = sql("SELECT task_id FROM salesdrive.order_status WHERE order_id = 2");

@@ -98,7 +98,7 @@ my %may = (
 		 UPDATE salesdrive.product_pin SET note = 'as agreed'; DELETE FROM salesdrive.product_pin",
 		"UPDATE salesdrive.bas_counterparty_phone SET state = 'known', ref_key = ref_key WHERE phone = '380671112233'",
 		"SELECT salesdrive.accept_webhook(account => 'shop', body => '" . body(1009) . "')",
-		'CALL salesdrive.wait(task_id => 0)',
+		'CALL salesdrive.wait(task_id => 1)',
 		'SELECT name FROM salesdrive.credential_secret',
 	],
 	2 => [

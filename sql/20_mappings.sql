@@ -50,4 +50,4 @@ COMMENT ON COLUMN product_pin.product IS 'Ref_Key of the product';
 COMMENT ON COLUMN product_pin.characteristic IS 'Ref_Key of its characteristic, if it has one';
 COMMENT ON COLUMN product_pin.unit IS 'Ref_Key of the unit, if not the product''s own';
 COMMENT ON COLUMN product_pin.note IS 'Anything worth remembering';
-COMMENT ON COLUMN product_pin.changed_at IS 'When it was set last: what was known of the SKU before is asked anew';
+COMMENT ON COLUMN product_pin.changed_at IS 'When it was set last';

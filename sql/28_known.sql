@@ -11,6 +11,7 @@ CREATE TABLE bas_product (
     vat_rate   uuid,
     is_stock   boolean,
     candidates jsonb,
+    pinned     uuid,
     checked_at timestamptz NOT NULL,
     PRIMARY KEY (infobase, sku)
 );
@@ -24,6 +25,7 @@ COMMENT ON COLUMN bas_product.unit IS 'Its unit';
 COMMENT ON COLUMN bas_product.vat_rate IS 'Its VAT rate';
 COMMENT ON COLUMN bas_product.is_stock IS 'Whether it is goods (and not a service)';
 COMMENT ON COLUMN bas_product.candidates IS 'Elements found that do not count (marked for deletion, folders), or all of several';
+COMMENT ON COLUMN bas_product.pinned IS 'Ref_Key it was asked for by, that of product_pin at that time; NULL: by the article. Where the pin says otherwise by now, the base is asked anew';
 COMMENT ON COLUMN bas_product.checked_at IS 'When the base was asked last';
 
 CREATE TABLE bas_counterparty (

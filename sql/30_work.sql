@@ -87,6 +87,12 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION task_of(bigint) IS 'The task of this number; in a join always looked up by it, whatever else is asked of the task (OFFSET 0 keeps the planner from other ways)';
 
+CREATE TABLE wake_pending (
+    cause text NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+COMMENT ON TABLE wake_pending IS 'Rows that changed and may be waited for: inserted by triggers, so visible at COMMIT, and taken by the engine, which alone parks, at its next turn';
+COMMENT ON COLUMN wake_pending.cause IS 'As in task.blocked_on; infobase:NAME: for all that was only put off in a base';
+
 CREATE TABLE order_sync (
     account            text NOT NULL,
     order_id           bigint NOT NULL,

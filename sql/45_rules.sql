@@ -91,21 +91,18 @@ BEGIN
         SELECT p.profile, property_names(p.profile, 'vat_rate') ->> 'rate' AS property FROM (SELECT DISTINCT i.profile FROM infobase i) p
     )
     SELECT l.account, l.order_id, l.line_no, l.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
-           CASE WHEN l.sku IS NULL AND g.product IS NULL THEN 'no_sku'
-                WHEN pin.sku IS NOT NULL AND (p.sku IS NULL OR p.checked_at < pin.changed_at OR p.ref_key IS DISTINCT FROM pin.product AND p.checked_at < fresh) THEN 'ask'
-                WHEN pin.sku IS NOT NULL AND p.ref_key IS DISTINCT FROM pin.product THEN 'absent'
-                WHEN p.sku IS NULL OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
+           CASE WHEN l.sku IS NULL THEN 'no_sku'
+                WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
                 WHEN p.state <> 'found' THEN p.state
                 WHEN coalesce(pin.unit, p.unit) IS NULL THEN 'no_unit'
                 WHEN p.vat_rate IS NOT NULL AND v.key IS NULL THEN 'no_vat'
                 ELSE 'ok' END,
-           g.product, pin.characteristic, coalesce(pin.unit, p.unit), p.is_stock, p.vat_rate, v.rate
+           coalesce(pin.product, p.ref_key), pin.characteristic, coalesce(pin.unit, p.unit), p.is_stock, p.vat_rate, v.rate
     FROM priced_lines(orders) l
     JOIN account a ON a.name = l.account
     JOIN infobase i ON i.name = a.infobase
     LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = l.sku
     LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = l.sku
-    CROSS JOIN LATERAL (SELECT coalesce(pin.product, p.ref_key) AS product) g
     LEFT JOIN rate_name n ON n.profile = i.profile
     LEFT JOIN LATERAL (
         SELECT d.key, coalesce(json_numeric(d.attributes -> n.property), 0) AS rate

@@ -441,11 +441,12 @@ COMMENT ON FUNCTION forget_before_adoption(order_sync, uuid, text) IS 'At the fi
 -- count. What BAS, or its user, did to other properties says nothing. A property that BAS is known to keep otherwise than sent is there when it is
 -- another than before the write.
 CREATE FUNCTION unwritten(b bas_order, held jsonb) RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT jsonb_object_agg(w.key, w.value)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT jsonb_object_agg(w.key, w.value)
     FROM jsonb_each(CASE WHEN b.accepted_body IS NOT NULL OR b.written_body IS NULL THEN odata_wanted(changed_properties(b.sent_body, b.accepted_body), held) END) w
-    WHERE (b.differences ? w.key AND held -> w.key IS DISTINCT FROM b.read_body -> w.key) IS NOT TRUE
-$$;
+    WHERE (b.differences ? w.key AND held -> w.key IS DISTINCT FROM b.read_body -> w.key) IS NOT TRUE);
+END $$;
 COMMENT ON FUNCTION unwritten(bas_order, jsonb) IS 'Of what the last write was to change, what the document as read does not hold; NULL when it is all there';
 
 CREATE FUNCTION note_document_read(account text, order_id bigint, y order_sync, ref uuid, body jsonb) RETURNS void
@@ -470,10 +471,10 @@ DECLARE
     n jsonb := property_names(answer.profile, 'product');
     stock_kind text := profile_constant(answer.profile, 'product', 'stock_kind');
 BEGIN
-    INSERT INTO bas_product AS p (infobase, sku, state, ref_key, name, unit, vat_rate, is_stock, candidates, checked_at)
+    INSERT INTO bas_product AS p (infobase, sku, state, ref_key, name, unit, vat_rate, is_stock, candidates, pinned, checked_at)
     SELECT answer.infobase, s.sku, CASE f.alive WHEN 0 THEN 'absent' WHEN 1 THEN 'found' ELSE 'several' END,
            (f.one ->> 'Ref_Key')::uuid, f.one ->> (n ->> 'name'), nil_free(f.one ->> (n ->> 'unit')), nil_free(f.one ->> (n ->> 'vat_rate')), f.one ->> (n ->> 'kind') = stock_kind,
-           f.candidates, clock()
+           f.candidates, s.pinned::uuid, clock()
     FROM jsonb_each_text(answer.memo) s (sku, pinned)
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE g.alive) AS alive,
@@ -484,9 +485,9 @@ BEGIN
               WHERE CASE WHEN s.pinned IS NULL THEN rtrim(e ->> (n ->> 'article')) = s.sku ELSE e ->> 'Ref_Key' = s.pinned END) g) f
     ORDER BY s.sku
     ON CONFLICT (infobase, sku) DO UPDATE SET state = excluded.state, ref_key = excluded.ref_key, name = excluded.name, unit = excluded.unit, vat_rate = excluded.vat_rate,
-        is_stock = excluded.is_stock, candidates = excluded.candidates, checked_at = excluded.checked_at;
+        is_stock = excluded.is_stock, candidates = excluded.candidates, pinned = excluded.pinned, checked_at = excluded.checked_at;
 END $$;
-COMMENT ON FUNCTION settle_products(order_answer) IS 'Takes in a search by articles: what was asked for and not found is kept as absent';
+COMMENT ON FUNCTION settle_products(order_answer) IS 'Takes in a search by articles: what was asked for and not found is kept as absent; also by which pin it was asked for, for it may have changed meanwhile';
 
 CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

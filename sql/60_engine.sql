@@ -8,6 +8,7 @@
 
 -- Asking.
 
+-- Runs as the owner of the extension: an operator asks for an order, and must not choose the base that its requests go to.
 CREATE FUNCTION enqueue_orders(orders order_key[], lane smallint DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -32,14 +33,54 @@ CREATE FUNCTION enqueue(scope text, kind text, key text, infobase text, lane sma
 $$;
 COMMENT ON FUNCTION enqueue(text, text, text, text, smallint) IS 'Asks for one thing to be made right; returns the task';
 
+-- Only the engine calls it: a task in flight waits for nothing, and is planned anew when its answer is in.
 CREATE FUNCTION wake_blocked(what text[]) RETURNS void
-    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    blocked bigint[] := ARRAY(SELECT t.id FROM task t WHERE t.blocked_on = ANY (what) AND t.state <> 'in_flight' ORDER BY t.id FOR UPDATE);
+BEGIN
+    IF blocked = '{}' THEN
+        RETURN;
+    END IF;
     INSERT INTO order_event (account, order_id, event, text)
-    SELECT t.account, t.key::bigint, 'resumed', format('Due again: %s changed.', rtrim(t.blocked_on, ':')) FROM task t WHERE t.blocked_on = ANY (what) AND t.state = 'parked' AND t.kind = 'order';
-    UPDATE task SET state = 'ready', run_at = clock(), blocked_on = NULL, changed_at = clock()
-    WHERE blocked_on = ANY (what) AND state <> 'in_flight'
-$$;
+    SELECT t.account, t.key::bigint, 'resumed', format('Due again: %s changed.', rtrim(t.blocked_on, ':'))
+    FROM few(blocked) k JOIN task t ON t.id = k WHERE t.state = 'parked' AND t.kind = 'order';
+    UPDATE task t SET state = 'ready', run_at = clock(), blocked_on = NULL, changed_at = clock() FROM few(blocked) k WHERE t.id = k;
+END $$;
 COMMENT ON FUNCTION wake_blocked(text[]) IS 'Makes the tasks due that wait for, or were parked for, exactly these rows or tasks';
+
+-- In a quiet database nothing is parked meanwhile, and adopt() wakes what was; so a dump that is being restored leaves no traces here.
+CREATE FUNCTION wake_later(cause text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF quiet_reason() IS NULL THEN
+        INSERT INTO wake_pending VALUES (cause);
+    END IF;
+END $$;
+COMMENT ON FUNCTION wake_later(text) IS 'Tells the engine, at COMMIT, of a row that tasks may wait for';
+
+-- What was parked before the change could be seen, is parked by now: the engine parks, and takes the causes, in turns of its own. So no wake is lost,
+-- and a session that changes a row locks no task.
+CREATE FUNCTION take_wakes() RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    what text[];
+BEGIN
+    WITH taken AS (
+        DELETE FROM wake_pending w WHERE w.ctid = ANY (ARRAY(SELECT p.ctid FROM wake_pending p LIMIT 1000 FOR UPDATE SKIP LOCKED)) RETURNING w.cause
+    )
+    SELECT array_agg(DISTINCT t.cause) INTO what FROM taken t;
+    IF what IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM wake_blocked(what);
+    UPDATE task t SET state = 'ready', run_at = clock(), changed_at = clock()    -- the cause is a task itself
+    FROM few(what) w CROSS JOIN LATERAL (SELECT regexp_match(w, '^([^:]+):([^:]+):(.+)$') AS part) c
+    WHERE t.scope = c.part[2] AND t.kind = c.part[1] AND t.key = c.part[3] AND t.state = 'parked';
+    UPDATE task t SET run_at = clock()    -- the base goes on: what was only put off is due now
+    FROM few(what) w WHERE w LIKE 'infobase:%:' AND t.infobase = split_part(w, ':', 2) AND t.state = 'ready' AND t.run_at > clock() AND t.blocked_on IS NULL;
+END $$;
+COMMENT ON FUNCTION take_wakes() IS 'Takes what changed from wake_pending and makes due what was parked for it';
 
 -- Creations while it is not known whether the base keeps our keys: one at a time.
 
@@ -66,6 +107,15 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION release_creation(text, bigint) IS 'The one creation allowed is known not to have been done: another may try';
+
+CREATE FUNCTION creation_unsure(t task) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN CASE t.kind WHEN 'order' THEN EXISTS (SELECT FROM order_sync y WHERE y.account = t.account AND y.order_id = t.key::bigint AND y.unsure_until > clock())
+                       WHEN 'counterparty' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.unsure_until > clock())
+                       ELSE t.state = 'ready' END;
+END $$;
+COMMENT ON FUNCTION creation_unsure(task) IS 'Whether the creation a task has sent may still be at work in the base; after that it holds up no other, also when it cannot go on itself';
 
 CREATE FUNCTION gate_creations(steps plan_step[]) RETURNS plan_step[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -108,20 +158,13 @@ BEGIN
 
     SELECT array_agg(t.kind || ':' || t.scope || ':' || t.key) INTO ended
     FROM few(steps) s JOIN task t ON t.id = s.task_id WHERE s.step IN ('done', 'park') AND t.kind <> 'order';
-CREATE FUNCTION creation_unsure(t task) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE t.kind WHEN 'order' THEN EXISTS (SELECT FROM order_sync y WHERE y.account = t.account AND y.order_id = t.key::bigint AND y.unsure_until > clock())
-                       WHEN 'counterparty' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.unsure_until > clock())
-                       ELSE t.state = 'ready' END
-$$;
-COMMENT ON FUNCTION creation_unsure(task) IS 'Whether the creation a task has sent may still be at work in the base; after that it holds up no other, also when it cannot go on itself';
-
 
     DELETE FROM task t USING few(steps) s WHERE t.id = s.task_id AND s.step = 'done' AND (t.state = 'ready' OR t.wish = t.claimed_wish);
 
     UPDATE task t SET
         state = CASE WHEN s.step = 'park' AND NOT w.again THEN 'parked' ELSE 'ready' END,
-        run_at = CASE WHEN w.again OR s.step IN ('again', 'done') THEN now_at
+        run_at = CASE WHEN w.again OR s.step = 'done' THEN now_at
+                      WHEN s.step = 'again' THEN coalesce(s.run_at, now_at)
                       WHEN s.step = 'wait' THEN coalesce(s.run_at, now_at + interval '10 min')
                       WHEN s.step = 'retry' THEN s.run_at ELSE t.run_at END,
         failures = CASE WHEN s.step = 'retry' THEN t.failures + 1 WHEN s.step IN ('again', 'done') THEN 0 ELSE t.failures END,
@@ -269,6 +312,7 @@ BEGIN
     IF quiet_reason() IS NOT NULL THEN
         RETURN;
     END IF;
+    PERFORM take_wakes();
     PERFORM reclaim_leases();
     picked := pick_due(max_requests);
     IF picked IS NULL THEN
@@ -367,9 +411,9 @@ BEGIN
             END IF;
         END IF;
         IF r.alive THEN
-            IF EXISTS (SELECT FROM infobase i WHERE i.name = r.target AND i.circuit_failures > 0) THEN    -- the base is back: what was only put off is due now
+            IF EXISTS (SELECT FROM infobase i WHERE i.name = r.target AND i.circuit_failures > 0) THEN    -- the base is back
                 UPDATE infobase i SET circuit_failures = 0, circuit_open_until = NULL WHERE i.name = r.target;
-                UPDATE task t SET run_at = clock() WHERE t.infobase = r.target AND t.state = 'ready' AND t.failures > 0 AND t.run_at > clock() AND t.blocked_on IS NULL;
+                INSERT INTO wake_pending VALUES (format('infobase:%s:', r.target));
             END IF;
         ELSIF r.failed > 0 THEN
             UPDATE infobase i SET circuit_failures = least(i.circuit_failures + r.failed, 1000),
@@ -472,7 +516,7 @@ CREATE FUNCTION next_due() RETURNS timestamptz
     SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 BEGIN
     RETURN CASE WHEN quiet_reason() IS NOT NULL THEN NULL
-                WHEN EXISTS (SELECT FROM inbox_pending) THEN '-infinity'::timestamptz
+                WHEN EXISTS (SELECT FROM inbox_pending) OR EXISTS (SELECT FROM wake_pending) THEN '-infinity'::timestamptz
                 ELSE (SELECT min(greatest(q.run_at, b.circuit_open_until)) FROM infobase b CROSS JOIN LATERAL (
                           SELECT min(l.run_at) AS run_at FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
                               SELECT t.run_at FROM task t

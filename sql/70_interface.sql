@@ -203,7 +203,7 @@ CREATE FUNCTION unpause_infobase(infobase text) RETURNS void
 BEGIN
     PERFORM require_infobase(infobase);
     UPDATE infobase i SET paused_at = NULL, paused_reason = NULL, circuit_failures = 0, circuit_open_until = NULL WHERE i.name = unpause_infobase.infobase;
-    UPDATE task t SET run_at = clock() WHERE t.infobase = unpause_infobase.infobase AND t.state = 'ready' AND t.run_at > clock() AND t.blocked_on IS NULL;
+    PERFORM wake_later(format('infobase:%s:', infobase));
 END $$;
 COMMENT ON FUNCTION unpause_infobase(text) IS 'Goes on sending to an infobase, at once';
 
@@ -222,6 +222,8 @@ BEGIN
     SELECT true, s.system_identifier, s.database_oid, s.database_name, clock(), clock() FROM system_identity() s
     ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, database_name = excluded.database_name,
         adopted_at = excluded.adopted_at, recorded_at = excluded.recorded_at;
+    LOCK TABLE account, product_pin, bas_product, bas_counterparty_phone IN SHARE MODE;    -- changes made while it was quiet woke nothing
+    INSERT INTO wake_pending SELECT DISTINCT t.blocked_on FROM task t WHERE t.state = 'parked' AND t.blocked_on IS NOT NULL;
     UPDATE order_sync SET must_read = true, read_version = NULL;
     UPDATE bas_counterparty_phone SET state = 'unknown', candidates = NULL WHERE state IN ('absent', 'several');
     UPDATE infobase SET creating_task = NULL;
@@ -246,15 +248,20 @@ DECLARE
     before task;
     id bigint;
 BEGIN
-    SELECT * INTO before FROM task t WHERE t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text;
-    id := order_task(o.account, o.order_id);    -- first the task, as the engine does: no deadlock with it
-    DELETE FROM bas_product p USING crm_order_line l
-    WHERE l.account = o.account AND l.order_id = o.order_id AND p.infobase = a.infobase AND p.sku = l.sku AND (p.state <> 'found' OR p.unit IS NULL);
-    DELETE FROM dictionary_load d WHERE d.infobase = a.infobase AND (before.reason IN ('setting', 'product_vat')
-        OR d.dictionary = 'contact_kind' AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind'));
+    -- First the task, as the engine does. What it holds besides is being asked or told by it at this moment: passed over, so that neither waits for the other.
+    SELECT * INTO before FROM task t WHERE t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text FOR UPDATE;
+    id := order_task(o.account, o.order_id);
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
-    WHERE before.blocked_on = t.kind || ':' || t.scope || ':' || t.key AND t.state <> 'in_flight';
-    UPDATE bas_counterparty_phone p SET state = 'unknown', candidates = NULL WHERE p.infobase = a.infobase AND p.phone = o.phone AND p.state = 'several';
+    WHERE t.id = (SELECT w.id FROM regexp_match(before.blocked_on, '^([^:]+):([^:]+):(.+)$') part JOIN task w ON w.scope = part[2] AND w.kind = part[1] AND w.key = part[3]
+                  WHERE w.state <> 'in_flight' FOR UPDATE OF w SKIP LOCKED);
+    DELETE FROM bas_product p
+    WHERE p.infobase = a.infobase AND p.sku IN (SELECT q.sku FROM crm_order_line l JOIN bas_product q ON q.infobase = a.infobase AND q.sku = l.sku
+        WHERE l.account = o.account AND l.order_id = o.order_id AND (q.state <> 'found' OR q.unit IS NULL) FOR UPDATE OF q SKIP LOCKED);
+    DELETE FROM dictionary_load d
+    WHERE d.infobase = a.infobase AND d.dictionary IN (SELECT e.dictionary FROM dictionary_load e WHERE e.infobase = a.infobase AND (before.reason IN ('setting', 'product_vat')
+        OR e.dictionary = 'contact_kind' AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind')) FOR UPDATE OF e SKIP LOCKED);
+    UPDATE bas_counterparty_phone p SET state = 'unknown', candidates = NULL
+    WHERE p.infobase = a.infobase AND p.phone IN (SELECT q.phone FROM bas_counterparty_phone q WHERE q.infobase = a.infobase AND q.phone = o.phone AND q.state = 'several' FOR UPDATE SKIP LOCKED);
     UPDATE order_sync y SET skipped_at = NULL, skip_reason = NULL, read_version = NULL WHERE y.account = o.account AND y.order_id = o.order_id;
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resumed', o.version, format('Resumed by %s.', session_user));
     RETURN id;
@@ -281,7 +288,6 @@ CREATE FUNCTION skip(account text, order_id bigint, reason text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     o crm_order := require_order(account, order_id);
-    a account := require_account(account);
 BEGIN
     PERFORM order_task(o.account, o.order_id);    -- first the task, as the engine does
     PERFORM begin_orders(order_keys(o.account, o.order_id));

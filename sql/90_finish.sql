@@ -15,6 +15,7 @@ CREATE TRIGGER shipped_row BEFORE INSERT OR UPDATE OR DELETE ON profile_property
 CREATE TRIGGER shipped_row BEFORE INSERT OR UPDATE OR DELETE ON task_kind FOR EACH ROW EXECUTE FUNCTION shipped_row_guard();
 
 CREATE TRIGGER wake AFTER INSERT OR UPDATE ON task FOR EACH STATEMENT EXECUTE FUNCTION wake('exchanger');
+CREATE TRIGGER wake AFTER INSERT ON wake_pending FOR EACH STATEMENT EXECUTE FUNCTION wake('exchanger');
 CREATE TRIGGER wake AFTER INSERT ON inbox_pending FOR EACH STATEMENT EXECUTE FUNCTION wake('exchanger');
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON infobase FOR EACH STATEMENT EXECUTE FUNCTION wake('settings');
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON account FOR EACH STATEMENT EXECUTE FUNCTION wake('settings');
@@ -35,10 +36,7 @@ CREATE FUNCTION product_pin_changed() RETURNS trigger
 DECLARE
     pin product_pin := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 BEGIN
-    IF TG_OP = 'DELETE' THEN
-        DELETE FROM bas_product p WHERE p.infobase = pin.infobase AND p.sku = pin.sku;
-    END IF;
-    PERFORM wake_blocked(ARRAY[format('product:%s:%s', pin.infobase, pin.sku)]);
+    PERFORM wake_later(format('product:%s:%s', pin.infobase, pin.sku));
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION product_pin_changed() IS 'Trigger: orders parked for the SKU become due';
@@ -47,7 +45,7 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON product_pin FOR EACH 
 CREATE FUNCTION bas_product_known() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    PERFORM wake_blocked(ARRAY[format('product:%s:%s', NEW.infobase, NEW.sku)]);
+    PERFORM wake_later(format('product:%s:%s', NEW.infobase, NEW.sku));
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION bas_product_known() IS 'Trigger: a product became known, orders parked for it become due';
@@ -56,8 +54,7 @@ CREATE TRIGGER known AFTER INSERT OR UPDATE ON bas_product FOR EACH ROW WHEN (NE
 CREATE FUNCTION bas_counterparty_phone_known() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    PERFORM wake_blocked(ARRAY[format('counterparty:%s:%s', NEW.infobase, NEW.phone)]);
-    UPDATE task SET state = 'ready', run_at = clock() WHERE scope = NEW.infobase AND kind = 'counterparty' AND key = NEW.phone AND state = 'parked';
+    PERFORM wake_later(format('counterparty:%s:%s', NEW.infobase, NEW.phone));
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION bas_counterparty_phone_known() IS 'Trigger: a counterparty became known, orders waiting for it become due';
@@ -66,7 +63,7 @@ CREATE TRIGGER known AFTER INSERT OR UPDATE ON bas_counterparty_phone FOR EACH R
 CREATE FUNCTION account_changed() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    PERFORM wake_blocked(ARRAY[format('account:%s:', NEW.name)]);
+    PERFORM wake_later(format('account:%s:', NEW.name));
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION account_changed() IS 'Trigger: a setting of an account changed, orders parked for it become due';
@@ -81,7 +78,7 @@ BEGIN
              ('profile', 'WHERE origin = ''user'''), ('profile_entity', 'WHERE origin = ''user'''), ('profile_property', 'WHERE origin = ''user'''), ('task_kind', 'WHERE origin = ''user'''),
              ('dictionary_value', ''), ('dictionary_load', ''), ('product_pin', ''),
              ('inbox_default', ''), ('inbox_pending', ''), ('inbox_digest', ''), ('inbox_reject', ''), ('crm_order_version', ''), ('crm_order', ''), ('crm_order_line', ''), ('crm_order_contact', ''),
-             ('bas_product', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('order_sync', ''),
+             ('bas_product', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('wake_pending', ''), ('order_sync', ''),
              ('exchange_log_default', ''), ('order_event_default', ''), ('retention', ''),
              ('inbox_id_seq', ''), ('task_id_seq', ''), ('claim_turn_seq', ''), ('exchange_log_id_seq', ''), ('order_event_id_seq', '')) t (name, condition) LOOP
         PERFORM pg_catalog.pg_extension_config_dump(t.name::regclass, t.condition);

@@ -161,6 +161,31 @@ is(status(1013, 'state || reason'), 'parkedphone', 'no phone: parked');
 sql("INSERT INTO salesdrive.product_pin (infobase, sku, product) SELECT infobase, 'NO-SUCH', ref_key FROM salesdrive.bas_product WHERE sku = 'SKU-0001'");
 run_engine();
 is(status(1010, 'state'), 'synced', 'the pin lets the order go on by itself');
+
+# a pin that comes while its SKU is being asked for, and one of the future
+deliver(order_body(id => 1014, lines => [ { sku => 'PIN-ME', amount => 1, price => 100 } ]));
+sql('SELECT salesdrive.ingest(100); SELECT count(*) FROM salesdrive.claim(10)');
+is(status(1014, 'state'), 'in_flight', 'an SKU is being asked for');
+sql("INSERT INTO salesdrive.product_pin (infobase, sku, product) SELECT infobase, 'PIN-ME', ref_key FROM salesdrive.bas_product WHERE sku = 'SKU-0001'");
+sql("SELECT salesdrive.settle(ARRAY[jsonb_populate_record(NULL::salesdrive.http_result, jsonb_build_object('task_id', id, 'attempt', attempt, 'target', infobase, 'method', 'GET', 'class', 'ok',
+	'http_status', 200, 'started_at', now(), 'body_is_json', true, 'body', convert_to('{\"value\":[]}', 'UTF8')))]) FROM salesdrive.task WHERE key = '1014'");
+run_engine();
+is(status(1014, 'state'), 'synced', 'the answer by article does not count where a pin was set meanwhile');
+deliver(order_body(id => 1015, lines => [ { sku => 'PIN-TOMORROW', amount => 1, price => 100 } ]));
+sql("INSERT INTO salesdrive.product_pin (infobase, sku, product, changed_at) SELECT infobase, 'PIN-TOMORROW', ref_key, now() + interval '1 day' FROM salesdrive.bas_product WHERE sku = 'SKU-0001'");
+sql("SET statement_timeout = '20 s'; CALL salesdrive.run()");
+is(requests(1015), 'find products, create order', 'a pin dated in the future is asked for once');
+sql("UPDATE salesdrive.product_pin SET product = '00000000-0000-4000-8000-000000000001' WHERE sku = 'PIN-TOMORROW'");
+deliver(order_body(id => 1016, lines => [ { sku => 'PIN-TOMORROW', amount => 1, price => 100 } ]));
+run_engine();
+is(requests(1016), 'find products', 'another product in the pin is asked for');
+is(status(1016, 'state || reason'), 'parkedproduct_unknown', 'and is not there');
+sql("DELETE FROM salesdrive.product_pin WHERE sku = 'PIN-TOMORROW'");
+run_engine();
+is(requests(1016), 'find products, find products', 'without the pin the article is asked for again');
+sql("SELECT salesdrive.skip('shop', 1016, 'no such product')");
+is(sql("SELECT count(*) FROM salesdrive.wake_pending") > 0 ? 1 : 0, 0, 'the engine has taken every wake');
+
 sql("SELECT salesdrive.skip('shop', 1011, 'test order')");
 run_engine();
 is(status(1011, 'state || detail'), 'skippedtest order', 'skip() ends it');
@@ -230,7 +255,6 @@ sql("SELECT salesdrive.skip('shop', 1013, 'no phone')");
 run_engine();
 is(sql('SELECT count(*) FROM salesdrive.task'), 0, 'no task is left');
 
-done_testing();
 # an order of before adopt() that is skipped before it was ever planned
 sql('SELECT salesdrive.adopt()');
 deliver(order_body(id => 1070));
@@ -240,3 +264,4 @@ sql("SELECT salesdrive.resume('shop', 1070)");
 run_engine();
 is(requests(1070), 'read order, create order', 'and is, when it is resumed');
 
+done_testing();

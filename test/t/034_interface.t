@@ -106,17 +106,6 @@ like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/w
 sql("DELETE FROM salesdrive.credential WHERE name = 'account:shop:api_key'");
 like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/secret account:shop:api_key/, 'and of a secret that is missing');
 
-# views and log
-is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE url ~ 'secret' OR request_body ~ 'secret' OR url ~ '\@'"), 0, 'no secret in the log');
-is(sql("SELECT bool_and(ms_total > 0 AND ms_first_byte > 0 AND task_id IS NOT NULL AND response_bytes > 0) FROM salesdrive.exchange_log WHERE direction = 'out' AND class = 'ok'"), 't', 'the log knows phases, task and sizes');
-is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'in' AND inbox_id IS NOT NULL"), 5, 'and every delivery');
-cmp_ok(sql("SELECT sum(exchanges) FROM salesdrive.exchange_stats WHERE direction = 'out' AND class = 'ok'"), '>=', 6, 'exchange_stats counts');
-like(sql("SELECT string_agg(what, ' ' ORDER BY at, id) FROM salesdrive.order_timeline WHERE order_id = 1"), qr/received.*out find products.*out create order.*created|received/s, 'order_timeline tells the story');
-is(sql("SELECT state FROM salesdrive.infobase_status"), 'open for work', 'infobase_status');
-is(sql("SELECT count(*) FROM salesdrive.profile_reference WHERE profile = 'unf' AND entity_set = 'Document_ЗаказПокупателя'") > 10 ? 1 : 0, 1, 'profile_reference lists the names');
-
-# a second document after a long body: the log keeps 64 kB and says how long it was
-my $long = 'я' x 100_000;
 like(failure("BEGIN; UPDATE salesdrive.instance SET database_name = 'before'; SELECT 'hint ' || hint FROM salesdrive.check('shop') WHERE subject = 'database' \\g /dev/stderr"), qr/hint SELECT salesdrive\.adopt\(\); and put the new name/, 'a renamed database is told apart');
 like(failure("BEGIN; UPDATE salesdrive.instance SET database_oid = 1; SELECT 'hint ' || hint FROM salesdrive.check('shop') WHERE subject = 'database' \\g /dev/stderr"), qr/hint Stop the other database first/, 'from a copy');
 unlike(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/role /, 'a superuser may run the exchange');
@@ -140,6 +129,17 @@ sql('CALL salesdrive.run()');
 is(sql("SELECT state || ' ' || reason || ' ' || (detail ~ 'order \"1\" of \"gone\"') FROM salesdrive.task WHERE scope = 'gone'"), 'parked bug true', 'a task that no plan knows is parked and not picked for ever');
 sql("DELETE FROM salesdrive.task WHERE scope = 'gone'");
 
+# views and log
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE url ~ 'secret' OR request_body ~ 'secret' OR url ~ '\@'"), 0, 'no secret in the log');
+is(sql("SELECT bool_and(ms_total > 0 AND ms_first_byte > 0 AND task_id IS NOT NULL AND response_bytes > 0) FROM salesdrive.exchange_log WHERE direction = 'out' AND class = 'ok'"), 't', 'the log knows phases, task and sizes');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'in' AND inbox_id IS NOT NULL"), 5, 'and every delivery');
+cmp_ok(sql("SELECT sum(exchanges) FROM salesdrive.exchange_stats WHERE direction = 'out' AND class = 'ok'"), '>=', 6, 'exchange_stats counts');
+like(sql("SELECT string_agg(what, ' ' ORDER BY at, id) FROM salesdrive.order_timeline WHERE order_id = 1"), qr/received.*out find products.*out create order.*created|received/s, 'order_timeline tells the story');
+is(sql("SELECT state FROM salesdrive.infobase_status"), 'open for work', 'infobase_status');
+is(sql("SELECT count(*) FROM salesdrive.profile_reference WHERE profile = 'unf' AND entity_set = 'Document_ЗаказПокупателя'") > 10 ? 1 : 0, 1, 'profile_reference lists the names');
+
+# a second document after a long body: the log keeps 64 kB and says how long it was
+my $long = 'я' x 100_000;
 sql("SELECT salesdrive.accept_webhook('shop', '{\"data\":{\"id\":9,\"version\":1,\"comment\":\"$long\",\"paymentAmount\":100,\"contacts\":[{\"phone\":\"0671000001\"}],\"products\":[{\"sku\":\"SKU-0001\",\"amount\":1,\"price\":100}]}}'); CALL salesdrive.run()");
 is(status(9, 'state'), 'synced', 'a comment of 200 kB travels');
 is(sql("SELECT octet_length(request_body) <= 65536 AND request_bytes > 200000 AND request_hash IS NOT NULL FROM salesdrive.exchange_log WHERE order_id = 9 AND purpose = 'create order'"), 't', 'the log keeps its beginning, length and hash');

@@ -216,7 +216,7 @@ BEGIN
            CASE WHEN s.bad IS NOT NULL THEN 'Correct the line in SalesDrive (quantity above 0 with at most 3 decimals, price and discount not negative); the new version goes on by itself. Or skip() the order.'
                 WHEN o.line_count = 0 THEN 'Add goods to the order in SalesDrive, or skip() it.'
                 ELSE 'Correct the order in SalesDrive: the new version goes on by itself. If discounts in money are meant for each unit, set account.money_discount to ''unit''. Or skip() the order.' END,
-           NULL::text, false
+           CASE WHEN s.bad IS NULL AND o.line_count > 0 THEN format('account:%s:', o.account) END, false
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     LEFT JOIN s ON s.order_id = o.order_id AND s.account = o.account

@@ -115,9 +115,9 @@ BEGIN
                   WHERE t.stop_reason IS NOT NULL AND ((t.x).rank < 40 OR t.skus IS NULL)
         UNION ALL SELECT 'request', 'find products', NULL, NULL, NULL, NULL, NULL WHERE t.skus IS NOT NULL
         UNION ALL SELECT 'request', 'create order', NULL, NULL, NULL, NULL, NULL WHERE (t.y).bas_ref IS NULL
-        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.changed IS NOT NULL AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE (t.changed IS NOT NULL OR (t.y).force AND (t.b).deleted) AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
         UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('Document %s is marked for deletion in BAS or gone, and the order has changed since.', (t.y).number),
-                         'Remove the mark in BAS and call resume(); or resend(), which makes a new document if it is gone; or skip() the order.', NULL WHERE t.patch IS NOT NULL AND (t.b).deleted AND NOT (t.y).force
+                         'Remove the mark in BAS and call resume(); if the document is gone, resend() makes a new one; or skip() the order.', NULL WHERE (t.patch IS NOT NULL OR (t.y).force) AND (t.b).deleted
         UNION ALL SELECT 'park', NULL, NULL, 'posted_in_bas', format('Document %s is posted in BAS, and the order has changed since: %s.', (t.y).number, key_list(t.patch)),
                          'Unpost it in BAS and call resume(); or resend() writes it as it is; or skip() the order. With account.posting on, it is changed and posted again by itself.', NULL
                   WHERE t.patch IS NOT NULL AND (t.b).posted AND NOT t.posting AND NOT (t.y).force

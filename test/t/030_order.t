@@ -134,6 +134,22 @@ ok(wait_for('the end', sub { run_engine(); status(1002, 'state') =~ /synced|park
 is(status(1002, "concat_ws(' ', state, reason)"), 'synced', 'is no conflict');
 $bas->control(DELETE => '/faults');
 
+# a document marked for deletion
+sub marked { my ($mark) = @_; return $bas->control(POST => '/edit', { set => 'Document_ЗаказПокупателя', reference => '1002', properties => { DeletionMark => $mark } }) }
+marked(JSON::PP::true());
+edit_1002('після позначки');
+run_engine();
+is(status(1002, "concat_ws(' ', state, reason)"), 'parked deleted_in_bas', 'an edit of a document marked for deletion is parked');
+sql("SELECT salesdrive.resend('shop', 1002)");
+run_engine();
+is(status(1002, "concat_ws(' ', state, reason)"), 'parked deleted_in_bas', 'also by resend(): BAS is going to delete it');
+is(document(1002)->{'Комментарий'}, 'ЯК Є', 'and nothing is written');
+marked(JSON::PP::false());
+sql("SELECT salesdrive.resume('shop', 1002)");
+run_engine();
+is(status(1002, "concat_ws(' ', state, reason)"), 'synced', 'once the mark is gone it goes on');
+is(document(1002)->{'Комментарий'}, 'після позначки', 'with the values of SalesDrive, as resend() has asked');
+
 # posting
 sql("UPDATE salesdrive.account SET posting = true");
 deliver(order_body(id => 1003));

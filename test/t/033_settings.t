@@ -116,6 +116,14 @@ is(status(26, 'state'), 'synced', 'is found by resume() once it is made in BAS')
 deliver_and_run(27, lines => [ { sku => 'SKU-9004', amount => 1, price => 120 } ]);
 is(sent(27, 'Запасы,0,ТипНоменклатурыЗапас'), 'false', 'a service is marked as such');
 
+# a discount in money is for the line or for each unit
+deliver_and_run(28, lines => [ { sku => 'SKU-0001', amount => 3, price => 100, discount => 5, percentDiscount => 0 } ], sum => 285);
+is(parked(28), 'parked sum', 'a discount meant for each unit does not add up as one of the line');
+sql("UPDATE salesdrive.account SET money_discount = 'unit'");
+run_engine();
+is(status(28, 'state'), 'synced', 'the setting that the hint names lets it go on by itself');
+sql("UPDATE salesdrive.account SET money_discount = 'line'");
+
 # a phone that several counterparties share
 $bas->control(POST => '/load', { 'Catalog_Контрагенты' => [ map { { Ref_Key => "8c1f4a10-00bb-11ee-8000-00000000bb0$_", Description => "Двійник $_",
 	'КонтактнаяИнформация' => [ { LineNumber => 1, 'Тип' => 'Телефон', 'Вид_Key' => '8c1f4a10-00dd-11ee-8000-000000000001', 'Представление' => '+380931112200', 'НомерТелефона' => '380931112200' } ] } } 1, 2 ] });

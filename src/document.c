@@ -351,21 +351,45 @@ free_rows(Row *rows, uint32 n)
 	pfree(rows);
 }
 
-/* Whether there is a row of that key, and none of that key differs from what was sent. */
+/* Rows without a key come last. */
+static int
+compare_rows(const void *a, const void *b)
+{
+	const Text *x = &((const Row *) a)->key;
+	const Text *y = &((const Row *) b)->key;
+
+	if (x->bytes == NULL || y->bytes == NULL)
+		return (x->bytes == NULL) - (y->bytes == NULL);
+	if (x->length != y->length)
+		return x->length < y->length ? -1 : 1;
+	return memcmp(x->bytes, y->bytes, x->length);
+}
+
+/* Whether there is a row of that key, and none of that key differs from what was sent; kept is sorted. */
 static bool
 row_kept(const Row *sent, const Row *kept, uint32 n)
 {
-	bool found = false;
+	uint32 low = 0;
+	uint32 high = n;
+	uint32 i;
 
-	for (uint32 i = 0; i < n; i++)
+	if (sent->key.bytes == NULL)
+		return false;
+	while (low < high)
 	{
-		if (!same_text(&sent->key, &kept[i].key))
-			continue;
+		uint32 middle = low + (high - low) / 2;
+
+		if (compare_rows(&kept[middle], sent) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (i = low; i < n && compare_rows(&kept[i], sent) == 0; i++)
+	{
 		if (any_difference(sent->container, kept[i].container))
 			return false;
-		found = true;
 	}
-	return found;
+	return i > low;
 }
 
 /* Rows of a section, by LineNumber; only what was sent is compared. */
@@ -381,6 +405,7 @@ section_kept(JsonbContainer *sent, JsonbContainer *kept)
 		return false;
 	sent_rows = get_rows(sent);
 	kept_rows = get_rows(kept);
+	qsort(kept_rows, n, sizeof(Row), compare_rows);
 	for (i = 0; i < n && row_kept(&sent_rows[i], kept_rows, n); i++)
 		CHECK_FOR_INTERRUPTS();
 	free_rows(sent_rows, n);

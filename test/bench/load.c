@@ -1,5 +1,5 @@
 /*
- * load.c - posts webhooks of 3 KB, each another order, over so many connections
+ * load.c - posts webhooks of 3 KB (padded in utmPage), each another order, over so many connections
  *
  *	load URL CONNECTIONS SECONDS COUNT FIRST_ID [GAP_MS [LINES]]
  *
@@ -53,7 +53,7 @@ now(clockid_t clock)
 	return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
 }
 
-/* An order padded to the length by a comment of the manager. */
+/* An order padded to the length by utmPage. */
 static size_t
 order(char *out, unsigned long id)
 {
@@ -130,7 +130,7 @@ push(Conn *c)
 	}
 }
 
-/* Whether the answer is whole now; a server that closes is connected to again. */
+/* Whether the answer is whole now. */
 static int
 pull(Conn *c)
 {

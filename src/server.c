@@ -7,7 +7,8 @@
  *
  *	- A request is taken in steps: head (framing, route, method, token), body,
  *	  and only when it is complete it waits, suspended, for the loop's answer.
- *	- No byte of a body is kept before the token was found right.
+ *	- Bytes of a body are kept for a webhook whose token was found right, and of
+ *	  no other request.
  *	- Every request has a deadline, from its first byte to its last.  The
  *	  library has only an idle time-out, which a dripping peer outlives.
  *	- The library refuses an answer in the middle of a body, and times out
@@ -640,16 +641,15 @@ examine_head(SdRequestState *r, const char *url, const char *method)
 		return true;
 	}
 	route(r, url, method);
-	if (r->status == 0 && r->public.kind == SD_REQUEST_WEBHOOK)
+	if (r->status == 0)
 	{
-		if (f.lengths == 0 && !f.chunked)
+		if (r->public.kind == SD_REQUEST_WEBHOOK && f.lengths == 0 && !f.chunked)
 			r->status = 411;
 		else if (f.length > r->connection->server->config.max_body)
 			r->status = 413;
 		return r->status != 0;
 	}
-	return r->status != 0 &&
-		   (f.expects || f.length > r->connection->server->config.max_body);
+	return f.expects || f.length > r->connection->server->config.max_body;
 }
 
 
@@ -706,7 +706,7 @@ take_bytes(SdRequestState *r, const char *bytes, size_t n)
 {
 	const SdServerConfig *config = &r->connection->server->config;
 
-	if (r->status == 0)
+	if (r->status == 0 && r->public.kind == SD_REQUEST_WEBHOOK)
 	{
 		if (n > config->max_body || r->public.body_len > config->max_body - n)
 			r->status = 413;

@@ -173,6 +173,18 @@ ok($line->closed, 'and closed');
 is(inbox(q(length(body) > 1048576)), 0, 'nothing of it is kept');
 is(metric('buffered_bytes'), 0, 'nor held in memory');
 
+# bodies that nobody asked for: 8 times 900 kB, all but the last byte
+my $idle = 'x' x 900_000;
+my @unasked = map { raw_connect($port) } 1 .. 8;
+$unasked[$_]->send(head($_ % 2 ? 'GET' : 'HEAD', $_ % 4 < 2 ? '/health' : '/metrics', 'Content-Length: 900001') . $idle) for 0 .. $#unasked;
+is(metric('buffered_bytes'), 0, 'a body of GET or HEAD is not held in memory');
+$_->send('x') for @unasked;
+is(join(' ', map { ($_->read_until(qr/\r\n\r\n/, 10) =~ /\AHTTP\S+ (\d+)/)[0] } @unasked), '200 ' x 7 . '200', 'but read, and the answer comes');
+$_->close for @unasked;
+is(status_of(head('GET', '/health', 'Content-Length: 3000000')), 413, 'and refused by its length beyond max_body');
+($answer, $line) = ask(head('GET', '/health', 'Transfer-Encoding: chunked') . join('', map { chunk('z' x 100_000) } 1 .. 60), 10);
+ok(!$answer || $answer->{status} == 413, 'or in chunks beyond swallow_limit');
+
 # ---- slow and broken ----
 
 sub timed_out

@@ -56,9 +56,10 @@
  *		            ^                                         |
  *		            +----request line---- KEPT <----answered--+
  *
- * FRESH and READING have a deadline.  KEPT has a time to look whether bytes
- * have come of a request line that does not end.  Any may become DOOMED: shut
- * down, waiting for the library to notice.
+ * FRESH and READING have a deadline, and until the head is complete looks before
+ * it, with growing pauses, whether the peer has ended.  KEPT has a time to look
+ * whether bytes have come of a request line that does not end.  Any may become
+ * DOOMED: shut down, waiting for the library to notice.
  */
 typedef enum Phase
 {
@@ -77,7 +78,9 @@ typedef struct Connection
 	struct MHD_Connection *mhd;
 	int                    fd;
 	Phase                  phase;
-	int64_t                deadline; /* monotonic milliseconds */
+	int64_t                deadline; /* monotonic milliseconds; also of a look before it */
+	int64_t                until;    /* the deadline of the request */
+	int64_t                look;     /* milliseconds to the next look before it */
 	uint64_t               received; /* bytes when the last request was done */
 	bool                   linger;   /* answered before its body was read */
 	bool                   loopback;
@@ -201,6 +204,15 @@ set_deadline(Connection *c, int64_t deadline)
 		c->server->next_deadline = deadline;
 }
 
+/* a request begins: its deadline, and the first look before it */
+static void
+await_request(Connection *c, int64_t now)
+{
+	c->until = now + c->server->config.request_timeout;
+	c->look = NOTICE_END_MS;
+	set_deadline(c, now + c->look < c->until ? now + c->look : c->until);
+}
+
 static Connection *
 connection_of(struct MHD_Connection *mhd)
 {
@@ -282,7 +294,7 @@ connection_opened(SdServer *server, struct MHD_Connection *mhd, void **context)
 	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	read_address(info ? info->client_addr : NULL, c->prefix, c->address, &c->loopback);
 	c->phase = FRESH;
-	set_deadline(c, monotonic_ms() + server->config.request_timeout);
+	await_request(c, monotonic_ms());
 	c->next = server->connections;
 	if (c->next)
 		c->next->prev = c;
@@ -430,8 +442,17 @@ expire(Connection *c)
 	{
 		/* bytes of a next request, but no request line: now it has a deadline */
 		if (received != c->received)
+		{
 			c->phase = READING;
-		set_deadline(c, server->now + server->config.request_timeout);
+			await_request(c, server->now);
+		}
+		else
+			set_deadline(c, server->now + server->config.request_timeout);
+	}
+	else if (server->now < c->until)
+	{
+		c->look *= 2;
+		set_deadline(c, server->now + c->look < c->until ? server->now + c->look : c->until);
 	}
 	else
 	{
@@ -852,6 +873,7 @@ on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *m
 		r = new_request(c);
 		if (r == NULL)
 			return MHD_NO;
+		set_deadline(c, c->until);
 		if (!examine_head(r, url, method))
 			return MHD_YES;
 		c->linger = true;
@@ -886,7 +908,7 @@ on_request_line(void *cls, const char *uri, struct MHD_Connection *mhd)
 	if (c == NULL || c->phase == DOOMED)
 		return NULL;
 	if (c->phase == KEPT)
-		set_deadline(c, monotonic_ms() + c->server->config.request_timeout);
+		await_request(c, monotonic_ms());
 	c->phase = READING;
 	return NULL;
 }

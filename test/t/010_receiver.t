@@ -245,6 +245,13 @@ for (1 .. 20)
 	$l->close;
 }
 ok(wait_for('the ends', sub { metric('connections') == 1 }, 1), 'peers that end together with their last bytes free their places at once');
+for (1 .. 20)
+{
+	my $l = raw_connect($port);
+	$l->send($_ % 2 ? "POST $path HTTP/1.1\r\nHost: x\r\nContent-Le" : 'POST /webho');
+	$l->close;
+}
+ok(wait_for('the ends', sub { metric('connections') == 1 }, 1), 'also in the middle of a header or of a request line');
 isnt(status_of("GET / HTTP/9.9\r\n\r\n"), 200, 'nonsense 1');
 isnt(status_of("\0\1\2\3\r\n\r\n"), 200, 'nonsense 2');
 isnt(status_of("POST $path HTTP/1.1\r\n" . join('', map { "X-$_: " . 'h' x 1000 . "\r\n" } 1 .. 60) . "\r\n"), 200, 'too many headers');

@@ -116,12 +116,12 @@ BEGIN
         SELECT v.account, v.order_id, count(*) AS deliveries, min(v.received_at) AS first_at, max(v.received_at) AS last_at,
                array_agg(v.version ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC) AS versions,
                array_agg(v.update_at ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC) AS times,
-               jsonb_merge(v.data ORDER BY v.version, v.update_at NULLS FIRST, v.hash) AS data
-        FROM crm_order_version v
-        WHERE v.account = k.account AND v.order_id = k.order_id
+               jsonb_merge(CASE WHEN v.outdated THEN v.data - 'primaryContact' ELSE v.data END ORDER BY v.version, v.update_at NULLS FIRST, v.hash) AS data
+        FROM (SELECT o.*, bool_or(o.data ? 'contacts') OVER (ORDER BY o.version, o.update_at NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS outdated
+              FROM crm_order_version o WHERE o.account = k.account AND o.order_id = k.order_id) v
         GROUP BY v.account, v.order_id) m;
 END $$;
-COMMENT ON FUNCTION merged_orders(order_key[]) IS 'Orders made from all their versions: by (version, updateAt, hash), a present key over an absent one, later over earlier';
+COMMENT ON FUNCTION merged_orders(order_key[]) IS 'Orders made from all their versions: by (version, updateAt, hash), a present key over an absent one, later over earlier; a primaryContact falls away when contacts come later';
 
 CREATE FUNCTION order_lines(data jsonb) RETURNS TABLE (line_no integer, product_id text, parameter text, sku text, name text, amount numeric, price numeric,
         discount numeric, is_percent boolean, description text, stock_id text, is_upsell boolean, is_kit boolean, kit jsonb)

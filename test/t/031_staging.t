@@ -104,10 +104,10 @@ sub version_bodies
 	for my $v (1 .. 3)
 	{
 		my $base = { id => $id, version => $v, orderTime => '2026-03-01 10:00:00', updateAt => sprintf('2026-03-01 10:%02d:00', $v), statusId => $v, paymentAmount => 100 * $v,
-			comment => "v$v", products => [ { sku => 'A', amount => $v, price => 100 } ], contacts => [ { id => 1, phone => ['0501234567'], fName => "N$v" } ] };
+			comment => "v$v", products => [ { sku => 'A', amount => $v, price => 100 } ], contacts => [ { id => $v, phone => ["050123456$v"], fName => "N$v" } ] };
 		delete $base->{products} if $v == 3;    # a newer version without the block: absent is not empty
-		push @set, { data => $base };
-		push @set, { data => [ { %$base, token => "t$v", shipping_address => 'Київ' } ] } if $v != 2;
+		push @set, { data => $base } unless $v == 1;
+		push @set, { data => [ { %$base, token => "t$v", shipping_address => 'Київ', primaryContact => { id => $v, phone => "050123456$v", fName => "N$v" } } ] } if $v != 3;
 	}
 	push @set, { data => { id => $id, version => 2, updateAt => '2026-03-01 10:02:00', statusId => 7, comment => 'other body of version 2' } };
 	push @set, { data => { id => $id, version => 2, updateAt => '2026-03-01 10:02:30', statusId => 2, comment => 'later body of version 2' } };
@@ -130,6 +130,8 @@ for my $round (1 .. 60)
 }
 is($wrong, 0, '60 random orders of arrival, with duplicates and in batches of any size, end in the same rows');
 
+is(sql("SELECT string_agg(contact_no || ':' || phone, ' ') FROM salesdrive.crm_order_contact WHERE account = '$reference'"), '1:380501234563', 'contacts of the newest version alone: no primaryContact of an older one');
+is(sql("SELECT phone FROM salesdrive.crm_order WHERE account = '$reference'"), '380501234563', 'and its phone');
 # one version, two bodies that contradict each other
 my $c1 = new_account();
 my $c2 = new_account();
@@ -141,6 +143,16 @@ is(sql("SELECT refetch FROM salesdrive.crm_order WHERE account = '$c1'"), 't', '
 my $c3 = new_account();
 deliver($c3, 1, { data => { id => 1, version => 1, payment_method => '6', comment => '', paymentAmount => 5.0 } }, { data => [ { id => 1, version => 1, payment_method => 6, comment => undef, paymentAmount => '5', token => 't' } ] });
 is(sql("SELECT refetch FROM salesdrive.crm_order WHERE account = '$c3'"), 'f', 'another spelling of the same is no contradiction');
+# the primaryContact of a list row counts within its version and after, until contacts come again
+my ($p1, $p2) = (new_account(), new_account());
+my @primary = ({ data => { id => 1, version => 1, updateAt => '2026-03-01 10:00:00', contacts => [ { id => 2, phone => '0501234562' } ] } },
+	{ data => [ { id => 1, version => 1, updateAt => '2026-03-01 10:00:00', contacts => [ { id => 2, phone => '0501234562' } ], primaryContact => { id => 1, phone => '0501234561' } } ] },
+	{ data => { id => 1, version => 2, updateAt => '2026-03-01 10:01:00', comment => 'no contacts' } });
+deliver($p1, 1, @primary);
+deliver($p2, 1, reverse @primary);
+is(sql("SELECT phone FROM salesdrive.crm_order WHERE account = '$p1'"), '380501234561', 'a primaryContact beside the contacts comes first');
+is(rows_of($p1), rows_of($p2), 'in any order of arrival');
+
 is(sql("SELECT count(*) FROM salesdrive.task WHERE kind = 'order' AND scope = '$c3'"), 1, 'two deliveries of an order are one task');
 
 done_testing();

@@ -54,7 +54,7 @@ COMMENT ON TABLE inbox_reject IS 'Deliveries that could not be read as orders, w
 COMMENT ON COLUMN inbox_reject.inbox_id IS 'Number of the delivery';
 COMMENT ON COLUMN inbox_reject.received_at IS 'When it was received';
 COMMENT ON COLUMN inbox_reject.account IS 'Account it was for';
-COMMENT ON COLUMN inbox_reject.reason IS 'not_json, not_order, or SQLSTATE of the error';
+COMMENT ON COLUMN inbox_reject.reason IS 'not_json, not_order, other_type, other_account, or SQLSTATE of the error';
 COMMENT ON COLUMN inbox_reject.detail IS 'Sentence';
 COMMENT ON COLUMN inbox_reject.rejected_at IS 'When that was decided';
 

@@ -79,6 +79,13 @@ CREATE FUNCTION order_number(value jsonb) RETURNS bigint
     RETURN CASE WHEN value #>> '{}' ~ '^[1-9]\d{0,10}$' THEN (value #>> '{}')::bigint END;
 COMMENT ON FUNCTION order_number(jsonb) IS 'Order number of up to 11 digits; NULL for anything else';
 
+CREATE FUNCTION foreign_delivery(body jsonb, account_url text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN lower(body #>> '{info,webhookType}') <> 'order' THEN 'other_type'
+                WHEN regexp_replace(lower(btrim(body #>> '{info,account}')), '\.salesdrive\.me$', '') <> lower(substring(account_url FROM '^https?://([A-Za-z0-9-]+)\.salesdrive\.me(?:[:/]|$)')) THEN 'other_account' END
+$$;
+COMMENT ON FUNCTION foreign_delivery(jsonb, text) IS 'Why a webhook is none of this account''s orders: other_type, or other_account when info.account contradicts the account''s address; else NULL';
+
 CREATE FUNCTION delivered_versions(ids bigint[], times timestamptz[]) RETURNS SETOF crm_order_version
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -88,9 +95,11 @@ BEGIN
     FROM ROWS FROM (few(ids), few(times)) k (id, at)
     JOIN inbox i ON i.id = k.id AND i.received_at = k.at
     CROSS JOIN LATERAL (SELECT convert_from(i.body, 'UTF8')::jsonb AS body) b
-    CROSS JOIN LATERAL order_bodies(b.body) o;
+    CROSS JOIN LATERAL order_bodies(b.body) o
+    LEFT JOIN account a ON a.name = i.account
+    WHERE foreign_delivery(b.body, a.url) IS NULL;
 END $$;
-COMMENT ON FUNCTION delivered_versions(bigint[], timestamptz[]) IS 'Orders within the deliveries named, not kept yet; order_id is NULL where the body has no order number';
+COMMENT ON FUNCTION delivered_versions(bigint[], timestamptz[]) IS 'Orders within the deliveries named, not kept yet; order_id is NULL where the body has no order number; nothing of deliveries that belong elsewhere';
 
 -- An order out of all its versions.
 
@@ -239,8 +248,13 @@ BEGIN
     SELECT coalesce(jsonb_object_agg(v.inbox_id, v.order_id ORDER BY v.order_id DESC), '{}') INTO numbers FROM few(delivered) v WHERE v.order_id IS NOT NULL;    -- the first order of each delivery
 
     INSERT INTO inbox_reject (inbox_id, received_at, account, reason, detail)
-    SELECT i.id, i.received_at, i.account, 'not_order', 'The body holds no order with a number: neither a webhook nor a row of order/list.'
-    FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at
+    SELECT i.id, i.received_at, i.account, coalesce(f.why, 'not_order'),
+           CASE f.why WHEN 'other_type' THEN format('The webhook is of type "%s", not "order".', left(b.body #>> '{info,webhookType}', 100))
+                WHEN 'other_account' THEN format('The webhook comes from account "%s" of SalesDrive, but the address of account "%s" here is %s. Give that account its own webhook address.', left(b.body #>> '{info,account}', 100), a.name, a.url)
+                ELSE 'The body holds no order with a number: neither a webhook nor a row of order/list.' END
+    FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at LEFT JOIN account a ON a.name = i.account
+    CROSS JOIN LATERAL (SELECT convert_from(i.body, 'UTF8')::jsonb AS body) b
+    CROSS JOIN LATERAL (SELECT foreign_delivery(b.body, a.url) AS why) f
     WHERE NOT numbers ? k.id::text
     ON CONFLICT DO NOTHING;
 

@@ -25,7 +25,7 @@ sub order_body
 		contacts => [ { id => 1, fName => 'Зразок', lName => 'Вигаданий', phone => $o{phone} // ['0671112233'] } ],
 		products => [ map { { productId => 1, text => 'Товар', discount => 0, percentDiscount => 0, %$_ } } @$lines ],
 	};
-	return { info => { webhookType => 'order', webhookEvent => 'new_order', account => 'demo' }, data => $data };
+	return { info => { webhookType => 'order', webhookEvent => 'new_order', account => 'demo-shop' }, data => $data };
 }
 
 sub deliver

@@ -44,7 +44,7 @@ sub rows_of { my ($account) = @_; (my $q = $ROWS) =~ s/NAME/$account/g; return s
 
 # ---- shapes
 
-my $webhook = { info => { webhookType => 'order', webhookEvent => 'new_order', account => 'demo' }, data => {
+my $webhook = { info => { webhookType => 'order', webhookEvent => 'new_order', account => 'x' }, data => {
 	id => 100, formId => 1, version => 3, externalId => '', orderTime => '2026-03-01 10:00:00', updateAt => '2026-03-01 10:05:00', statusId => 5,
 	paymentAmount => 516.6, payment_method => '6', shipping_method => undef, comment => "Рядок\n«лапки» \x{1F600} <MS>", payedAmount => undef,
 	contacts => [ { id => 1, fName => 'Іван', lName => 'Вигаданий', mName => '', phone => '380501234567', email => [] } ],
@@ -90,6 +90,17 @@ like($err, qr/is not JSON/, 'accept_webhook refuses what is not JSON');
 ($rc, $out, $err) = $node->psql('postgres', "SELECT salesdrive.accept_webhook('nobody''; DROP TABLE x', '{}')");
 like($err, qr/there is no account "nobody'; DROP TABLE x"/, 'and an unknown account, SQL in its name or not');
 
+# what belongs to another account, or is no order, is kept and not staged
+my $foreign = new_account();
+deliver($foreign, 2, { info => { webhookType => 'order', account => 'y' }, data => { id => 17, comment => 'of y' } }, { info => { webhookType => 'order', account => 'X' }, data => { id => 17, comment => 'of x' } },
+	{ info => { webhookType => 'product', account => 'x' }, data => { id => 18 } }, { info => { webhookType => 'order', account => 'x.salesdrive.me' }, data => { id => 19 } }, { info => {}, data => { id => 20 } });
+is(sql("SELECT string_agg(order_id || coalesce(comment, ''), ' ' ORDER BY order_id) FROM salesdrive.crm_order WHERE account = '$foreign'"), '17of x 19 20', 'an order of another SalesDrive account is not merged into ours');
+is(sql("SELECT string_agg(reason, ' ' ORDER BY inbox_id) FROM salesdrive.inbox_reject WHERE account = '$foreign'"), 'other_account other_type', 'rejected with the reason');
+like(sql("SELECT detail FROM salesdrive.inbox_reject WHERE account = '$foreign' AND reason = 'other_account'"), qr/"y".*x\.salesdrive\.me/, 'that names both accounts');
+sql("UPDATE salesdrive.account SET url = 'https://proxy.example' WHERE name = '$foreign'");
+deliver($foreign, 1, { info => { webhookType => 'order', account => 'y' }, data => { id => 21 } });
+is(sql("SELECT count(*) FROM salesdrive.crm_order WHERE account = '$foreign' AND order_id = 21"), 1, 'an address that is not of salesdrive.me tells nothing of the account');
+
 my $many = new_account();
 deliver($many, 1, { data => { id => 5, paymentAmount => 10000, products => [ map { { sku => "S$_", amount => 1, price => 1 } } 1 .. 10000 ] } });
 is(sql("SELECT line_count FROM salesdrive.crm_order WHERE account = '$many'"), 10000, 'ten thousand lines');
@@ -119,6 +130,8 @@ deliver($reference, 100, @set);
 my $expected = rows_of($reference);
 is(sql("SELECT version || ' ' || status_id || ' ' || comment || ' ' || payment_amount || ' ' || line_count || ' ' || shipping_address FROM salesdrive.crm_order WHERE account = '$reference'"),
 	'3 3 v3 300 1 Київ', 'newest version, absent keys from older ones');
+is(sql("SELECT string_agg(contact_no || ':' || phone, ' ') FROM salesdrive.crm_order_contact WHERE account = '$reference'"), '1:380501234563', 'contacts of the newest version alone: no primaryContact of an older one');
+is(sql("SELECT phone FROM salesdrive.crm_order WHERE account = '$reference'"), '380501234563', 'and its phone');
 is(sql("SELECT amount FROM salesdrive.crm_order_line WHERE account = '$reference'"), 2, 'lines of the newest version that has any');
 my $wrong = 0;
 for my $round (1 .. 60)
@@ -130,8 +143,16 @@ for my $round (1 .. 60)
 }
 is($wrong, 0, '60 random orders of arrival, with duplicates and in batches of any size, end in the same rows');
 
-is(sql("SELECT string_agg(contact_no || ':' || phone, ' ') FROM salesdrive.crm_order_contact WHERE account = '$reference'"), '1:380501234563', 'contacts of the newest version alone: no primaryContact of an older one');
-is(sql("SELECT phone FROM salesdrive.crm_order WHERE account = '$reference'"), '380501234563', 'and its phone');
+# the primaryContact of a list row counts within its version and after, until contacts come again
+my ($p1, $p2) = (new_account(), new_account());
+my @primary = ({ data => { id => 1, version => 1, updateAt => '2026-03-01 10:00:00', contacts => [ { id => 2, phone => '0501234562' } ] } },
+	{ data => [ { id => 1, version => 1, updateAt => '2026-03-01 10:00:00', contacts => [ { id => 2, phone => '0501234562' } ], primaryContact => { id => 1, phone => '0501234561' } } ] },
+	{ data => { id => 1, version => 2, updateAt => '2026-03-01 10:01:00', comment => 'no contacts' } });
+deliver($p1, 1, @primary);
+deliver($p2, 1, reverse @primary);
+is(sql("SELECT phone FROM salesdrive.crm_order WHERE account = '$p1'"), '380501234561', 'a primaryContact beside the contacts comes first');
+is(rows_of($p1), rows_of($p2), 'in any order of arrival');
+
 # one version, two bodies that contradict each other
 my $c1 = new_account();
 my $c2 = new_account();
@@ -143,16 +164,6 @@ is(sql("SELECT refetch FROM salesdrive.crm_order WHERE account = '$c1'"), 't', '
 my $c3 = new_account();
 deliver($c3, 1, { data => { id => 1, version => 1, payment_method => '6', comment => '', paymentAmount => 5.0 } }, { data => [ { id => 1, version => 1, payment_method => 6, comment => undef, paymentAmount => '5', token => 't' } ] });
 is(sql("SELECT refetch FROM salesdrive.crm_order WHERE account = '$c3'"), 'f', 'another spelling of the same is no contradiction');
-# the primaryContact of a list row counts within its version and after, until contacts come again
-my ($p1, $p2) = (new_account(), new_account());
-my @primary = ({ data => { id => 1, version => 1, updateAt => '2026-03-01 10:00:00', contacts => [ { id => 2, phone => '0501234562' } ] } },
-	{ data => [ { id => 1, version => 1, updateAt => '2026-03-01 10:00:00', contacts => [ { id => 2, phone => '0501234562' } ], primaryContact => { id => 1, phone => '0501234561' } } ] },
-	{ data => { id => 1, version => 2, updateAt => '2026-03-01 10:01:00', comment => 'no contacts' } });
-deliver($p1, 1, @primary);
-deliver($p2, 1, reverse @primary);
-is(sql("SELECT phone FROM salesdrive.crm_order WHERE account = '$p1'"), '380501234561', 'a primaryContact beside the contacts comes first');
-is(rows_of($p1), rows_of($p2), 'in any order of arrival');
-
 is(sql("SELECT count(*) FROM salesdrive.task WHERE kind = 'order' AND scope = '$c3'"), 1, 'two deliveries of an order are one task');
 
 done_testing();

@@ -34,6 +34,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION result_rows(http_result) IS 'Elements of a list that BAS answered';
 
+CREATE FUNCTION answers_read(url text, body jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT CASE WHEN address LIKE '%/$count' THEN jsonb_typeof(body) = 'number'
+                WHEN jsonb_typeof(body) <> 'object' THEN false
+                ELSE coalesce(jsonb_typeof(body -> 'value') = 'array', false) OR address LIKE '%)' AND body ?| ARRAY['Ref_Key', 'odata.metadata'] END
+    FROM split_part(url, '?', 1) address
+$$;
+COMMENT ON FUNCTION answers_read(text, jsonb) IS 'Whether a body is what BAS answers to a reading: a list, or for a single key its object, or a count';
+
+-- Absence must be said by BAS: a 200 of something before it ({"status": "maintenance"}) says nothing of what is in the base.
+CREATE FUNCTION proper_answers(results http_result[]) RETURNS http_result[]
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r http_result;
+BEGIN
+    FOR n IN 1 .. cardinality(results) LOOP
+        r := results[n];
+        IF r.class = 'ok' AND r.method = 'GET' AND answers_read(r.url, result_json(r)) IS NOT TRUE THEN
+            r.class := 'transient';
+            r.error := 'The answer is not one of BAS: it holds neither a list nor the object asked for.';
+            results[n] := r;
+        END IF;
+    END LOOP;
+    RETURN results;
+END $$;
+COMMENT ON FUNCTION proper_answers(http_result[]) IS 'Answers as they came, but a reading answered with other JSON than BAS would write counts as not answered (transient)';
+
 CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN

@@ -458,6 +458,7 @@ DECLARE
     k     record;
 BEGIN
     PERFORM t.id FROM task t WHERE t.id IN (SELECT u.task_id FROM few(results) u) ORDER BY t.id FOR UPDATE;
+    results := proper_answers(results);
     PERFORM log_results(results);
     PERFORM note_infobases(results);
     SELECT array_agg(u) INTO live FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t WHERE t.attempt = u.attempt AND t.state = 'in_flight';

@@ -154,7 +154,7 @@ classify_plain(const SdOutcome *outcome)
 			return SD_CLASS_OK;
 
 		/* an action may answer with nothing; a question may not */
-		if (outcome->body_empty && (!outcome->is_read || status == 204))
+		if (outcome->body_empty && !outcome->is_read)
 			return SD_CLASS_OK;
 		return doubtful(outcome);
 	}

@@ -256,6 +256,22 @@ sql("SELECT salesdrive.resume('shop', 1053)");
 run_engine();
 is(status(1053, 'state'), 'synced', 'resume() lets it go on');
 
+# an answer that is not one of BAS proves nothing
+my %lie = (status => 200, body => 'json', text => '{"status":"maintenance"}');
+deliver(order_body(id => 1055, phone => '0671112255', lines => [ { sku => 'SKU-0017', amount => 1, price => 100 } ]));
+$bas->control(POST => '/faults', { method => 'GET', path => $_, action => 'status', %lie, times => 2 }) for 'Catalog_Номенклатура', 'Catalog_Контрагенты_КонтактнаяИнформация';
+$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'reset_after', times => 1 });
+$bas->control(POST => '/faults', { method => 'GET', path => 'Document_ЗаказПокупателя', action => 'status', %lie, times => 2 });
+ok(wait_for('the order', sub { run_engine(); status(1055, 'state') eq 'synced' }, 30), 'JSON of something before BAS: asked again');
+is(sql("SELECT string_agg(DISTINCT class || ' ' || error, ', ') FROM salesdrive.exchange_log WHERE response_body LIKE '%maintenance%'"), 'transient The answer is not one of BAS: it holds neither a list nor the object asked for.', 'its class is transient, for every kind of task');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE response_body LIKE '%maintenance%'"), 6, 'in each reading');
+is(requests(1055) =~ s/(find products|read order), (?=\g1)//gr, 'find products, create order, read order', 'and the document is found, not made again');
+sql("DELETE FROM salesdrive.dictionary_load WHERE dictionary = 'currency'");
+$bas->control(POST => '/faults', { method => 'GET', path => 'Catalog_Валюты', action => 'status', status => 204, body => 'empty', times => 1 });
+deliver(order_body(id => 1056));
+ok(wait_for('the order', sub { run_engine(); status(1056, 'state') eq 'synced' }, 30), 'no content is no empty dictionary');
+$bas->control(DELETE => '/faults');
+
 # wrong password
 sql("SELECT salesdrive.set_secret('infobase:main:password', 'wrong')");
 deliver(order_body(id => 1060));

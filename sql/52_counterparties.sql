@@ -3,27 +3,39 @@
 --
 --      unknown ──search──▶ nothing ─────────────▶ absent ──create──▶ known
 --         ▲                hits ──read them──▶ one alive: known · several: several (parked) · none: absent
---         └── a creation whose answer was lost (write_unsure) is searched for before anything else
+--         ├── many hits are read 20 at a time
+--         └── a creation whose answer was lost (write_unsure) is searched for before anything else, and again after unsure_until if nothing alive is seen
 
 CREATE FUNCTION phone_tails(phone text) RETURNS text[]
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN phone LIKE '380%' AND length(phone) = 12
-                THEN ARRAY[right(phone, 7), regexp_replace(right(phone, 7), '(...)(..)(..)', '\1-\2-\3'), regexp_replace(right(phone, 7), '(...)(..)(..)', '\1 \2 \3')]
-                ELSE ARRAY[right(phone, 7)] END;
-COMMENT ON FUNCTION phone_tails(text) IS 'Endings under which a presentation may hold the phone';
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT array_agg(t ORDER BY length(t), n, t)
+    FROM (SELECT DISTINCT ON (left(four, cut) || separator || substr(four, cut + 1)) left(four, cut) || separator || substr(four, cut + 1) AS t, n
+          FROM right(phone, 4) four, few(ARRAY[2, 1, 3]) cut, few(ARRAY['', '-', ' ', '.']) WITH ORDINALITY s (separator, n)
+          WHERE cut < 3 OR separator <> '.' ORDER BY 1, n) e
+$$;
+COMMENT ON FUNCTION phone_tails(text) IS 'Last four digits of a phone in every usual grouping: 4567, 45-67, 4-567 …; whatever the digits before them look like, one of these stands in its presentation';
 
-CREATE FUNCTION counterparty_search(profile text, phone text, own uuid) RETURNS text
+CREATE FUNCTION counterparty_search(profile text, phone text, own uuid, max_url integer) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-#variable_conflict use_column
+DECLARE
+    names jsonb := property_names(profile, 'contact_row');
+    head  text  := '?$format=json&$select=' || url_encode(format('Ref_Key,%s,%s', names ->> 'presentation', names ->> 'number')) || '&$filter=';
+    fixed text  := format('%s eq %s and (substringof(%s,%s)', names ->> 'type', odata_text(profile_constant(profile, 'contact_row', 'type')), odata_text(right(phone, 9)), names ->> 'number')
+                   || coalesce(' or Ref_Key eq ' || odata_guid(own), '');
 BEGIN
-    RETURN (SELECT entity_set(profile, 'counterparty_contact') || '?$format=json&$select=' || url_encode(format('Ref_Key,%s,%s', n ->> 'presentation', n ->> 'number'))
-        || odata_filter(format('%s eq %s and (substringof(%s,%s)', n ->> 'type', odata_text(profile_constant(profile, 'contact_row', 'type')),
-                               odata_text(right(phone, 9)), n ->> 'number')
-            || (SELECT string_agg(format(' or substringof(%s,%s)', odata_text(t), n ->> 'presentation'), '') FROM few(phone_tails(phone)) t)
-            || coalesce(' or Ref_Key eq ' || odata_guid(own), '') || ')')
-    FROM property_names(profile, 'contact_row') n);
+    RETURN entity_set(profile, 'counterparty_contact') || head || url_encode(fixed || (
+        SELECT string_agg(t.condition, '' ORDER BY t.n)
+        FROM (SELECT u.n, u.condition, sum(length(url_encode(u.condition))) OVER (ORDER BY u.n) AS length
+              FROM (SELECT s.n, format(' or substringof(%s,%s)', odata_text(s.tail), names ->> 'presentation') AS condition
+                    FROM few(phone_tails(phone)) WITH ORDINALITY s (tail, n)) u) t
+        WHERE t.n <= 2 OR t.length <= max_url - length(head) - length(url_encode(fixed)) - 3) || ')');
 END $$;
-COMMENT ON FUNCTION counterparty_search(text, text, uuid) IS 'Search of the contact section for a phone in any notation, and for our own key: hits are compared exactly afterwards';
+COMMENT ON FUNCTION counterparty_search(text, text, uuid, integer) IS 'Search of the contact section for a phone in any notation that fits into max_url, and for our own key: hits are compared exactly afterwards';
+
+CREATE FUNCTION next_candidates(candidates uuid[], max_url integer) RETURNS uuid[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN candidates[1 : greatest(1, least(20, (max_url - 60) / 70))];
+COMMENT ON FUNCTION next_candidates(uuid[], integer) IS 'So many of the candidates as one reading may ask for';
 
 CREATE FUNCTION counterparty_body(infobase text, profile text, phone text, ref uuid, contact_kind uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -53,10 +65,10 @@ BEGIN
            w.purpose, CASE WHEN w.purpose = 'create counterparty' THEN 'POST' ELSE 'GET' END,
            CASE w.purpose WHEN 'create counterparty' THEN entity_set(i.profile, 'counterparty')
                 WHEN 'read counterparties' THEN entity_set(i.profile, 'counterparty') || '?$format=json' || odata_filter(
-                    (SELECT string_agg('Ref_Key eq ' || odata_guid(c), ' or ') FROM few(p.candidates[1:20]) c))
-                WHEN 'find counterparty' THEN counterparty_search(i.profile, t.key, p.our_ref_key) END,
+                    (SELECT string_agg('Ref_Key eq ' || odata_guid(c), ' or ') FROM few(next_candidates(p.candidates, i.max_url)) c))
+                WHEN 'find counterparty' THEN counterparty_search(i.profile, t.key, p.our_ref_key, i.max_url) END,
            CASE w.purpose WHEN 'create counterparty' THEN counterparty_body(t.scope, i.profile, t.key, p.our_ref_key, kind.ref) END,
-           NULL::jsonb, w.purpose = 'create counterparty', w.run_at, w.reason, w.detail, w.hint, w.blocked_on
+           CASE w.purpose WHEN 'read counterparties' THEN to_jsonb(next_candidates(p.candidates, i.max_url)) END, w.purpose = 'create counterparty', w.run_at, w.reason, w.detail, w.hint, w.blocked_on
     FROM task t
     JOIN infobase i ON i.name = t.scope
     JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key
@@ -64,8 +76,8 @@ BEGIN
     LEFT JOIN LATERAL (SELECT min(d.key)::uuid AS ref FROM dictionary_value d WHERE d.scope = t.scope AND d.side = 'bas' AND d.dictionary = 'contact_kind') kind ON true
     CROSS JOIN LATERAL (
         SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE p.state = 'known'
-        UNION ALL SELECT 'wait', NULL, p.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT p.write_unsure AND p.unsure_until > clock()
         UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' AND p.candidates IS NOT NULL AND NOT p.write_unsure
+        UNION ALL SELECT 'wait', NULL, p.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT p.write_unsure AND p.unsure_until > clock()
         UNION ALL SELECT 'request', 'find counterparty', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' OR p.write_unsure
         UNION ALL SELECT 'park', NULL, NULL, 'counterparty_several', format(CASE WHEN cardinality(p.candidates) = 1 THEN 'The counterparty made for the phone in infobase "%s" (%s) is marked for deletion or hidden: %s.' ELSE 'Several counterparties of infobase "%s" have the phone %s: %s.' END, t.scope, t.key,
                       (SELECT string_agg(format('%s (%s)', coalesce(b.name, 'not shown'), c), ', ' ORDER BY b.name) FROM few(p.candidates) c LEFT JOIN bas_counterparty b ON b.infobase = t.scope AND b.ref_key = c)),
@@ -86,7 +98,7 @@ CREATE FUNCTION settle_counterparty(results http_result[]) RETURNS SETOF plan_st
 DECLARE
     r record;
 BEGIN
-    FOR r IN SELECT u.task_id, t.scope, t.key, t.purpose, u.class, u.odata_code, u.started_at, u::http_result AS result, p.our_ref_key, p.unsure_until, i.profile,
+    FOR r IN SELECT u.task_id, t.scope, t.key, t.purpose, t.memo, u.class, u.odata_code, u.started_at, u::http_result AS result, p.our_ref_key, p.unsure_until, i.profile,
                     i.total_timeout + i.unsure_margin AS unsure
              FROM few(results) u JOIN task t ON t.id = u.task_id JOIN infobase i ON i.name = t.scope
              JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key ORDER BY t.scope, t.key
@@ -98,7 +110,7 @@ BEGIN
         ELSIF r.purpose = 'find counterparty' THEN
             PERFORM settle_counterparty_found(r.task_id, r.scope, r.key, r.profile, r.started_at, r.result);
         ELSE
-            PERFORM settle_counterparty_read(r.scope, r.key, r.profile, r.result);
+            PERFORM settle_counterparty_read(r.task_id, r.scope, r.key, r.profile, r.memo, r.result);
         END IF;
         IF r.class = 'ok' OR r.class = 'business' AND r.odata_code = '15' THEN
             RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
@@ -134,35 +146,39 @@ CREATE FUNCTION settle_counterparty_found(task_id bigint, infobase text, phone t
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     names jsonb := property_names(profile, 'contact_row');
+    own   uuid := counterparty_ref_key(phone);
     hits  uuid[];
     early boolean;
 BEGIN
-    SELECT array_agg(DISTINCT (e ->> 'Ref_Key')::uuid) INTO hits
-    FROM result_rows(result) e
-    WHERE phone_e164(btrim(e ->> (names ->> 'number'))) = phone
-       OR EXISTS (SELECT FROM regexp_split_to_table(e ->> (names ->> 'presentation'), '[,;/\n]') part WHERE phone_e164(part) = phone)
-       OR (e ->> 'Ref_Key')::uuid = counterparty_ref_key(phone);
-    IF counterparty_ref_key(phone) = ANY (hits) THEN
+    SELECT array_agg(h.ref ORDER BY h.ref = own, h.ref) INTO hits    -- our own last: settle_counterparty_read wants it among the last read
+    FROM (SELECT DISTINCT (e ->> 'Ref_Key')::uuid AS ref
+          FROM result_rows(result) e
+          WHERE phone_e164(btrim(e ->> (names ->> 'number'))) = phone
+             OR EXISTS (SELECT FROM regexp_split_to_table(e ->> (names ->> 'presentation'), '[,;/\n]') part WHERE phone_e164(part) = phone)
+             OR (e ->> 'Ref_Key')::uuid = own) h;
+    IF own = ANY (hits) THEN
         PERFORM learn_keeps_ref_key(infobase, true);
     END IF;
-    -- an unsure creation that is not to be seen yet: its absence counts only when it was asked for after unsure_until
-    SELECT hits IS NULL AND asked_at < p.unsure_until INTO early
+    -- While a creation may still be at work, what was found decides only when it is alive (settle_counterparty_read), and absence not before unsure_until.
+    SELECT coalesce(asked_at < p.unsure_until AND NOT own = ANY (coalesce(hits, '{}')), false) INTO early
     FROM bas_counterparty_phone p WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone;
     UPDATE bas_counterparty_phone p SET
         candidates = hits, state = CASE WHEN hits IS NOT NULL OR early THEN 'unknown' ELSE 'absent' END,
         write_unsure = false, unsure_until = CASE WHEN early THEN p.unsure_until END, checked_at = clock()
     WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone;
-    IF early IS NOT TRUE THEN
+    IF NOT early THEN
         PERFORM release_creation(infobase, task_id);
     END IF;
 END $$;
 COMMENT ON FUNCTION settle_counterparty_found(bigint, text, text, text, timestamptz, http_result) IS 'Takes in the hits of a search: only an exactly equal phone, or our own key, counts';
 
-CREATE FUNCTION settle_counterparty_read(infobase text, phone text, profile text, result http_result) RETURNS void
+CREATE FUNCTION settle_counterparty_read(task_id bigint, infobase text, phone text, profile text, asked jsonb, result http_result) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     names jsonb := property_names(profile, 'counterparty');
+    p     bas_counterparty_phone;
     alive uuid[];
+    rest  uuid[];
 BEGIN
     INSERT INTO bas_counterparty AS b (infobase, ref_key, name, created_by_us, read_at)
     SELECT settle_counterparty_read.infobase, (e ->> 'Ref_Key')::uuid, e ->> (names ->> 'name'), (e ->> 'Ref_Key')::uuid = counterparty_ref_key(phone), clock()
@@ -171,13 +187,24 @@ BEGIN
     SELECT array_agg(ref ORDER BY ref) INTO alive
     FROM (SELECT (e ->> 'Ref_Key')::uuid AS ref FROM result_rows(result) e
           WHERE NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder')) a;
-    UPDATE bas_counterparty_phone p SET
-        state = CASE WHEN cardinality(alive) = 1 THEN 'known' WHEN alive IS NULL AND NOT p.our_ref_key = ANY (p.candidates) THEN 'absent' ELSE 'several' END,    -- our own key is taken for ever
-        ref_key = CASE WHEN cardinality(alive) = 1 THEN alive[1] END,
-        candidates = coalesce(alive, ARRAY[p.our_ref_key]), write_unsure = false, unsure_until = NULL, checked_at = clock()
-    WHERE p.infobase = settle_counterparty_read.infobase AND p.phone = settle_counterparty_read.phone;
+    SELECT * INTO p FROM bas_counterparty_phone q WHERE q.infobase = settle_counterparty_read.infobase AND q.phone = settle_counterparty_read.phone;
+    rest := ARRAY(SELECT c FROM few(p.candidates) WITH ORDINALITY u (c, n) WHERE NOT asked ? c::text ORDER BY n);
+
+    IF cardinality(rest) > 0 AND (alive IS NULL OR cardinality(alive) = 1) THEN    -- not all have been read: the one alive stays among those to be read
+        p.candidates := rest || coalesce(alive, '{}');
+    ELSIF alive IS NULL AND p.unsure_until IS NOT NULL THEN    -- these are dead, and ours may still come: searched for again after unsure_until
+        p.candidates := NULL;
+    ELSE
+        p.state := CASE WHEN cardinality(alive) = 1 THEN 'known' WHEN alive IS NULL AND NOT p.our_ref_key = ANY (p.candidates) THEN 'absent' ELSE 'several' END;    -- our own key is taken for ever
+        p.ref_key := CASE WHEN cardinality(alive) = 1 THEN alive[1] END;
+        p.candidates := CASE WHEN alive IS NULL THEN ARRAY[p.our_ref_key] ELSE alive || rest END;
+        p.unsure_until := NULL;
+        PERFORM release_creation(infobase, task_id);
+    END IF;
+    UPDATE bas_counterparty_phone q SET state = p.state, ref_key = p.ref_key, candidates = p.candidates, write_unsure = false, unsure_until = p.unsure_until, checked_at = clock()
+    WHERE q.infobase = p.infobase AND q.phone = p.phone;
 END $$;
-COMMENT ON FUNCTION settle_counterparty_read(text, text, text, http_result) IS 'Takes in the counterparties hit: those marked for deletion do not count';
+COMMENT ON FUNCTION settle_counterparty_read(bigint, text, text, text, jsonb, http_result) IS 'Takes in the counterparties hit: those marked for deletion do not count; goes on with the next of many hits until all are read or two are alive';
 INSERT INTO task_kind VALUES ('counterparty', 'shipped', 'salesdrive.plan_counterparty', 'salesdrive.settle_counterparty');
 
 CREATE FUNCTION note_counterparty_writes(steps plan_step[]) RETURNS void

@@ -230,6 +230,53 @@ is(sql("SELECT count(DISTINCT sent_body ->> 'Контрагент_Key') FROM sal
 deliver(order_body(id => 1040, phone => '050 100 00 02'));
 run_engine();
 is(sql("SELECT created_by_us FROM salesdrive.bas_counterparty c JOIN salesdrive.bas_counterparty_phone p ON p.infobase = c.infobase AND p.ref_key = c.ref_key WHERE p.phone = '380501000002'"), 'f', 'a counterparty whose phone stands only in its presentation is found');
+
+# a phone however it is grouped in a presentation, and nowhere else
+sub counterparty_row
+{
+	my ($key, $shown, %more) = @_;
+	return { Ref_Key => $key, Description => "Картка $shown", %more, 'КонтактнаяИнформация' => [ { LineNumber => 1, 'Тип' => 'Телефон', 'Представление' => $shown } ] };
+}
+my @shown = ('0501234567', '050 123-45-67', '050 123 45 67', '050 123-4567', '+38 050 12-34-567', '(050) 123-4567', '050.123.45.67', '0 50 1234 567', '050 12 345 67');
+my @missed;
+for my $i (0 .. $#shown)
+{
+	my $phone = sprintf '05022%05d', 34500 + $i;
+	my ($shown, @digits) = ($shown[$i], split //, $phone);
+	$shown =~ s/(?<!\+)(?<!\+3)\d/shift @digits/ge;    # the digits of this phone, grouped so
+	$bas->control(POST => '/load', { 'Catalog_Контрагенты' => [ counterparty_row(sprintf('00000000-0000-4000-8000-%012d', 700 + $i), $shown) ] });
+	deliver(order_body(id => 1700 + $i, phone => $phone));
+	run_engine();
+	my $ref = sql("SELECT ref_key FROM salesdrive.bas_counterparty_phone WHERE phone = '38$phone'");
+	push @missed, $shown if $ref ne sprintf('00000000-0000-4000-8000-%012d', 700 + $i);
+}
+is("@missed", '', 'a phone is found in every usual grouping of its presentation');
+cmp_ok(sql("SELECT max(length(url) - strpos(url, '?')) FROM salesdrive.exchange_log WHERE purpose = 'find counterparty'"), '<=', 2000, 'by a search that fits into max_url');
+sql("UPDATE salesdrive.infobase SET max_url = 1000");
+deliver(order_body(id => 1720, phone => '0502299999'));
+run_engine();
+is(status(1720, 'state'), 'synced', 'also into a smaller one');
+sql("UPDATE salesdrive.infobase SET max_url = 2000");
+
+# more cards than one reading asks for
+sub many_cards
+{
+	my ($phone, @alive) = @_;
+	my %alive = map { $_ => 1 } @alive;
+	$bas->control(POST => '/load', { 'Catalog_Контрагенты' => [ map { counterparty_row(sprintf('%08d-%04d-4000-8000-000000000000', substr($phone, -4), $_), $phone, DeletionMark => $alive{$_} ? JSON::PP::false() : JSON::PP::true()) } 1 .. 45 ] });
+}
+many_cards('0503330001', 45);
+many_cards('0503330002');
+many_cards('0503330003', 3, 44);
+deliver(order_body(id => 1730 + $_, phone => "050333000$_")) for 1 .. 3;
+run_engine();
+is(sql("SELECT ref_key FROM salesdrive.bas_counterparty_phone WHERE phone = '380503330001'"), '00000001-0045-4000-8000-000000000000', 'the one alive of 45 cards is found');
+is(sql("SELECT created_by_us FROM salesdrive.bas_counterparty_phone p JOIN salesdrive.bas_counterparty c USING (infobase, ref_key) WHERE p.phone = '380503330002'"), 't', 'none alive of 45: a new one');
+is(status(1733, 'reason'), 'counterparty_several', 'two alive far apart are several');
+$bas->control(POST => '/delete', { set => 'Catalog_Контрагенты', keys => [ '00000003-0044-4000-8000-000000000000' ] });
+sql("SELECT salesdrive.resume('shop', 1733)");
+run_engine();
+is(status(1733, 'state'), 'synced', 'until one of them is gone');
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
 
 # lost answers

@@ -81,6 +81,22 @@ for my $keeps (0, 1)
 	is($bas->control(GET => "/objects?set=Document_%D0%97%D0%B0%D0%BA%D0%B0%D0%B7%D0%9F%D0%BE%D0%BA%D1%83%D0%BF%D0%B0%D1%82%D0%B5%D0%BB%D1%8F&key=$document->{Ref_Key}")->{value}[0]{'Комментарий'} // $kept, 'v1', 'ends in the newest version, not in the late one');
 }
 
+# the same for a counterparty whose phone stands on a card marked for deletion
+{
+	my $bas = start_peer('bas', '--config', '{"keeps_ref_key": false}');
+	fresh_database('d_late_card');
+	set_up($bas);
+	sql("UPDATE salesdrive.infobase SET unsure_margin = '3 s'");
+	$bas->control(POST => '/load', { 'Catalog_Контрагенты' => [ { Ref_Key => '00000000-0000-4000-8000-000000000001', Description => 'Стара картка', DeletionMark => JSON::PP::true(),
+		'КонтактнаяИнформация' => [ { LineNumber => 1, 'Тип' => 'Телефон', 'Представление' => '063 111 22 33', 'НомерТелефона' => '380631112233' } ] } ] });
+	$bas->control(POST => '/faults', { method => 'POST', path => 'Catalog_Контрагенты$', action => 'delay', ms => 2000, times => 1 });
+	deliver(1, '0631112233');
+	run_until_settled('a counterparty whose creation is done late, beside a deleted card');
+	is($bas->control(GET => '/state')->{counterparties}{created}, 1, 'is not made twice');
+	is(sql("SELECT string_agg(purpose, ', ' ORDER BY id) FROM salesdrive.exchange_log WHERE kind = 'counterparty' AND purpose LIKE 'create%'"), 'create counterparty', 'nor tried');
+	is(sql("SELECT count(*) FROM salesdrive.bas_counterparty_phone WHERE state = 'known' AND unsure_until IS NULL"), 1, 'and known when it is seen');
+}
+
 # while it is unknown, an order that cannot go on holds up the others only as long as its creation may be at work
 {
 	my $bas = start_peer('bas', '--config', '{"keeps_ref_key": true}');

@@ -50,7 +50,7 @@ CREATE TYPE http_result AS (
     ms_first_byte double precision,
     ms_total      double precision
 );
-COMMENT ON TYPE http_result IS 'One answer (or the lack of one) that the HTTP client hands to settle(); class is ok, transient, throttled, unknown_outcome, business, config or bug; retry_after in seconds';
+COMMENT ON TYPE http_result IS 'One answer (or the lack of one) that the HTTP client hands to settle(); class is ok, transient, throttled, unknown_outcome, business, denied, config or bug; retry_after in seconds';
 
 CREATE TYPE plan_step AS (
     task_id    bigint,

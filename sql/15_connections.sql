@@ -57,6 +57,7 @@ CREATE TABLE infobase (
     ca_file           text,
     keeps_ref_key     boolean,
     creating_task     bigint,
+    denied            jsonb NOT NULL DEFAULT '{}',
     circuit_failures  integer NOT NULL DEFAULT 0,
     circuit_open_until timestamptz,
     paused_at         timestamptz,
@@ -82,6 +83,7 @@ COMMENT ON COLUMN infobase.allow_http IS 'Allow plain http to other hosts than l
 COMMENT ON COLUMN infobase.ca_file IS 'Bundle of certificate authorities on the server; NULL uses that of the system';
 COMMENT ON COLUMN infobase.keeps_ref_key IS 'Whether the base keeps the Ref_Key of a POST: learned from the first creation; unknown until then';
 COMMENT ON COLUMN infobase.creating_task IS 'While keeps_ref_key is unknown: the one task that may create';
+COMMENT ON COLUMN infobase.denied IS 'Tasks denied in a row, for each purpose: a third pauses the base';
 COMMENT ON COLUMN infobase.circuit_failures IS 'Failures in a row';
 COMMENT ON COLUMN infobase.circuit_open_until IS 'When an open circuit lets one probing request pass';
 COMMENT ON COLUMN infobase.paused_at IS 'Set while nothing is sent to this base';

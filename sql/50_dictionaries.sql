@@ -66,7 +66,7 @@ CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
 BEGIN
     RETURN QUERY
     SELECT t.id, CASE WHEN e.entity_set IS NULL THEN 'done' ELSE 'request' END, 'read ' || t.key, 'GET',
-           e.entity_set || '?$format=json' || odata_filter(e.filter), NULL::jsonb, NULL::jsonb, false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+           e.entity_set || '?$format=json&allowedOnly=true' || odata_filter(e.filter), NULL::jsonb, NULL::jsonb, false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
     FROM task t JOIN infobase i ON i.name = t.scope
     LEFT JOIN profile_entity_effective e ON e.profile = i.profile AND e.concept = t.key
     WHERE t.id = ANY (tasks);

@@ -19,7 +19,7 @@ CREATE FUNCTION counterparty_search(profile text, phone text, own uuid, max_url 
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     names jsonb := property_names(profile, 'contact_row');
-    head  text  := '?$format=json&$select=' || url_encode(format('Ref_Key,%s,%s', names ->> 'presentation', names ->> 'number')) || '&$filter=';
+    head  text  := '?$format=json&allowedOnly=true&$select=' || url_encode(format('Ref_Key,%s,%s', names ->> 'presentation', names ->> 'number')) || '&$filter=';
     fixed text  := format('%s eq %s and (substringof(%s,%s)', names ->> 'type', odata_text(profile_constant(profile, 'contact_row', 'type')), odata_text(right(phone, 9)), names ->> 'number')
                    || coalesce(' or Ref_Key eq ' || odata_guid(own), '');
 BEGIN
@@ -34,7 +34,7 @@ COMMENT ON FUNCTION counterparty_search(text, text, uuid, integer) IS 'Search of
 
 CREATE FUNCTION next_candidates(candidates uuid[], max_url integer) RETURNS uuid[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN candidates[1 : greatest(1, least(20, (max_url - 60) / 70))];
+    RETURN candidates[1 : greatest(1, least(20, (max_url - 80) / 70))];
 COMMENT ON FUNCTION next_candidates(uuid[], integer) IS 'So many of the candidates as one reading may ask for';
 
 CREATE FUNCTION counterparty_body(infobase text, profile text, phone text, ref uuid, contact_kind uuid) RETURNS jsonb
@@ -64,7 +64,7 @@ BEGIN
     SELECT t.id, w.step,
            w.purpose, CASE WHEN w.purpose = 'create counterparty' THEN 'POST' ELSE 'GET' END,
            CASE w.purpose WHEN 'create counterparty' THEN entity_set(i.profile, 'counterparty')
-                WHEN 'read counterparties' THEN entity_set(i.profile, 'counterparty') || '?$format=json' || odata_filter(
+                WHEN 'read counterparties' THEN entity_set(i.profile, 'counterparty') || '?$format=json&allowedOnly=true' || odata_filter(
                     (SELECT string_agg('Ref_Key eq ' || odata_guid(c), ' or ') FROM few(next_candidates(p.candidates, i.max_url)) c))
                 WHEN 'find counterparty' THEN counterparty_search(i.profile, t.key, p.our_ref_key, i.max_url) END,
            CASE w.purpose WHEN 'create counterparty' THEN counterparty_body(t.scope, i.profile, t.key, p.our_ref_key, kind.ref) END,

@@ -15,7 +15,7 @@ DECLARE
 BEGIN
     SELECT * INTO i FROM infobase b WHERE b.name = product_search.infobase;
     names := property_names(i.profile, 'product');
-    head := entity_set(i.profile, 'product') || '?$format=json&$select=' || url_encode(concat_ws(',', 'Ref_Key', names ->> 'article', names ->> 'name', names ->> 'unit', names ->> 'vat_rate', names ->> 'kind', names ->> 'deleted', names ->> 'is_folder'))
+    head := entity_set(i.profile, 'product') || '?$format=json&allowedOnly=true&$select=' || url_encode(concat_ws(',', 'Ref_Key', names ->> 'article', names ->> 'name', names ->> 'unit', names ->> 'vat_rate', names ->> 'kind', names ->> 'deleted', names ->> 'is_folder'))
             || '&$filter=';
     RETURN QUERY
     SELECT head || url_encode(string_agg(c.condition, ' or ' ORDER BY c.n)), jsonb_object_agg(c.sku, c.pinned)
@@ -95,6 +95,7 @@ BEGIN
     SELECT t.account, t.order_id, w.step, w.purpose,
            CASE w.purpose WHEN 'create order' THEN 'POST' WHEN 'change order' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
            CASE w.purpose
+                -- without allowedOnly: a document that is hidden must not look absent (code 20 parks the order)
                 WHEN 'read order' THEN t.set || '?$format=json' || odata_filter(CASE WHEN (t.y).bas_ref IS NOT NULL THEN 'Ref_Key eq ' || odata_guid((t.y).bas_ref)
                     ELSE format('Ref_Key eq %s or %s eq %s', odata_guid((t.y).ref_key), t.reference_property, odata_text(order_marker(t.account, t.order_id, (t.y).customer_reference))) END)
                 WHEN 'find products' THEN (SELECT f.path FROM product_search(t.infobase, t.skus) f)

@@ -397,7 +397,7 @@ CREATE FUNCTION note_infobases(results http_result[]) RETURNS void
 DECLARE
     r record;
 BEGIN
-    FOR r IN SELECT u.target, bool_or(u.odata_code IS NOT NULL OR u.class IN ('ok', 'business')) AS alive,
+    FOR r IN SELECT u.target, bool_or(u.odata_code IS NOT NULL OR u.class IN ('ok', 'business', 'denied')) AS alive,
                     count(*) FILTER (WHERE u.class IN ('transient', 'throttled', 'unknown_outcome') AND u.odata_code IS NULL) AS failed,
                     (array_agg(concat_ws(', ', u.http_status::text, u.error, u.odata_message)) FILTER (WHERE u.class = 'config'))[1] AS config,
                     (array_agg(u.url) FILTER (WHERE u.class = 'config'))[1] AS config_url
@@ -431,6 +431,9 @@ DECLARE
     i      infobase;
     server text := concat_ws(': ', result.http_status::text, nullif(concat_ws(' ', 'BAS code', result.odata_code), 'BAS code'), result.odata_message, result.error);
 BEGIN
+    IF result.class = 'denied' THEN
+        RETURN denied_step(t, result, server);
+    END IF;
     s.task_id := t.id;
     s.detail := server;
     IF result.class IN ('transient', 'throttled') AND (result.odata_code IS NULL OR t.refusals < 5) THEN
@@ -461,6 +464,7 @@ BEGIN
     results := proper_answers(results);
     PERFORM log_results(results);
     PERFORM note_infobases(results);
+    PERFORM note_denials(results);
     SELECT array_agg(u) INTO live FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t WHERE t.attempt = u.attempt AND t.state = 'in_flight';
     IF live IS NULL THEN
         RETURN 0;

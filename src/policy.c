@@ -33,12 +33,11 @@ static const char *const config_codes[] = {
 	"17", /* load mode not supported */
 	"18", /* the interface cannot be initialised */
 	"19", /* HTTP method forbidden here */
-	"20", /* no rights */
 	"21"  /* function unknown */
 };
 
 static const char *const class_names[SD_CLASS_COUNT] = {
-	"ok", "transient", "throttled", "unknown_outcome", "business", "config", "bug"};
+	"ok", "transient", "throttled", "unknown_outcome", "business", "denied", "config", "bug"};
 
 const char *
 sd_class_name(SdClass class_)
@@ -132,6 +131,9 @@ classify_odata_error(const SdOutcome *outcome)
 {
 	int status = outcome->http_status;
 
+	/* no rights: to the set, or to one row of it */
+	if (strcmp(outcome->odata_code, "20") == 0)
+		return SD_CLASS_DENIED;
 	if (status == 401 || status == 403 || status == 405 || status == 501 ||
 		is_config_code(outcome->odata_code))
 		return SD_CLASS_CONFIG;
@@ -165,12 +167,13 @@ classify_plain(const SdOutcome *outcome)
 	switch (status)
 	{
 		case 401:
-		case 403:
 		case 404:
 		case 405:
-		case 413:
 		case 414:
 			return SD_CLASS_CONFIG;
+		case 403: /* a firewall or a limit that this body met */
+		case 413:
+			return SD_CLASS_DENIED;
 		case 406: /* the session had ended */
 		case 408:
 			return doubtful(outcome);

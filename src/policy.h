@@ -22,6 +22,7 @@ typedef enum SdClass
 	SD_CLASS_THROTTLED,       /* known not done: the peer asks to wait */
 	SD_CLASS_UNKNOWN_OUTCOME, /* perhaps done: read back before writing */
 	SD_CLASS_BUSINESS,        /* refused: the user must change the data */
+	SD_CLASS_DENIED,          /* refused: perhaps this request only */
 	SD_CLASS_CONFIG,          /* refused: the user must change the settings */
 	SD_CLASS_BUG              /* our own error */
 } SdClass;
@@ -64,7 +65,7 @@ extern SdTransport sd_policy_transport(int curl_code, bool request_sent);
 
 extern SdClass sd_policy_classify(const SdOutcome *outcome);
 
-/* 'ok', 'transient', 'throttled', 'unknown_outcome', 'business', 'config', 'bug' */
+/* 'ok', 'transient', 'throttled', 'unknown_outcome', 'business', 'denied', 'config', 'bug' */
 extern const char *sd_class_name(SdClass class_);
 
 #endif /* SD_POLICY_H */

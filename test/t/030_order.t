@@ -319,6 +319,65 @@ deliver(order_body(id => 1056));
 ok(wait_for('the order', sub { run_engine(); status(1056, 'state') eq 'synced' }, 30), 'no content is no empty dictionary');
 $bas->control(DELETE => '/faults');
 
+# rights to single rows, and what stands before BAS: one order is parked, the others go on
+sub base_paused { return sql('SELECT paused_at IS NOT NULL FROM salesdrive.infobase') }
+my $hidden = sql("SELECT salesdrive.order_ref_key('demo-shop', 1760)");
+$bas->control(POST => '/config', { hidden => { 'Document_ЗаказПокупателя' => [$hidden], 'Catalog_Контрагенты' => [ '00000000-0000-4000-8000-000000000700' ],
+	'Catalog_Номенклатура' => [ map { $_->{Ref_Key} } grep { ($_->{'Артикул'} // '') eq 'SKU-9001' } @{ $bas->control(GET => '/objects?set=Catalog_%D0%9D%D0%BE%D0%BC%D0%B5%D0%BD%D0%BA%D0%BB%D0%B0%D1%82%D1%83%D1%80%D0%B0')->{value} } ] } });
+$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'reset_after', times => 1 });
+deliver(order_body(id => 1760));
+run_engine();
+is(status(1760, 'state || reason'), 'parkedhidden_in_bas', 'a document that BAS hides is not taken for absent');
+like(status(1760, 'detail || hint'), qr/401.*20.*rights/s, 'with the words of the server and a hint');
+is(base_paused(), 'f', 'and the base goes on');
+deliver(order_body(id => 1761, phone => '0502234500', lines => [ { sku => 'SKU-0031', amount => 1, price => 100 } ]));
+deliver(order_body(id => 1762, phone => '0997734500', lines => [ { sku => 'SKU-9001', amount => 1, price => 100 } ]));
+run_engine();
+is(status(1761, 'state'), 'synced', 'other orders too');
+is(status(1762, 'reason'), 'product_unknown', 'lists leave out rows that are hidden, and are not refused for them');
+is(base_paused(), 'f', 'so one hidden row stops nobody');
+$bas->control(POST => '/config', { hidden => {} });
+sql("SELECT salesdrive.resume('shop', $_)") for 1760, 1762;
+run_engine();
+is(status(1760, 'state'), 'synced', 'the right to see it and resume(): found');
+sql("SELECT salesdrive.skip('shop', 1762, 'ambiguous')");
+for my $status (403, 413)
+{
+	$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'status', status => $status, body => 'html', times => 1 });
+	deliver(order_body(id => 1400 + $status));
+	run_engine();
+	is(status(1400 + $status, 'state || reason'), 'parkeddenied', "a body answered with $status: parked");
+	deliver(order_body(id => 2400 + $status));
+	run_engine();
+	is(status(2400 + $status, 'state') . base_paused(), 'syncedf', 'the next order passes');
+	sql("SELECT salesdrive.resume('shop', 1400 + $status)");
+	run_engine();
+	is(status(1400 + $status, 'state'), 'synced', 'resume() sends it again');
+}
+$bas->control(POST => '/config', { deny_sets => ['Document_ЗаказПокупателя'] });
+deliver(order_body(id => 1770));
+run_engine();
+deliver(order_body(id => 1771));
+run_engine();
+is(status(1771, 'state || reason') . base_paused(), 'parkeddeniedf', 'two orders without rights are parked');
+deliver(order_body(id => 1772));
+run_engine();
+is(sql('SELECT string_agg(state, \' \') FROM salesdrive.order_status WHERE order_id BETWEEN 1770 AND 1772') . base_paused(), 'paused paused pausedt', 'a third in a row pauses the base, and all three wait');
+like(sql('SELECT paused_reason FROM salesdrive.infobase'), qr/create order.*401/, 'with the reason');
+$bas->control(POST => '/config', { deny_sets => [] });
+sql("SELECT salesdrive.unpause_infobase('main')");
+run_engine();
+is(sql('SELECT string_agg(state, \' \') FROM salesdrive.order_status WHERE order_id BETWEEN 1770 AND 1772') . sql('SELECT denied FROM salesdrive.infobase'), 'synced synced synced{}', 'and go on after unpause_infobase()');
+sql("DELETE FROM salesdrive.dictionary_load WHERE dictionary = 'currency'");
+$bas->control(POST => '/config', { deny_sets => ['Catalog_Валюты'] });
+deliver(order_body(id => 1773));
+run_engine();
+is(base_paused(), 't', 'a list that every order needs pauses it at once');
+$bas->control(POST => '/config', { deny_sets => [] });
+sql("SELECT salesdrive.unpause_infobase('main')");
+run_engine();
+is(status(1773, 'state'), 'synced', 'until the right is there');
+
 # wrong password
 sql("SELECT salesdrive.set_secret('infobase:main:password', 'wrong')");
 deliver(order_body(id => 1060));

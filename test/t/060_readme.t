@@ -154,7 +154,7 @@ is(lacking([ map { names($_->[0]) } rows(section('Views')) ], \@views), '', 'and
 # options of connections: all columns but keys, addresses and what the engine keeps there
 my %no_option = (
 	account => [qw(name url infobase identity paused_at paused_reason created_at)],
-	infobase => [qw(name profile url username keeps_ref_key creating_task circuit_failures circuit_open_until paused_at paused_reason created_at)]);
+	infobase => [qw(name profile url username keeps_ref_key creating_task denied circuit_failures circuit_open_until paused_at paused_reason created_at)]);
 for my $table (sort keys %no_option)
 {
 	my ($part) = section('Tables') =~ /(^\| option of `$table`.*?)(?:\n\n|\z)/ms;

@@ -12,6 +12,7 @@
 #   known_customers (4): so many of the pool are those of the seed of bas.pl       foreign (1): sometimes a foreign phone
 #   from ("2026-10-20 08:00:00"), days (30): order times (the autumn change of clocks lies inside)
 #   discounts (1)  gifts (1)  kits (1)  fractions (1: amounts with three decimals, at most one such undiscounted line; 2: any number)
+#   contact_changes (0): so many percent of the edits name another customer
 #   plain (0): 1 = one clean form: numbers as numbers, every block present, no oddities
 #   address_field: name of the address field (by seed: shipping_address or adresDostavki)
 #   anomalies: { name => count or [positions] }:
@@ -25,7 +26,7 @@ use Digest::MD5 qw(md5_hex);
 use Peer::Json qw(encode raw);
 
 my %DEFAULT = (count => 20, seed => 1, first_id => 100_001, account => 'demo', versions => [ 1, 3 ], lines => [ 1, 5 ], skus => 60, special_skus => 1,
-	known_customers => 4, foreign => 1, from => '2026-10-20 08:00:00', days => 30, discounts => 1, gifts => 1, kits => 1, fractions => 1, plain => 0,
+	known_customers => 4, foreign => 1, from => '2026-10-20 08:00:00', days => 30, discounts => 1, gifts => 1, kits => 1, fractions => 1, contact_changes => 0, plain => 0,
 	anomalies => {});
 my %OPTIONAL = map { $_ => 1 } qw(customers address_field);
 
@@ -236,7 +237,11 @@ sub _order ($o, $i, $anomaly)
 	my $comment = $o->{plain} ? "Замовлення $base->{id}" : $r->pick(@COMMENTS);
 	$comment = "Довгий коментар $base->{id}. " x 400 if $anomaly->{huge_comment};
 	my @versions = ({ version => 1, update => $t + $r->between(0, 30), status => 1, lines => \@lines, comment => $comment, event => 'new_order', paid => 0 });
-	for (2 .. $r->between($o->{versions}->@*)) { push @versions, _edited($o, $r, $versions[-1]) }
+	$versions[0]->@{qw(customer phone_text)} = $base->@{qw(customer phone_text)};
+	for (2 .. $r->between($o->{versions}->@*)) {
+		push @versions, _edited($o, $r, $versions[-1]);
+		_other_contact($o, $i, $versions[-1]) if $o->{contact_changes} && !$anomaly->{no_phone} && !$anomaly->{sentence_phone};
+	}
 	my $order = { base => $base, versions => \@versions };
 	$order->{expected} = _expected($order);
 	return $order;
@@ -270,9 +275,19 @@ sub _edited ($o, $r, $v)
 		}
 	}
 	$n{lines} = \@lines;
+	$n{commented} = 1 if $v->{comment} ne '';
 	$n{comment} = $r->pick(@COMMENTS) if !$o->{plain} && $r->chance(30);
 	$n{paid} = $r->chance(40) ? 1 : 0;
 	return \%n;
+}
+
+# Another customer takes the order over. A stream of its own, so that the rest of the order does not depend on it.
+sub _other_contact ($o, $i, $v)
+{
+	my $r = Peer::Orders::Random->new('contact', $o->{seed}, $i, $v->{version});
+	return if !$r->chance($o->{contact_changes});
+	my $c = $v->{customer} = customer($o, $r->below($o->{customers}));
+	$v->{phone_text} = phone_text($r, $c->{phone}, $o->{plain});
 }
 
 sub payment_kopecks ($order, $v)
@@ -290,8 +305,8 @@ sub _expected ($order)
 		value => decimal(line_value($_), 10) } } $v->{lines}->@*;
 	return {
 		id => $b->{id}, versions => [ map { $_->{version} } $order->{versions}->@* ], version => $v->{version}, status => $v->{status},
-		payment_amount => money(payment_kopecks($order, $v)), lines_amount => money(total_kopecks($v->{lines}->@*)), phone => $phone_ok ? $b->{customer}{phone} : undef, phone_text => $b->{phone_text},
-		customer => $b->{customer}{index}, line_count => scalar @lines, lines => \@lines, order_time => _time($b->{order_time}), update_at => _time($v->{update}), comment => $v->{comment},
+		payment_amount => money(payment_kopecks($order, $v)), lines_amount => money(total_kopecks($v->{lines}->@*)), phone => $phone_ok ? $v->{customer}{phone} : undef, phone_text => $v->{phone_text},
+		customer => $v->{customer}{index}, line_count => scalar @lines, lines => \@lines, order_time => _time($b->{order_time}), update_at => _time($v->{update}), comment => $v->{comment},
 		external_id => $b->{external}, anomalies => [ sort keys $b->{anomaly}->%* ] };
 }
 
@@ -320,7 +335,7 @@ sub _blank ($r, $plain, $h, $key)
 sub _contact ($r, $order, $v)
 {
 	my $b = $order->{base};
-	my ($c, $plain) = ($b->{customer}, $b->{o}{plain});
+	my ($c, $plain) = ($v->{customer}, $b->{o}{plain});
 	my %h = (id => $c->{id}, formId => 1, version => $v->{version}, active => 1, lName => $c->{last}, fName => $c->{first}, leadsCount => 1 + $b->{i} % 4, leadsSalesCount => 1, leadsSalesAmount => 0,
 		createTime => _time($b->{order_time} - 86_400), userId => $b->{manager}, counterpartyId => undef, comment => '');
 	delete $h{fName} if !$plain && $r->chance(6);
@@ -328,7 +343,7 @@ sub _contact ($r, $order, $v)
 	else { _blank($r, $plain, \%h, 'mName') }
 	if (defined $c->{company}) { $h{company} = $c->{company} }
 	else { _blank($r, $plain, \%h, 'company') }
-	my $p = $b->{phone_text};
+	my $p = $v->{phone_text};
 	if ($p eq '') {
 		my $how = $plain ? 0 : $r->below(4);
 		$h{phone} = $how == 0 ? [] : $how == 1 ? '' : undef if $how < 3;
@@ -411,7 +426,7 @@ sub _data ($r, $order, $v, $webhook)
 	if (!$plain) {
 		delete $h{formId} if $webhook && $r->chance(10);
 		delete $h{externalId} if $b->{external} eq '' && $r->chance(20);
-		delete $h{comment} if $v->{comment} eq '' && $r->chance(20);
+		delete $h{comment} if $v->{comment} eq '' && $r->chance(20) && !$v->{commented};    # a comment taken away is said to be empty
 		$h{comment} = undef if exists $h{comment} && $v->{comment} eq '' && $r->chance(20);
 		delete $h{discountAmount} if $r->chance(20);
 		$h{orderStock} = $r->chance(50) ? [2] : undef if $r->chance(30);
@@ -447,7 +462,7 @@ sub list_row ($order, $n = -1)
 	my ($b, $v) = ($order->{base}, $order->{versions}[$n]);
 	my $r = Peer::Orders::Random->new('list', $b->{o}{seed}, $b->{i}, $v->{version});
 	my $row = _data($r, $order, $v, 0);
-	$row->{primaryContact} = { $row->{contacts}[0]->%*, clientRating => { phone => '0' . substr($b->{customer}{phone}, -9) } };
+	$row->{primaryContact} = { $row->{contacts}[0]->%*, clientRating => { phone => '0' . substr($v->{customer}{phone}, -9) } };
 	$row->{token} = md5_hex("$b->{o}{seed}/$b->{id}");
 	my $sum = payment_kopecks($order, $v);
 	$row->{costPriceAmount} = raw(decimal(int($sum * 6 / 10), 2));

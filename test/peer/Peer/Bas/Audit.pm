@@ -81,8 +81,10 @@ sub reference ($o)
 sub _document_line ($store, $o)
 {
 	my $client = $store->get($CLIENT, $o->{'Контрагент_Key'} // $NIL);
+	my @rows = map { my $p = $store->get('Catalog_Номенклатура', $_->{'Номенклатура_Key'} // $NIL);
+		{ article => $p ? $p->{'Артикул'} // '' : undef, quantity => 0 + ($_->{'Количество'} // 0), price => 0 + ($_->{'Цена'} // 0), sum => 0 + ($_->{'Сумма'} // 0) } } ($o->{'Запасы'} // [])->@*;
 	return { Ref_Key => $o->{Ref_Key}, Number => $o->{Number}, Date => $o->{Date}, reference => reference($o), sum => 0 + ($o->{'СуммаДокумента'} // 0), posted => $o->{Posted} // !!0,
-		marked => $o->{DeletionMark} // !!0, lines => scalar(($o->{'Запасы'} // [])->@*), counterparty => $o->{'Контрагент_Key'} // $NIL,
+		marked => $o->{DeletionMark} // !!0, lines => scalar @rows, rows => \@rows, comment => $o->{'Комментарий'} // '', counterparty => $o->{'Контрагент_Key'} // $NIL,
 		counterparty_name => $client ? $client->{Description} : undef, phones => $client ? [ phones($client) ] : [], version => $o->{_version} + 0 };
 }
 

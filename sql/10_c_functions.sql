@@ -22,6 +22,10 @@ CREATE FUNCTION json_problem(body bytea) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_problem';
 COMMENT ON FUNCTION json_problem(bytea) IS 'NULL when the bytes are JSON in UTF-8, else a sentence that says what is wrong and where';
 
+CREATE FUNCTION body_json(body bytea) RETURNS jsonb
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_body_json';
+COMMENT ON FUNCTION body_json(bytea) IS 'The JSON of a body; a byte order mark is skipped, and an escape that stands for no character (\u0000, half of a cut emoji) becomes U+FFFD';
+
 CREATE FUNCTION renamed(object jsonb, names jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_renamed';
 COMMENT ON FUNCTION renamed(jsonb, jsonb) IS 'Object with concepts replaced by the names of the configuration; what it does not have, and nulls, fall away';

@@ -74,7 +74,7 @@ CREATE TABLE crm_order_version (
 COMMENT ON TABLE crm_order_version IS 'Every version of every order as received; the order is made anew from all of them, so their order of arrival does not matter';
 COMMENT ON COLUMN crm_order_version.account IS 'Account';
 COMMENT ON COLUMN crm_order_version.order_id IS 'Order number in SalesDrive';
-COMMENT ON COLUMN crm_order_version.version IS 'Its version; 0 when the body has none';
+COMMENT ON COLUMN crm_order_version.version IS 'Its version; 0 when the body has none, or none that can be read';
 COMMENT ON COLUMN crm_order_version.hash IS 'MD5 of the data: tells bodies of one version apart';
 COMMENT ON COLUMN crm_order_version.update_at IS 'updateAt as written: local time of the account';
 COMMENT ON COLUMN crm_order_version.shape IS 'webhook or list';

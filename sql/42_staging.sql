@@ -16,6 +16,11 @@ CREATE FUNCTION json_numeric(value jsonb) RETURNS numeric
     END;
 COMMENT ON FUNCTION json_numeric(jsonb) IS 'Exact number of a JSON number or of a text that holds one (decimal point or comma); else NULL';
 
+CREATE FUNCTION json_bigint(value jsonb) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN json_numeric(value) BETWEEN 0 AND 9223372036854775807 AND json_numeric(value) = trunc(json_numeric(value)) THEN json_numeric(value)::bigint END;
+COMMENT ON FUNCTION json_bigint(jsonb) IS 'Whole number, not negative, that a bigint holds; NULL for anything else';
+
 CREATE FUNCTION json_flag(value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN coalesce(value #>> '{}' IN ('1', 'true', 't'), false);
@@ -90,16 +95,30 @@ CREATE FUNCTION delivered_versions(ids bigint[], times timestamptz[]) RETURNS SE
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT i.account, order_number(o.data -> 'id'), coalesce(json_numeric(o.data -> 'version'), 0)::bigint, md5(o.data::text),
+    SELECT i.account, order_number(o.data -> 'id'), coalesce(json_bigint(o.data -> 'version'), 0), md5(o.data::text),
            json_time(o.data -> 'updateAt'), o.shape, o.event, o.data, i.id, i.received_at
     FROM ROWS FROM (few(ids), few(times)) k (id, at)
     JOIN inbox i ON i.id = k.id AND i.received_at = k.at
-    CROSS JOIN LATERAL (SELECT convert_from(i.body, 'UTF8')::jsonb AS body) b
+    CROSS JOIN LATERAL (SELECT body_json(i.body) AS body) b
     CROSS JOIN LATERAL order_bodies(b.body) o
     LEFT JOIN account a ON a.name = i.account
     WHERE foreign_delivery(b.body, a.url) IS NULL;
 END $$;
 COMMENT ON FUNCTION delivered_versions(bigint[], timestamptz[]) IS 'Orders within the deliveries named, not kept yet; order_id is NULL where the body has no order number; nothing of deliveries that belong elsewhere';
+
+CREATE FUNCTION unreadable_parts(data jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    version    text := CASE WHEN json_bigint(data -> 'version') IS NULL THEN left(json_text(data -> 'version'), 100) END;
+    update_at  text := CASE WHEN json_time(data -> 'updateAt') IS NULL THEN left(json_text(data -> 'updateAt'), 100) END;
+    order_time text := CASE WHEN json_time(data -> 'orderTime') IS NULL THEN left(json_text(data -> 'orderTime'), 100) END;
+BEGIN
+    RETURN nullif(concat_ws(' ',
+        'The version "' || version || '" cannot be read and counts as 0: older than any other.',
+        'updateAt "' || update_at || '" cannot be read: this body counts as the oldest of its version.',
+        'orderTime "' || order_time || '" cannot be read: the document gets the date of updateAt, else of the delivery.'), '');
+END $$;
+COMMENT ON FUNCTION unreadable_parts(jsonb) IS 'What of version and times of an order as received cannot be read, and what counts in its place; NULL when nothing';
 
 -- An order out of all its versions.
 
@@ -206,7 +225,7 @@ BEGIN
     INSERT INTO crm_order AS o (account, order_id, version, update_at, external_id, form_id, order_time, status_id, type_id, user_id, organization_id,
         site_id, payment_method, shipping_method, payment_amount, payed_amount, rest_pay, discount_amount, shipping_costs, comment, shipping_address,
         phone, phone_raw, customer_name, line_count, refetch, received_at, changed_at)
-    SELECT m.account, m.order_id, m.version, m.update_at, json_text(d -> 'externalId'), json_numeric(d -> 'formId')::bigint, json_time(d -> 'orderTime'),
+    SELECT m.account, m.order_id, m.version, m.update_at, json_text(d -> 'externalId'), json_bigint(d -> 'formId'), json_time(d -> 'orderTime'),
         json_text(d -> 'statusId'), json_text(d -> 'typeId'), json_text(d -> 'userId'), json_text(d -> 'organizationId'),
         json_text(d -> 'sajt'), json_text(d -> 'payment_method'), json_text(d -> 'shipping_method'), json_numeric(d -> 'paymentAmount'),
         json_numeric(d -> 'payedAmount'), json_numeric(d -> 'restPay'), json_numeric(d -> 'discountAmount'), json_numeric(d -> 'shipping_costs'),
@@ -253,7 +272,7 @@ BEGIN
                 WHEN 'other_account' THEN format('The webhook comes from account "%s" of SalesDrive, but the address of account "%s" here is %s. Give that account its own webhook address.', left(b.body #>> '{info,account}', 100), a.name, a.url)
                 ELSE 'The body holds no order with a number: neither a webhook nor a row of order/list.' END
     FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at LEFT JOIN account a ON a.name = i.account
-    CROSS JOIN LATERAL (SELECT convert_from(i.body, 'UTF8')::jsonb AS body) b
+    CROSS JOIN LATERAL (SELECT body_json(i.body) AS body) b
     CROSS JOIN LATERAL (SELECT foreign_delivery(b.body, a.url) AS why) f
     WHERE NOT numbers ? k.id::text
     ON CONFLICT DO NOTHING;
@@ -265,10 +284,13 @@ BEGIN
 
     WITH kept AS (
         INSERT INTO crm_order_version SELECT v.* FROM few(delivered) v WHERE v.order_id IS NOT NULL ORDER BY v.account, v.order_id, v.version, v.hash
-        ON CONFLICT DO NOTHING RETURNING account, order_id, version, event, shape, received_at
+        ON CONFLICT DO NOTHING RETURNING account, order_id, version, event, shape, data, received_at
     ), noted AS (
         INSERT INTO order_event (at, account, order_id, event, version, text)
         SELECT received_at, account, order_id, 'received', version, format('Version %s received (%s).', version, coalesce(event, shape)) FROM kept
+    ), told AS (
+        INSERT INTO order_event (at, account, order_id, event, version, text)
+        SELECT k.received_at, k.account, k.order_id, 'unreadable', k.version, u FROM kept k CROSS JOIN LATERAL unreadable_parts(k.data) u WHERE u IS NOT NULL
     )
     SELECT array_agg(DISTINCT (account, order_id)::order_key) INTO fresh FROM kept;
 

@@ -23,7 +23,7 @@ COMMENT ON FUNCTION nil_free(text) IS 'A reference as BAS writes it; the empty o
 
 CREATE FUNCTION result_json(result http_result) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
-    RETURN CASE WHEN result.body_is_json THEN convert_from(result.body, 'UTF8')::jsonb END;
+    RETURN CASE WHEN result.body_is_json THEN body_json(result.body) END;
 COMMENT ON FUNCTION result_json(http_result) IS 'Body of an answer as JSON; NULL when it is not';
 
 CREATE FUNCTION result_rows(result http_result) RETURNS SETOF jsonb

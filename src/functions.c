@@ -24,6 +24,7 @@
 #include "mb/pg_wchar.h"
 #include "storage/fd.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -40,6 +41,7 @@ PG_FUNCTION_INFO_V1(sd_sql_uuid_v5);
 PG_FUNCTION_INFO_V1(sd_sql_phone_e164);
 PG_FUNCTION_INFO_V1(sd_sql_url_encode);
 PG_FUNCTION_INFO_V1(sd_sql_json_problem);
+PG_FUNCTION_INFO_V1(sd_sql_body_json);
 PG_FUNCTION_INFO_V1(sd_sql_secret_value);
 PG_FUNCTION_INFO_V1(sd_sql_system_identity);
 PG_FUNCTION_INFO_V1(sd_sql_clock);
@@ -118,6 +120,20 @@ sd_sql_json_problem(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	sd_json_error_text(&error, sentence, sizeof(sentence));
 	PG_RETURN_TEXT_P(cstring_to_text(sentence));
+}
+
+/* JSON as peers send it, into JSON as jsonb takes it. */
+Datum
+sd_sql_body_json(PG_FUNCTION_ARGS)
+{
+	bytea *body = PG_GETARG_BYTEA_PP(0);
+	size_t mark = sd_byte_order_mark(VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	size_t len = VARSIZE_ANY_EXHDR(body) - mark;
+	char  *json = pnstrdup(VARDATA_ANY(body) + mark, len);
+
+	(void) sd_json_mend(json, len);
+	json = pg_any_to_server(json, (int) len, PG_UTF8);
+	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }
 
 /* ---- secrets ---- */

@@ -405,8 +405,7 @@ sd_odata_error(const char *buf, size_t len,
 	out_begin(&out_code, code, code_size);
 	out_begin(&out_message, message, message_size);
 
-	if (len >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
-		p += 3; /* byte order mark */
+	p += sd_byte_order_mark(p, len);
 	p = json_space(p, end);
 	if (p == end)
 		return false;

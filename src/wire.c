@@ -43,6 +43,12 @@ sd_utf8_length(const char *p, size_t left)
 	return 4;
 }
 
+size_t
+sd_byte_order_mark(const char *p, size_t left)
+{
+	return left >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 /* ---- JSON ---- */
 
 typedef struct Json
@@ -75,6 +81,13 @@ static bool
 is_hex(char c)
 {
 	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* a byte order mark; RFC 8259 lets a reader ignore it */
+static void
+json_mark(Json *j)
+{
+	j->p += sd_byte_order_mark(j->p, (size_t) (j->end - j->p));
 }
 
 static void
@@ -320,6 +333,7 @@ sd_json_check(const char *buf, size_t len, int max_depth, SdJsonError *err)
 
 	if (max_depth > SD_JSON_MAX_DEPTH)
 		max_depth = SD_JSON_MAX_DEPTH;
+	json_mark(&j);
 	if (json_text(&j, max_depth))
 		return true;
 	if (err != NULL)
@@ -328,11 +342,67 @@ sd_json_check(const char *buf, size_t len, int max_depth, SdJsonError *err)
 		err->message = j.problem;
 		json_locate(buf, err);
 		j.p = buf;
+		json_mark(&j);
 		json_space(&j);
 		if (j.p == j.end)
 			err->message = "the text is empty";
 	}
 	return false;
+}
+
+/* The number in the four hex digits of an escape. */
+static unsigned int
+hex4(const char *p)
+{
+	unsigned int n = 0;
+
+	for (int i = 0; i < 4; i++)
+		n = n << 4 | (unsigned int) (is_digit(p[i]) ? p[i] - '0' : (p[i] | 0x20) - 'a' + 10);
+	return n;
+}
+
+/* Length of the escape \uXXXX at 'p', 0 when there is none; its code unit. */
+static size_t
+unicode_escape(const char *p, const char *end, unsigned int *unit)
+{
+	if (end - p < 6 || p[0] != '\\' || p[1] != 'u' ||
+		!is_hex(p[2]) || !is_hex(p[3]) || !is_hex(p[4]) || !is_hex(p[5]))
+		return 0;
+	*unit = hex4(p + 2);
+	return 6;
+}
+
+int
+sd_json_mend(char *buf, size_t len)
+{
+	char       *p = buf;
+	const char *end = buf + len;
+	int         mended = 0;
+
+	/* outside of strings JSON has no backslash */
+	while ((p = memchr(p, '\\', (size_t) (end - p))) != NULL)
+	{
+		unsigned int unit;
+		unsigned int next;
+
+		if (unicode_escape(p, end, &unit) == 0)
+		{
+			if (end - p < 2)
+				break;
+			p += 2;
+			continue;
+		}
+		if (unit >= 0xd800 && unit <= 0xdbff && unicode_escape(p + 6, end, &next) > 0 &&
+			next >= 0xdc00 && next <= 0xdfff)
+			p += 6; /* a whole character of two units */
+		else if (unit == 0 || (unit >= 0xd800 && unit <= 0xdfff))
+		{
+			memcpy(p + 2, "fffd", 4);
+			mended++;
+		}
+		p += 6;
+	}
+	return mended;
 }
 
 int

@@ -33,11 +33,18 @@ typedef struct SdJsonError
 
 /*
  * Is the buffer one JSON text (RFC 8259) in strict UTF-8, nested at most
- * 'max_depth' levels?  Names may repeat.  'err' may be NULL; it is filled only
+ * 'max_depth' levels?  A byte order mark may precede it.  Names may repeat.  'err' may be NULL; it is filled only
  * when the answer is false.
  */
 extern bool sd_json_check(const char *buf, size_t len, int max_depth,
 						  SdJsonError *err);
+
+/*
+ * Good JSON may hold escapes that stand for no character: \u0000 and halves of
+ * a pair, as a cut emoji leaves them.  In place, each becomes \ufffd; returns
+ * how many there were.
+ */
+extern int sd_json_mend(char *buf, size_t len);
 
 /* The sentence with its position, as users read it; returns its length. */
 extern int sd_json_error_text(const SdJsonError *err, char *out, size_t size);
@@ -70,6 +77,9 @@ extern bool sd_equal_ct(const char *given, size_t given_len,
  * room for 3 * len bytes; returns the length written (not terminated).
  */
 extern size_t sd_url_encode(const char *in, size_t len, char *out);
+
+/* Length of a byte order mark at 'p': 3 or 0. */
+extern size_t sd_byte_order_mark(const char *p, size_t left);
 
 /* Length (1..4) of the valid UTF-8 sequence at 'p', or 0. */
 extern int sd_utf8_length(const char *p, size_t left);

@@ -38,6 +38,20 @@ must_be_utf8(const char *text, size_t len)
 	}
 }
 
+/* mended, good JSON is good JSON with nothing left to mend */
+static void
+mended_json(const char *data, size_t len)
+{
+	char *copy = malloc(len);
+	int   count;
+
+	memcpy(copy, data, len);
+	count = sd_json_mend(copy, len);
+	MUST((count > 0) == (memcmp(copy, data, len) != 0));
+	MUST(sd_json_mend(copy, len) == 0 && sd_json_check(copy, len, SD_JSON_MAX_DEPTH, NULL));
+	free(copy);
+}
+
 static void
 target_json(const char *data, size_t len)
 {
@@ -48,6 +62,7 @@ target_json(const char *data, size_t len)
 	{
 		must_be_utf8(data, len);
 		MUST(memchr(data, '\0', len) == NULL);
+		mended_json(data, len);
 		return;
 	}
 	MUST(err.offset <= len && err.line >= 1 && err.column >= 1 && err.message != NULL);

@@ -108,7 +108,6 @@ static const struct
 	{"{\"a\":1}\0", 8, "more text follows the value", 7, 1, 8},
 	{"\0", 1, "a value is expected", 0, 1, 1},
 	{"[1]\xff", 0, "more text follows the value", 3, 1, 4},
-	{"\xef\xbb\xbf{}", 0, "a value is expected", 0, 1, 1},
 	{"[1,\xc2\xa0"
 	 "2]",
 	 0, "a value is expected", 3, 1, 4},
@@ -194,6 +193,52 @@ test_depth(void)
 	ok(!nested(1000000, 512, '[', NULL), "a million levels");
 	ok(nested(3, 3, '[', NULL) && !nested(4, 3, '[', NULL), "a smaller limit");
 	ok(nested(0, 0, '[', NULL) && !nested(1, 0, '[', NULL), "no nesting at all");
+}
+
+static void
+test_mend(void)
+{
+	static const struct
+	{
+		const char *text;
+		const char *mended;
+		int         count;
+	} cases[] = {
+		{"", "", 0},
+		{"\"\\u0000\"", "\"\\ufffd\"", 1},
+		{"\"\\\\u0000\"", "\"\\\\u0000\"", 0},
+		{"\"\\\\\\u0000\"", "\"\\\\\\ufffd\"", 1},
+		{"\"\\u00000\\u0001\"", "\"\\ufffd0\\u0001\"", 1},
+		{"\"\\uD83D\\uDE00\"", "\"\\uD83D\\uDE00\"", 0},
+		{"\"\\uD83D\"", "\"\\ufffd\"", 1},
+		{"\"\\uDE00\\uD83D\"", "\"\\ufffd\\ufffd\"", 2},
+		{"\"\\uD83D\\uD83D\\uDE00\"", "\"\\ufffd\\uD83D\\uDE00\"", 1},
+		{"\"\\ud83d\\\\ude00\"", "\"\\ufffd\\\\ude00\"", 1},
+		{"\"\\ud83d\\n\\udbff\\udfff\\ud800\\u0041\"", "\"\\ufffd\\n\\udbff\\udfff\\ufffd\\u0041\"", 2},
+		{"\"\\ud7ff\\ue000\\uABCD\"", "\"\\ud7ff\\ue000\\uABCD\"", 0}};
+
+	for (size_t i = 0; i < lengthof(cases); i++)
+	{
+		size_t len = strlen(cases[i].text);
+		char  *copy = exact(cases[i].text, len);
+
+		is_int(sd_json_mend(copy, len), cases[i].count, "escapes mended");
+		ok(memcmp(copy, cases[i].mended, len) == 0, "mended: %s", cases[i].text);
+		free(copy);
+	}
+}
+
+static void
+test_byte_order_mark(void)
+{
+	SdJsonError err;
+
+	ok(check("\xef\xbb\xbf{}", 5, 16, NULL), "a byte order mark before JSON");
+	ok(!check("\xef\xbb\xbf\xef\xbb\xbf{}", 8, 16, &err), "two of them");
+	is_int((int) err.offset, 3, "the second is no value");
+	ok(!check(" \xef\xbb\xbf{}", 6, 16, NULL), "one after a space");
+	ok(!check("\xef\xbb", 2, 16, NULL), "half of one");
+	ok(!check("\xef\xbb\xbf", 3, 16, &err) && strcmp(err.message, "the text is empty") == 0, "nothing after it");
 }
 
 static void
@@ -311,6 +356,8 @@ main(void)
 	test_good_json();
 	test_bad_json();
 	test_depth();
+	test_mend();
+	test_byte_order_mark();
 	test_error_text();
 	test_retry_after();
 	test_dates();

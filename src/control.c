@@ -41,6 +41,9 @@
 #define SD_CONTROL_LIMIT_MS (10 * 1000)
 #define SD_CONTROL_STEP_MS  20
 
+/* a slot of a process that is just ending is free at the launcher's next try */
+#define SD_NO_ROOM_LIMIT_MS 3500
+
 static const char *const role_names[SD_ROLES] = {"receiver", "exchanger"};
 static const char *const state_names[] = {"down", "starting", "running", "failed", "absent", "off"};
 
@@ -93,19 +96,22 @@ workers_gone(void *arg)
 	return gone;
 }
 
-/* has each worker come to a state that says something? */
+/* has each worker come to a state that says something, and stays? */
 static bool
 workers_settled(void *arg)
 {
-	SdShared       *s = sd_shared();
-	SdDatabaseSlot *db;
-	bool            settled = true;
+	const TimestampTz *patience = arg;
+	bool               patient = GetCurrentTimestamp() < *patience;
+	SdShared          *s = sd_shared();
+	SdDatabaseSlot    *db;
+	bool               settled = true;
 
 	LWLockAcquire(&s->lock, LW_SHARED);
 	db = sd_find_slot(MyDatabaseId, false);
 	for (int r = 0; db != NULL && r < SD_ROLES; r++)
 	{
-		if (db->worker[r].state == SD_STATE_DOWN || db->worker[r].state == SD_STATE_STARTING)
+		if (db->worker[r].state == SD_STATE_DOWN || db->worker[r].state == SD_STATE_STARTING ||
+			(patient && db->worker[r].state == SD_STATE_FAILED && db->worker[r].no_room))
 			settled = false;
 	}
 	LWLockRelease(&s->lock);
@@ -219,17 +225,24 @@ report_failure(void)
 static void
 start_workers(void)
 {
+	TimestampTz patience = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SD_NO_ROOM_LIMIT_MS);
+
 	refuse_on_standby();
 	ask_for_workers();
 	start_launcher();
 	sd_wake_launcher_now();
 	sd_wake(SD_WAKE_LAUNCHER); /* the extension may be of this very transaction */
-	(void) wait_until(workers_settled, NULL);
+	(void) wait_until(workers_settled, &patience);
 	report_failure();
 }
 
+/*
+ * 'for_good' forgets that start_workers() was called.  That changes what the
+ * launcher has to remember, and it hands over to another; so a restart, which
+ * would do that twice, leaves it.
+ */
 static void
-stop_workers(void)
+stop_workers(bool for_good)
 {
 	SdShared       *s = sd_shared();
 	SdDatabaseSlot *db;
@@ -239,7 +252,8 @@ stop_workers(void)
 	db = sd_find_slot(MyDatabaseId, true);
 	if (db != NULL)
 	{
-		db->asked = false;
+		if (for_good)
+			db->asked = false;
 		db->stopped = true;
 	}
 	LWLockRelease(&s->lock);
@@ -263,7 +277,7 @@ PG_FUNCTION_INFO_V1(sd_sql_stop_workers);
 Datum
 sd_sql_stop_workers(PG_FUNCTION_ARGS)
 {
-	stop_workers();
+	stop_workers(true);
 	PG_RETURN_VOID();
 }
 
@@ -272,7 +286,7 @@ Datum
 sd_sql_restart_workers(PG_FUNCTION_ARGS)
 {
 	refuse_on_standby();
-	stop_workers();
+	stop_workers(false);
 	start_workers();
 	PG_RETURN_VOID();
 }

@@ -272,7 +272,7 @@ start_probe(SdDatabaseSlot *db, int slot)
 		for (int r = 0; r < SD_ROLES; r++)
 		{
 			if (db->worker[r].state == SD_STATE_DOWN || db->worker[r].state == SD_STATE_FAILED)
-				sd_slot_failed(&db->worker[r], "out of background worker slots: increase max_worker_processes");
+				sd_slot_no_room(&db->worker[r]);
 		}
 	}
 	else
@@ -294,8 +294,7 @@ start_worker(SdDatabaseSlot *db, int slot, SdRole role)
 		ok = start(slot, role, &args, "exchanger", "sd_exchanger_main");
 	LWLockAcquire(&s->lock, LW_EXCLUSIVE);
 	if (!ok)
-		sd_slot_failed(&db->worker[role],
-					   "out of background worker slots: increase max_worker_processes");
+		sd_slot_no_room(&db->worker[role]);
 }
 
 

@@ -103,6 +103,7 @@ typedef struct SdWorkerSlot
 	int           failures; /* ends in a row without success */
 	int           port;     /* in force; 0 = not listening */
 	bool          deaf;     /* it should listen and cannot */
+	bool          no_room;  /* failed: for want of a background worker slot */
 	Oid           roleid;   /* in force */
 	SdWorkerState state;
 	TimestampTz   started_at;
@@ -192,6 +193,7 @@ typedef struct SdWorkerArgs
 extern void            sd_launcher_define(void *worker, bool dynamic);
 extern SdDatabaseSlot *sd_find_slot(Oid dbid, bool create);
 extern void            sd_slot_failed(SdWorkerSlot *w, const char *error);
+extern void            sd_slot_no_room(SdWorkerSlot *w);
 
 /* entry points, found by name in the library */
 extern PGDLLEXPORT void sd_launcher_main(Datum main_arg);

@@ -93,9 +93,18 @@ sd_slot_failed(SdWorkerSlot *w, const char *error)
 	delay = Min(INT64CONST(1000) << Min(w->failures, 6), SD_BACKOFF_MAX_MS);
 	w->failures++;
 	w->state = SD_STATE_FAILED;
+	w->no_room = false;
 	w->retry_at = TimestampTzPlusMilliseconds(now, delay);
 	if (error != NULL)
 		strlcpy(w->last_error, error, SD_ERROR_LEN);
+}
+
+/* the same where max_worker_processes does not let it start */
+void
+sd_slot_no_room(SdWorkerSlot *w)
+{
+	sd_slot_failed(w, "out of background worker slots: increase max_worker_processes");
+	w->no_room = true;
 }
 
 static void

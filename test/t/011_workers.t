@@ -204,6 +204,25 @@ becomes('exchanger running, receiver running', 'after promotion they start', 'po
 ok(listening($standby_port), 'and the receiver answers');
 $standby->stop('fast');
 
+# ---- few slots: the default of PostgreSQL, two databases, one of them not listed ----
+
+my $few = new_node('few', conf => "salesdrive.databases = 'postgres'\nmax_worker_processes = 8\n");
+receiver_port($few);
+$few->safe_psql('postgres', 'CREATE DATABASE other');
+$few->safe_psql('other', "CREATE EXTENSION salesdrive; ALTER DATABASE other SET salesdrive.port = " . free_port());
+becomes('exchanger running, receiver running', 'the listed database is served', 'postgres', $few);
+$few->safe_psql('other', 'SELECT salesdrive.start_workers()');
+my $launcher_of = "SELECT pid FROM salesdrive.worker_state() WHERE role = 'launcher'";
+my $steady = wait_for('a launcher', sub { $few->safe_psql('other', $launcher_of) });
+$few->safe_psql('other', 'SELECT salesdrive.restart_workers()') for 1 .. 3;
+is($few->safe_psql('other', $launcher_of), $steady, 'restart_workers() leaves the launcher alone');
+for my $round (1 .. 3)
+{
+	is(($few->psql('other', 'SELECT salesdrive.stop_workers()'))[0] . ($few->psql('other', 'SELECT salesdrive.start_workers()'))[0], '00', "stop and start, round $round");
+}
+becomes('exchanger running, receiver running', 'both are served', $_, $few) for 'postgres', 'other';
+$few->stop('fast');
+
 # ---- without preload ----
 
 my $plain = new_node('plain', preload => 0, conf => "max_worker_processes = 4\n");
@@ -232,7 +251,7 @@ $plain->safe_psql('postgres', 'BEGIN; CREATE EXTENSION salesdrive; SELECT salesd
 becomes('exchanger running, receiver running', 'start_workers() in the transaction of CREATE EXTENSION', 'postgres', $plain);
 $plain->stop('fast');
 
-for my $n ($node, $standby, $plain)
+for my $n ($node, $standby, $few, $plain)
 {
 	unlike(PostgreSQL::Test::Utils::slurp_file($n->logfile), qr/PANIC|TRAP|signal 11|signal 6/, 'nothing crashed by itself: ' . $n->name);
 }

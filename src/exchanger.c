@@ -34,6 +34,8 @@
 
 #define LOCK_RETRY_FIRST_MS         100
 #define LOCK_RETRY_LAST_MS          1000
+#define BEGIN_RETRY_FIRST_MS        1000
+#define BEGIN_RETRY_LAST_MS         30000
 #define SD_ERRCODE_NOT_DONE_IN_TIME MAKE_SQLSTATE('S', 'D', '0', '0', '8')
 #define SD_ERRCODE_NO_SUCH_TASK     MAKE_SQLSTATE('S', 'D', '0', '0', '7')
 #define LOOK_MS                     100 /* how often wait() looks at its task */
@@ -52,39 +54,56 @@ typedef struct Exchanger
 	bool        begun;
 	uint32      generation; /* of the settings, when the engine began */
 	int         lock_failures;
+	int         begin_failures;
 	TimestampTz try_at; /* for the lock, or for beginning */
 	TimestampTz sweep_at;
 	TimestampTz expire_at; /* not before this: history past its retention */
 } Exchanger;
 
 static void
-try_later(Exchanger *self, TimestampTz now)
+try_later(Exchanger *self, int *failures, int first_ms, int last_ms)
 {
-	int delay = LOCK_RETRY_FIRST_MS << Min(self->lock_failures, 4);
+	int64 delay = (int64) first_ms << Min(*failures, 16);
 
-	self->lock_failures++;
-	self->try_at = now + (int64) Min(delay, LOCK_RETRY_LAST_MS) * 1000;
+	(*failures)++;
+	self->try_at = GetCurrentTimestamp() + Min(delay, last_ms) * 1000;
 }
 
-/* the lock first, then the beginning; both again until they succeed */
+/*
+ * The lock first, then the beginning; both again until they succeed.  One that
+ * cannot begin does not keep the lock from one that can.
+ */
 static void
 get_going(Exchanger *self)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (self->try_at > now)
+	if (self->try_at > GetCurrentTimestamp())
 		return;
 	if (!self->locked)
 		self->locked = sd_engine_lock();
-	if (self->locked)
+	if (!self->locked)
 	{
-		self->generation = sd_settings_generation();
-		self->begun = sd_engine_begin(self->engine);
+		try_later(self, &self->lock_failures, LOCK_RETRY_FIRST_MS, LOCK_RETRY_LAST_MS);
+		return;
 	}
+	self->lock_failures = 0;
+	self->generation = sd_settings_generation();
+	self->begun = sd_engine_begin(self->engine);
 	if (self->begun)
-		self->lock_failures = 0;
-	else
-		try_later(self, now);
+	{
+		self->begin_failures = 0;
+		return;
+	}
+	sd_engine_unlock();
+	self->locked = false;
+	try_later(self, &self->begin_failures, BEGIN_RETRY_FIRST_MS, BEGIN_RETRY_LAST_MS);
+}
+
+/* what woke it may be that the lock is free, or that what failed is mended */
+static bool
+worth_a_try(const Exchanger *self)
+{
+	return !self->locked &&
+		   (self->begin_failures == 0 || self->generation != sd_settings_generation());
 }
 
 static void
@@ -162,7 +181,7 @@ sd_exchanger_main(Datum main_arg)
 		{
 			sd_worker_reload();
 			sd_engine_wake(self.engine);
-			if (!self.locked)
+			if (worth_a_try(&self))
 				self.try_at = 0;
 		}
 	}

@@ -115,6 +115,8 @@ in_transaction(const char *activity, void (*work)(void *), void *arg)
 		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(caller);
 		sqlstate = geterrcode();
+		if (sd_worker_rights_hint(sqlstate) != NULL)
+			errhint("%s", sd_worker_rights_hint(sqlstate));
 		if (worth_a_line(sqlstate))
 			EmitErrorReport();
 		FlushErrorState();

@@ -173,6 +173,12 @@ extern void sd_worker_begin(const char *activity);
 extern void sd_worker_commit(void);
 extern void sd_worker_abort(void); /* in PG_CATCH, after CopyErrorData */
 
+/*
+ * What the DBA is to do when this worker lacks a right; NULL when the error is
+ * another.  The text lives as long as the process.
+ */
+extern const char *sd_worker_rights_hint(int sqlerrcode);
+
 /* looks pg_extension up with a fresh snapshot; needs a transaction */
 extern bool sd_extension_exists(void);
 

@@ -233,13 +233,25 @@ abort_transaction(SdEngine *engine, ResourceOwner owner)
 static void
 report_failure(SdEngine *engine, const char *what, const ErrorData *error)
 {
-	ereport(engine->driver == SD_DRIVER_WORKER ? LOG : WARNING,
+	bool        worker = engine->driver == SD_DRIVER_WORKER;
+	const char *hint = error->hint;
+
+	if (hint == NULL && worker)
+		hint = sd_worker_rights_hint(error->sqlerrcode);
+	ereport(worker ? LOG : WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("salesdrive could not %s: %s", what, error->message),
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0,
+			 hint ? errhint("%s", hint) : 0,
 			 error->context ? errcontext("%s", error->context) : 0));
-	if (engine->driver == SD_DRIVER_WORKER)
+	if (worker && sd_worker_rights_hint(error->sqlerrcode) != NULL)
+	{
+		char text[SD_ERROR_LEN];
+
+		snprintf(text, sizeof(text), "%s: %s", error->message, hint);
+		sd_worker_report(text);
+	}
+	else if (worker)
 		sd_worker_report(error->message);
 }
 

@@ -48,6 +48,9 @@
 static SdDatabaseSlot *my_database;
 static SdWorkerSlot   *my_slot;
 
+/* for the time when no catalog can be read: after an error */
+static char rights_hint[NAMEDATALEN * 2 + 80];
+
 /* how this process is going to end; a crash or a termination leaves FAILED */
 static SdWorkerState my_end = SD_STATE_FAILED;
 static char          my_end_reason[SD_ERROR_LEN];
@@ -278,6 +281,22 @@ sd_extension_exists(void)
 	return found;
 }
 
+const char *
+sd_worker_rights_hint(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE && rights_hint[0] != '\0' ? rights_hint : NULL;
+}
+
+static void
+prepare_rights_hint(void)
+{
+	char *role = GetUserNameFromId(GetUserId(), true);
+
+	if (role != NULL)
+		snprintf(rights_hint, sizeof(rights_hint), "SELECT salesdrive.grant_access(%s, 'admin'); as owner of the extension",
+				 quote_literal_cstr(role));
+}
+
 void
 sd_worker_begin(const char *activity)
 {
@@ -289,6 +308,8 @@ sd_worker_begin(const char *activity)
 		CommitTransactionCommand();
 		sd_worker_exit(SD_STATE_ABSENT, "the extension is not in this database");
 	}
+	if (rights_hint[0] == '\0')
+		prepare_rights_hint();
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 

@@ -151,6 +151,20 @@ ok(wait_for_sql($node, 'second', "SELECT string_agg(usename || ' ' || backend_ty
 ok(listening($second), 'and answer');
 is(sql("SELECT count(*) > 0 FROM salesdrive.inbox", 'second'), 't', 'and keep');
 
+# a role without rights: says what is missing, and keeps the exchange from nobody
+sql("CREATE ROLE stranger LOGIN; ALTER DATABASE second SET salesdrive.role = stranger; SELECT salesdrive.restart_workers()", 'second');
+ok(wait_for_sql($node, 'second', "SELECT last_error FROM salesdrive.worker_state() WHERE role = 'exchanger'",
+	"permission denied for schema salesdrive: SELECT salesdrive.grant_access('stranger', 'admin'); as owner of the extension"), 'a role without rights is told, with what to do');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/LOG:  salesdrive could not begin the exchange: permission denied for schema salesdrive\n.*HINT:  SELECT salesdrive.grant_access\('stranger', 'admin'\)/,
+	'in the server log too');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/ERROR:  permission denied for schema salesdrive.*\n.*HINT:  SELECT salesdrive.grant_access\('stranger', 'admin'\)/, 'and by the receiver');
+ok(wait_for('the lock', sub { ($node->psql('second', 'CALL salesdrive.run()'))[2] !~ /already runs/ }), 'it does not hold the lock: run() passes');
+sql("SELECT salesdrive.grant_access('stranger', 'admin')", 'second');
+sql("UPDATE salesdrive.infobase SET max_url = max_url", 'second');
+ok(wait_for_sql($node, 'second', "SELECT salesdrive.engine_alive() AND last_error IS NULL FROM salesdrive.worker_state() WHERE role = 'exchanger'"), 'with rights it begins');
+ok(listening($second), 'and the receiver listens');
+sql("ALTER DATABASE second SET salesdrive.role = clerk; SELECT salesdrive.restart_workers()", 'second');
+
 # ---- silence ----
 
 wait_for_sql($node, 'postgres', "SELECT count(*) FROM salesdrive.inbox_pending", 0);

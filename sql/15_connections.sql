@@ -54,7 +54,7 @@ CREATE TABLE infobase (
     circuit_after     integer NOT NULL DEFAULT 5 CHECK (circuit_after > 0),
     circuit_pause     interval NOT NULL DEFAULT '30 s' CHECK (circuit_pause > '0'),
     allow_http        boolean NOT NULL DEFAULT false,
-    ca_file           text,
+    ca_file           text CHECK (ca_file ~ '^/'),
     keeps_ref_key     boolean,
     creating_task     bigint,
     denied            jsonb NOT NULL DEFAULT '{}',
@@ -62,8 +62,10 @@ CREATE TABLE infobase (
     circuit_open_until timestamptz,
     paused_at         timestamptz,
     paused_reason     text,
-    created_at        timestamptz NOT NULL DEFAULT clock()
+    created_at        timestamptz NOT NULL DEFAULT clock(),
+    CONSTRAINT infobase_retry_bounds CHECK (retry_base <= retry_cap)
 );
+COMMENT ON CONSTRAINT infobase_retry_bounds ON infobase IS 'The first delay of a retry is not above the longest one';
 COMMENT ON TABLE infobase IS 'A BAS infobase reached through its standard OData interface';
 COMMENT ON COLUMN infobase.name IS 'Name used in every call';
 COMMENT ON COLUMN infobase.profile IS 'Profile of its configuration (profile.name)';
@@ -80,7 +82,7 @@ COMMENT ON COLUMN infobase.retry_cap IS 'Upper bound of any delay of a retry';
 COMMENT ON COLUMN infobase.circuit_after IS 'So many failures of the connection or the server in a row open the circuit';
 COMMENT ON COLUMN infobase.circuit_pause IS 'How long an open circuit waits before one probing request';
 COMMENT ON COLUMN infobase.allow_http IS 'Allow plain http to other hosts than loopback';
-COMMENT ON COLUMN infobase.ca_file IS 'Bundle of certificate authorities on the server; NULL uses that of the system';
+COMMENT ON COLUMN infobase.ca_file IS 'Bundle of certificate authorities, absolute path on the server; NULL uses that of the system';
 COMMENT ON COLUMN infobase.keeps_ref_key IS 'Whether the base keeps the Ref_Key of a POST: learned from the first creation; unknown until then';
 COMMENT ON COLUMN infobase.creating_task IS 'While keeps_ref_key is unknown: the one task that may create';
 COMMENT ON COLUMN infobase.denied IS 'Tasks denied in a row, for each purpose: a third pauses the base';
@@ -96,10 +98,10 @@ CREATE TABLE account (
     infobase       text NOT NULL REFERENCES infobase (name),
     identity       text NOT NULL UNIQUE CHECK (identity ~ '^[A-Za-z0-9._-]{1,18}$'),
     time_zone      text NOT NULL DEFAULT 'Europe/Kyiv',
-    organisation   text,
-    warehouse      text,
-    currency       text,
-    price_type     text,
+    organisation   text CHECK (organisation <> ''),
+    warehouse      text CHECK (warehouse <> ''),
+    currency       text CHECK (currency <> ''),
+    price_type     text CHECK (price_type <> ''),
     vat_included   boolean NOT NULL DEFAULT true,
     money_discount text NOT NULL DEFAULT 'line' CHECK (money_discount IN ('line', 'unit')),
     posting        boolean NOT NULL DEFAULT false,
@@ -186,6 +188,17 @@ END $$;
 COMMENT ON FUNCTION connection_kept() IS 'Trigger: an account with orders, or an infobase with accounts or orders, is not deleted';
 CREATE TRIGGER kept BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCTION connection_kept();
 CREATE TRIGGER kept BEFORE DELETE ON infobase FOR EACH ROW EXECUTE FUNCTION connection_kept();
+
+CREATE FUNCTION credentials_gone() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    DELETE FROM credential_secret s WHERE split_part(s.name, ':', 1) = TG_TABLE_NAME AND split_part(s.name, ':', 2) = OLD.name;
+    DELETE FROM credential c WHERE split_part(c.name, ':', 1) = TG_TABLE_NAME AND split_part(c.name, ':', 2) = OLD.name;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION credentials_gone() IS 'Trigger: the secrets of an account or infobase go with it';
+CREATE TRIGGER credentials_gone AFTER DELETE ON account FOR EACH ROW EXECUTE FUNCTION credentials_gone();
+CREATE TRIGGER credentials_gone AFTER DELETE ON infobase FOR EACH ROW EXECUTE FUNCTION credentials_gone();
 
 CREATE FUNCTION quiet_reason() RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -36,9 +36,9 @@ COMMENT ON COLUMN dictionary_load.loaded_at IS 'When it was read';
 CREATE TABLE product_pin (
     infobase       text NOT NULL REFERENCES infobase (name),
     sku            text NOT NULL CHECK (sku <> ''),
-    product        uuid NOT NULL,
-    characteristic uuid,
-    unit           uuid,
+    product        uuid NOT NULL CHECK (product <> '00000000-0000-0000-0000-000000000000'),
+    characteristic uuid CHECK (characteristic <> '00000000-0000-0000-0000-000000000000'),
+    unit           uuid CHECK (unit <> '00000000-0000-0000-0000-000000000000'),
     note           text,
     changed_at     timestamptz NOT NULL DEFAULT clock(),
     PRIMARY KEY (infobase, sku)

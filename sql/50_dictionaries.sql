@@ -61,6 +61,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION proper_answers(http_result[]) IS 'Answers as they came, but a reading answered with other JSON than BAS would write counts as not answered (transient)';
 
+CREATE FUNCTION dictionaries() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate', 'contact_kind'];
+COMMENT ON FUNCTION dictionaries() IS 'Names of the lists that are read from a base';
+
 CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN

@@ -23,14 +23,44 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION enqueue_orders(order_key[], smallint) IS 'Asks for orders to be made right; parked ones become due again';
 
+-- A task that no plan understands, or whose base is not there, would stay for ever and say nothing.
+CREATE FUNCTION refuse_task(why text, hint text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION '%', why USING ERRCODE = '22023', HINT = hint;
+END $$;
+COMMENT ON FUNCTION refuse_task(text, text) IS 'Error for a task that cannot be asked for';
+
 CREATE FUNCTION enqueue(scope text, kind text, key text, infobase text, lane smallint DEFAULT 1) RETURNS bigint
-    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    kinds text := (SELECT string_agg(k.kind, ', ' ORDER BY k.kind) FROM task_kind_effective k);
+    asked bigint;
+BEGIN
+    IF scope IS NULL OR kind IS NULL OR key IS NULL OR infobase IS NULL OR lane IS NULL THEN
+        PERFORM refuse_task('a task has a scope, a kind, a key, an infobase and a lane', 'Example: enqueue(''main'', ''dictionary'', ''organisation'', ''main'').');
+    ELSIF NOT EXISTS (SELECT FROM task_kind_effective k WHERE k.kind = enqueue.kind) THEN
+        PERFORM refuse_task(format('there is no kind of task "%s"', kind), format('Kinds: %s.', kinds));
+    END IF;
+    PERFORM require_infobase(infobase);
+    IF kind = 'order' THEN
+        PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
+    ELSIF kind IN ('dictionary', 'counterparty') AND scope <> infobase THEN
+        PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
+    ELSIF kind = 'dictionary' AND key <> ALL (dictionaries()) THEN
+        PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries(), ', ')));
+    ELSIF kind = 'counterparty' AND phone_e164('+' || key) IS DISTINCT FROM key THEN
+        PERFORM refuse_task(format('"%s" is no phone in international digits', key), format('Phones are written as by phone_e164(), for example %s.', coalesce(phone_e164(key), '380671112233')));
+    ELSIF scope <> infobase AND NOT EXISTS (SELECT FROM account a WHERE a.name = scope) THEN
+        PERFORM refuse_task(format('"%s" is neither infobase "%s" nor an account', scope, infobase), 'The scope of a task is an account or its infobase.');
+    END IF;
     INSERT INTO task AS t (scope, kind, key, infobase, lane) VALUES (enqueue.scope, enqueue.kind, enqueue.key, enqueue.infobase, enqueue.lane)
     ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
         state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END, run_at = least(t.run_at, excluded.run_at),
         blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock()
-    RETURNING id
-$$;
+    RETURNING t.id INTO asked;
+    RETURN asked;
+END $$;
 COMMENT ON FUNCTION enqueue(text, text, text, text, smallint) IS 'Asks for one thing to be made right; returns the task';
 
 -- Only the engine calls it: a task in flight waits for nothing, and is planned anew when its answer is in.
@@ -400,11 +430,11 @@ BEGIN
     FOR r IN SELECT u.target, bool_or(u.odata_code IS NOT NULL OR u.class IN ('ok', 'business', 'denied')) AS alive,
                     count(*) FILTER (WHERE u.class IN ('transient', 'throttled', 'unknown_outcome') AND u.odata_code IS NULL) AS failed,
                     (array_agg(concat_ws(', ', u.http_status::text, u.error, u.odata_message)) FILTER (WHERE u.class = 'config'))[1] AS config,
-                    (array_agg(u.url) FILTER (WHERE u.class = 'config'))[1] AS config_url
+                    (array_agg(u.url) FILTER (WHERE u.class = 'config'))[1] AS config_url, bool_or(u.http_status IS NOT NULL) FILTER (WHERE u.class = 'config') AS refused
              FROM few(results) u GROUP BY u.target ORDER BY u.target
     LOOP
         IF r.config IS NOT NULL THEN
-            UPDATE infobase i SET paused_at = clock(), paused_reason = format('BAS refuses: %s (%s)', r.config, r.config_url) WHERE i.name = r.target AND i.paused_at IS NULL;
+            UPDATE infobase i SET paused_at = clock(), paused_reason = format('%s: %s (%s)', CASE WHEN r.refused THEN 'BAS refuses' ELSE 'BAS could not be asked' END, r.config, r.config_url) WHERE i.name = r.target AND i.paused_at IS NULL;
             IF FOUND THEN
                 RAISE WARNING 'infobase "%" is paused: %', r.target, r.config
                     USING ERRCODE = 'SD012', DETAIL = r.config_url, HINT = 'Mend address, user, password or rights, then SELECT salesdrive.unpause_infobase(''' || r.target || ''').';

@@ -48,6 +48,11 @@ COMMENT ON FUNCTION require_order(text, bigint) IS 'The order, or a clear error'
 
 -- Connections and secrets.
 
+CREATE FUNCTION token_problem(token text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN length(token) < 16 THEN format('The webhook token has %s characters; it needs 16 or more, for it alone protects the address.', length(token)) END;
+COMMENT ON FUNCTION token_problem(text) IS 'Why a webhook token is too weak; NULL when it is not';
+
 CREATE FUNCTION set_secret(name text, value text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -65,6 +70,10 @@ BEGIN
     ELSE
         PERFORM require_infobase(parts[2]);
     END IF;
+    IF source = 'literal' AND name LIKE '%:webhook_token' AND token_problem(value) IS NOT NULL THEN    -- what is read from elsewhere, check() looks at
+        RAISE EXCEPTION 'the webhook token of account "%" is too short', parts[2]
+            USING ERRCODE = '22023', DETAIL = token_problem(value), HINT = 'SalesDrive signs nothing. Take for example the output of: openssl rand -hex 16.';
+    END IF;
     PERFORM secret_value(value);    -- says at once when the file or the variable is missing
     DELETE FROM credential_secret s WHERE s.name = set_secret.name;
     INSERT INTO credential AS c VALUES (set_secret.name, source, CASE WHEN source <> 'literal' THEN substr(value, length(source) + 2) END, clock())
@@ -74,6 +83,19 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION set_secret(text, text) IS 'Sets a secret (infobase:NAME:password, account:NAME:api_key, account:NAME:webhook_token): the value itself, file:NAME or env:NAME';
+
+CREATE FUNCTION secret_problem(name text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT has_function_privilege('secret_value(text)', 'EXECUTE') THEN
+        RETURN NULL;    -- an operator may not read it
+    END IF;
+    RETURN (SELECT CASE WHEN c.name LIKE 'account:%:webhook_token' THEN token_problem(v) END
+            FROM credential c CROSS JOIN LATERAL secret_value(c.kind || ':' || c.reference) v WHERE c.name = secret_problem.name AND c.kind <> 'literal');
+EXCEPTION WHEN OTHERS THEN
+    RETURN 'It cannot be used: ' || SQLERRM;
+END $$;
+COMMENT ON FUNCTION secret_problem(text) IS 'What is wrong with a secret in a file or in the environment; NULL when nothing, or when the caller may not read secrets';
 
 CREATE FUNCTION record_instance() RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -94,7 +116,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION refuse_url(text, text, text, text) IS 'Error for an address that the rule of its column refuses; shows no password that stands in it';
 
-CREATE FUNCTION add_infobase(name text, profile text, url text, username text, password text) RETURNS void
+CREATE FUNCTION add_infobase(name text, profile text, url text, username text, password text, allow_http boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     broken text;
@@ -108,7 +130,8 @@ BEGIN
             USING ERRCODE = '22023', DETAIL = url, HINT = 'Give the address of the publication alone, without /odata/standard.odata.';
     END IF;
     BEGIN
-        INSERT INTO infobase (name, profile, url, username) VALUES (add_infobase.name, add_infobase.profile, rtrim(url, '/'), add_infobase.username);
+        INSERT INTO infobase (name, profile, url, username, allow_http)
+        VALUES (add_infobase.name, add_infobase.profile, rtrim(add_infobase.url, '/'), add_infobase.username, add_infobase.allow_http);
     EXCEPTION WHEN check_violation THEN
         GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
         IF broken = 'infobase_url_check' THEN
@@ -116,12 +139,17 @@ BEGIN
         END IF;
         RAISE;
     END;
+    IF NOT allow_http AND url ~* '^http://' AND url !~* '^http://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?(/|$)' THEN
+        RAISE EXCEPTION 'infobase "%" is on another host, and its address is plain http', name
+            USING ERRCODE = '22023', DETAIL = 'User, password and customers would travel readable for everyone on the way.',
+                  HINT = 'Give an address that begins with https://; or, within a network you trust, pass allow_http => true (column infobase.allow_http).';
+    END IF;
     PERFORM set_secret('infobase:' || name || ':password', password);
     PERFORM record_instance();
     PERFORM enqueue(add_infobase.name, 'dictionary', d, add_infobase.name)    -- read at once, so that the first order need not wait for it
-    FROM unnest(ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate', 'contact_kind']) d;
+    FROM unnest(dictionaries()) d;
 END $$;
-COMMENT ON FUNCTION add_infobase(text, text, text, text, text) IS 'Adds a BAS infobase: name, profile, address of the publication, user and password (or file:NAME, env:NAME); further options are columns of infobase';
+COMMENT ON FUNCTION add_infobase(text, text, text, text, text, boolean) IS 'Adds a BAS infobase: name, profile, address of the publication, user and password (or file:NAME, env:NAME), whether plain http to another host will do; further options are columns of infobase';
 
 CREATE FUNCTION add_account(name text, url text, api_key text, infobase text, webhook_token text, identity text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -134,10 +162,6 @@ BEGIN
         RAISE EXCEPTION 'account "%" needs an identity', name
             USING ERRCODE = '22023', DETAIL = format('"%s" is not 1 to 18 Latin letters, digits, dots, dashes or underscores.', own),
                   HINT = 'Pass identity => ''a short Latin name''; it becomes part of every key in BAS and never changes.';
-    END IF;
-    IF length(webhook_token) < 16 AND webhook_token !~ '^(file|env):' THEN
-        RAISE EXCEPTION 'the webhook token of account "%" is too short', name
-            USING ERRCODE = '22023', HINT = 'SalesDrive signs nothing: the token alone protects the address. Use 16 characters or more, for example the output of: openssl rand -hex 16.';
     END IF;
     BEGIN
         INSERT INTO account (name, url, infobase, identity) VALUES (add_account.name, rtrim(url, '/'), add_account.infobase, own);
@@ -211,7 +235,9 @@ CREATE FUNCTION adopt() RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     missing text := (SELECT string_agg(c.name, ', ' ORDER BY c.name) FROM credential c
-                     WHERE c.kind = 'literal' AND NOT EXISTS (SELECT FROM credential_secret s WHERE s.name = c.name));
+                     WHERE c.kind = 'literal' AND NOT EXISTS (SELECT FROM credential_secret s WHERE s.name = c.name)
+                       AND (EXISTS (SELECT FROM account a WHERE split_part(c.name, ':', 1) = 'account' AND split_part(c.name, ':', 2) = a.name)
+                            OR EXISTS (SELECT FROM infobase i WHERE split_part(c.name, ':', 1) = 'infobase' AND split_part(c.name, ':', 2) = i.name)));
 BEGIN
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'secrets are not set in this database: %', missing
@@ -288,11 +314,12 @@ CREATE FUNCTION skip(account text, order_id bigint, reason text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     o crm_order := require_order(account, order_id);
+    why text := coalesce(nullif(btrim(reason), ''), 'no reason given');
 BEGIN
     PERFORM order_task(o.account, o.order_id);    -- first the task, as the engine does
     PERFORM begin_orders(order_keys(o.account, o.order_id));
-    UPDATE order_sync y SET skipped_at = clock(), skip_reason = reason WHERE y.account = o.account AND y.order_id = o.order_id;
-    INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'skipped', o.version, format('Skipped by %s: %s', session_user, reason));
+    UPDATE order_sync y SET skipped_at = clock(), skip_reason = why WHERE y.account = o.account AND y.order_id = o.order_id;
+    INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'skipped', o.version, format('Skipped by %s: %s', session_user, why));
 END $$;
 COMMENT ON FUNCTION skip(text, bigint, text) IS 'Takes an order out of the exchange; later versions are staged but not sent until resume()';
 

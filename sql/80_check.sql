@@ -21,6 +21,10 @@ BEGIN
         FROM (VALUES ('infobase:' || a.infobase || ':password'), ('account:' || a.name || ':api_key'), ('account:' || a.name || ':webhook_token')) n (name)
         WHERE NOT EXISTS (SELECT FROM credential c LEFT JOIN credential_secret s USING (name) WHERE c.name = n.name AND (c.kind <> 'literal' OR s.name IS NOT NULL))
         UNION ALL
+        SELECT 2, CASE WHEN p LIKE 'The webhook token has%' THEN 'warning' ELSE 'error' END, 'secret ' || n.name, p, format('SELECT salesdrive.set_secret(%L, ''value, file:NAME or env:NAME'');', n.name)
+        FROM (VALUES ('infobase:' || a.infobase || ':password'), ('account:' || a.name || ':api_key'), ('account:' || a.name || ':webhook_token')) n (name)
+        CROSS JOIN LATERAL secret_problem(n.name) p WHERE p IS NOT NULL
+        UNION ALL
         SELECT 3, 'error', 'infobase ' || i.name, 'It is paused: ' || i.paused_reason, format('SELECT salesdrive.unpause_infobase(%L);', i.name) WHERE i.paused_at IS NOT NULL
         UNION ALL
         SELECT 3, 'warning', 'infobase ' || i.name, format('Its last %s requests failed.', i.circuit_failures), 'Look at exchange_log: is BAS running and reachable?' WHERE i.circuit_failures >= i.circuit_after

@@ -17,7 +17,7 @@ INSERT INTO access_function VALUES
     ('entity_set', 'reader'), ('property_names', 'reader'), ('constants', 'reader'), ('profile_constant', 'reader'), ('require_account', 'reader'), ('require_infobase', 'reader'), ('require_order', 'reader'),
     ('json_text', 'reader'), ('json_numeric', 'reader'), ('json_bigint', 'reader'), ('json_flag', 'reader'), ('json_time', 'reader'), ('json_rows', 'reader'), ('json_list', 'reader'), ('keyed_rows', 'reader'), ('contact_rows', 'reader'), ('text_time', 'reader'), ('month_days', 'reader'),
     ('order_lines', 'reader'), ('order_contacts', 'reader'), ('jsonb_merge', 'reader'),
-    ('check', 'operator'), ('preview', 'operator'), ('resume', 'operator'), ('skip', 'operator'), ('resend', 'operator'), ('pause', 'operator'), ('unpause', 'operator'),
+    ('check', 'operator'), ('secret_problem', 'operator'), ('preview', 'operator'), ('resume', 'operator'), ('skip', 'operator'), ('resend', 'operator'), ('pause', 'operator'), ('unpause', 'operator'),
     ('pause_infobase', 'operator'), ('unpause_infobase', 'operator'), ('accept_webhook', 'operator'), ('keep_deliveries', 'operator'), ('order_task', 'operator'), ('enqueue_orders', 'operator'), ('begin_orders', 'operator'),
     ('wake_later', 'operator'), ('wait', 'operator'), ('order_decisions', 'operator'), ('document_lines', 'operator'), ('priced_lines', 'operator'), ('account_settings', 'operator'), ('chosen_value', 'operator'),
     ('order_documents', 'operator'), ('obstacles_money', 'operator'), ('obstacles_settings', 'operator'), ('obstacles_goods', 'operator'), ('obstacles_customer', 'operator'), ('renamed', 'operator'),

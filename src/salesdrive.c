@@ -102,6 +102,35 @@ check_listen_address(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+static bool
+check_public_url(char **newval, void **extra, GucSource source)
+{
+	const char *v = *newval;
+	const char *host = NULL;
+
+	if (v[0] == '\0')
+		return true;
+	if (strncmp(v, "https://", 8) == 0)
+		host = v + 8;
+	else if (strncmp(v, "http://", 7) == 0)
+		host = v + 7;
+	if (host != NULL && host[0] != '\0' && host[0] != '/' && host[0] != ':' &&
+		strpbrk(v, " \t\r\n?#@") == NULL)
+		return true;
+	GUC_check_errdetail("It must begin with http:// or https:// and a host, and have no user, blank, ? or #.");
+	GUC_check_errhint("For example https://hooks.example.com.");
+	return false;
+}
+
+static bool
+check_secrets_directory(char **newval, void **extra, GucSource source)
+{
+	if ((*newval)[0] == '\0' || is_absolute_path(*newval))
+		return true;
+	GUC_check_errdetail("It must be an absolute path.");
+	return false;
+}
+
 static void
 define_string(const char *name, const char *desc, char **var, const char *boot,
 			  GucContext context, int flags, GucStringCheckHook check)
@@ -127,13 +156,13 @@ define_text_settings(void)
 				  &sd_guc_listen_address, "127.0.0.1", PGC_SUSET, 0, check_listen_address);
 	define_string("salesdrive.public_url",
 				  "Address of the receiver as SalesDrive reaches it, used by webhook_url().",
-				  &sd_guc_public_url, "", PGC_SUSET, 0, NULL);
+				  &sd_guc_public_url, "", PGC_SUSET, 0, check_public_url);
 	define_string("salesdrive.role",
 				  "Role as which the workers of this database run; empty means the owner of the database.",
 				  &sd_guc_role, "", PGC_SUSET, 0, NULL);
 	define_string("salesdrive.secrets_directory",
 				  "Directory of the server from which 'file:NAME' secrets are read.",
-				  &sd_guc_secrets_directory, "", PGC_SUSET, GUC_SUPERUSER_ONLY, NULL);
+				  &sd_guc_secrets_directory, "", PGC_SUSET, GUC_SUPERUSER_ONLY, check_secrets_directory);
 	define_string("salesdrive.tls_certificate",
 				  "File with the receiver's certificate chain in PEM; empty means plain HTTP.",
 				  &sd_guc_tls_certificate, "", PGC_SUSET, 0, NULL);

@@ -189,6 +189,18 @@ like($err, qr/invalid value for parameter "salesdrive.databases"/, 'a list that 
 ($rc, $out, $err) = $node->psql('postgres', "ALTER DATABASE postgres SET salesdrive.listen_address = 'example.test'");
 like($err, qr/invalid value for parameter "salesdrive.listen_address"/, 'a name is no address');
 
+($rc, $out, $err) = $node->psql('postgres', "ALTER DATABASE postgres SET salesdrive.public_url = '$_'"), like($err, qr/invalid value for parameter "salesdrive.public_url"/, "no address: $_") for 'not a url', 'hooks.example.com', 'https://', 'https://u@h/', 'https://h/?a=1';
+($rc, $out, $err) = $node->psql('postgres', "ALTER DATABASE postgres SET salesdrive.secrets_directory = 'secrets'");
+like($err, qr/invalid value for parameter "salesdrive.secrets_directory".*absolute path/s, 'a relative directory of secrets');
+($rc, $out, $err) = $node->psql('postgres', "SET salesdrive.public_url = 'https://hooks.example.com:8443/sd/'; SET salesdrive.secrets_directory = '/etc/x'; SET salesdrive.public_url = ''; SET salesdrive.secrets_directory = ''");
+is($rc, 0, 'good ones, and none');
+# a value stored before the rule was there is left out with a warning, and stops nothing
+sql("UPDATE pg_db_role_setting SET setconfig = array_append(setconfig, 'salesdrive.public_url=nowhere') WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = 'second')");
+sql('SELECT salesdrive.restart_workers()', 'second');
+becomes('exchanger running, receiver running', 'workers start with a bad value', 'second');
+is(sql("LOAD 'salesdrive'; SHOW salesdrive.public_url", 'second'), '', 'which does not count');
+sql('ALTER DATABASE second RESET salesdrive.public_url');
+
 # ---- shutdown with hanging peers ----
 
 my @hanging = map { my $l = raw_connect($port); $l->send("POST /webhook/shop/$token HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); $l } 1 .. 40;

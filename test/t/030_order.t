@@ -103,7 +103,7 @@ is(sql("SELECT read_version IS NULL FROM salesdrive.order_sync WHERE order_id = 
 sub edited { my ($comment) = @_; return $bas->control(POST => '/edit', { set => 'Document_ЗаказПокупателя', reference => '1002', properties => { 'Комментарий' => $comment } }) }
 my $version = 4;
 sub edit_1002 { my ($comment) = @_; $version++; return deliver(order_body(id => 1002, version => $version, comment => $comment, sum => 200, lines => [ { sku => 'SKU-0001', amount => 2, price => 100 } ], update_at => "2026-11-20 17:00:$version" =~ s/:(\d)$/:0$1/r)) }
-sql("UPDATE salesdrive.infobase SET retry_base = '1 h'");
+sql("UPDATE salesdrive.infobase SET retry_base = '1 h', retry_cap = '1 h'");
 $bas->control(POST => '/faults', { method => 'PATCH', action => 'status', status => 500, body => 'odata', code => -1, text => 'Помилка', times => 1 });
 edit_1002('з SalesDrive');
 run_engine() until status(1002, 'reason') eq 'refused';
@@ -123,7 +123,7 @@ run_engine();
 is(status(1002, 'state'), 'synced', 'as well as by resend()');
 
 # a change whose answer is lost, of a property that BAS is known to keep in its own way
-sql("UPDATE salesdrive.infobase SET retry_base = '1 h'; UPDATE salesdrive.bas_order SET differences = '{\"Комментарий\": {}}' WHERE order_id = 1002");
+sql("UPDATE salesdrive.infobase SET retry_base = '1 h', retry_cap = '1 h'; UPDATE salesdrive.bas_order SET differences = '{\"Комментарий\": {}}' WHERE order_id = 1002");
 $bas->control(POST => '/faults', { method => 'PATCH', action => 'reset_after', times => 1 });
 $bas->control(POST => '/faults', { method => 'GET', path => 'Document_ЗаказПокупателя\?', action => 'unavailable', skip => 1, times => 1 });
 edit_1002('як є');

@@ -26,6 +26,7 @@ my @refused = (
 	[ "SELECT salesdrive.add_infobase('x', 'unf', 'ftp://bas/x', 'u', 'p')", '22023', qr/address of infobase "x".*HINT:.*https:\/\/bas\.example\.com\/base/s, 'an address that is none' ],
 	[ "SELECT salesdrive.add_infobase('x', 'unf', 'http://u:p\@bas/x', 'u', 'p')", '22023', qr/DETAIL:  http:\/\/…\@bas\/x.*no user, password/s, 'a password in an address' ],
 	[ "SELECT salesdrive.add_infobase('a/b', 'unf', 'http://bas/x', 'u', 'p')", '23514', qr/infobase_name_check/, 'a name that is none' ],
+	[ "SELECT salesdrive.add_infobase('x', 'unf', 'http://bas.example.com/x', 'u', 'p')", '22023', qr/plain http.*HINT:.*allow_http => true/s, 'plain http to another host' ],
 	[ "SELECT salesdrive.add_account('shop', 'https://s.salesdrive.me', 'k', 'nosuch', 'a-token-of-24-characters')", 'SD004', qr/there is no infobase "nosuch"/, 'an unknown infobase' ],
 	[ "SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret'); SELECT salesdrive.add_account('shop', 'https://s.salesdrive.me', 'k', 'main', 'short')", '22023', qr/too short/, 'a short token' ],
 	[ "SELECT salesdrive.add_account('shop', 'demo-shop.salesdrive.me', 'k', 'main', 'a-token-of-24-characters', identity => 'x')", '22023', qr/address of account "shop".*HINT:.*https:\/\/demo-shop\.salesdrive\.me/s, 'an address of an account that is none' ],
@@ -38,6 +39,16 @@ my @refused = (
 	[ "SELECT salesdrive.set_secret('infobase:main:api_key', 'x')", '22023', qr/HINT:.*infobase:NAME:password/s, 'a name that nothing reads' ],
 	[ "SELECT salesdrive.set_secret('infobase:mian:password', 'x')", 'SD004', qr/Infobases: main/, 'a secret of an infobase that is not there' ],
 	[ "SELECT salesdrive.set_secret('account:shpo:webhook_token', 'x')", 'SD003', qr/there is no account "shpo"/, 'a secret of an account that is not there' ],
+	[ "SELECT salesdrive.enqueue('nope', 'dictionary', 'organisation', 'nope')", 'SD004', qr/there is no infobase "nope".*Infobases: main/s, 'a task for no infobase' ],
+	[ "SELECT salesdrive.enqueue('main', 'dictionary', 'organization', 'main')", '22023', qr/there is no dictionary "organization".*Dictionaries: organisation, /s, 'an unknown dictionary' ],
+	[ "SELECT salesdrive.enqueue('shop', 'dictionary', 'organisation', 'main')", '22023', qr/"shop" is not "main"/, 'a dictionary of an account' ],
+	[ "SELECT salesdrive.enqueue('main', 'order', '1', 'main')", '22023', qr/order 1 .*HINT:.*resume\(account, order_id\)/s, 'an order of an infobase' ],
+	[ "SELECT salesdrive.enqueue('main', 'stock', '1', 'main')", '22023', qr/Kinds: counterparty, dictionary, order/, 'an unknown kind' ],
+	[ "SELECT salesdrive.enqueue('main', 'counterparty', '0671112233', 'main')", '22023', qr/for example 380671112233/, 'a phone that is not international' ],
+	[ "SELECT salesdrive.enqueue('main', 'dictionary', NULL, 'main')", '22023', qr/a task has a scope/, 'a task without a key' ],
+	[ "UPDATE salesdrive.infobase SET retry_base = '1 h'", '23514', qr/infobase_retry_bounds/, 'a first delay above the longest' ],
+	[ "UPDATE salesdrive.infobase SET ca_file = 'ca.pem'", '23514', qr/ca_file/, 'a relative ca_file' ],
+	[ "INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES ('main', 'x', '00000000-0000-0000-0000-000000000000')", '23514', qr/product_pin_product_check/, 'the nil product' ],
 	[ "CALL salesdrive.wait(999999)", 'SD007', qr/there is no task 999999.*HINT/s, 'waiting for a task that never was' ],
 	[ "INSERT INTO salesdrive.task_kind VALUES ('order', 'shipped', 'x', 'y')", 'SD002', qr/read-only/, 'a shipped row' ],
 	[ "UPDATE salesdrive.profile SET title = 'x' WHERE name = 'unf'", 'SD002', qr/origin 'user'/, 'a change of a shipped row' ]);
@@ -62,6 +73,21 @@ is(sql("SET salesdrive.public_url = 'https://hook.example.com/sd/'; SELECT sales
 
 my $no_token = failure("BEGIN; DELETE FROM salesdrive.credential WHERE name LIKE '%token'; SELECT salesdrive.webhook_url('shop')");
 like($no_token, qr/ERROR:  SD013: account "shop" has no webhook token.*HINT:  SELECT salesdrive\.set_secret\('account:shop:webhook_token'/s, 'without a token webhook_url() is an error');
+
+# settings and secrets of an account that are none
+like(failure("UPDATE salesdrive.account SET $_ = ''"), qr/ERROR:  23514:.*account_${_}_check/, "an empty $_ is refused") for qw(organisation warehouse currency price_type);
+like(failure("SELECT salesdrive.set_secret('account:shop:webhook_token', 'short')"), qr/ERROR:  22023:.*too short.*DETAIL:  The webhook token has 5 characters/s, 'set_secret() knows how long a token is');
+write_secret('token', "short\n");
+sql("SELECT salesdrive.set_secret('account:shop:webhook_token', 'file:token')");
+like(sql("SELECT severity || problem FROM salesdrive.check('shop') WHERE subject = 'secret account:shop:webhook_token'"), qr/^warningThe webhook token has 5 characters/, 'check() reads a token that stands elsewhere');
+unlink "$secrets/token";
+like(sql("SELECT severity || problem FROM salesdrive.check('shop') WHERE subject = 'secret account:shop:webhook_token'"), qr/^errorIt cannot be used: .*file:token/, 'and says when it cannot');
+sql("SELECT salesdrive.set_secret('account:shop:webhook_token', 'a-token-of-24-characters')");
+is(sql("SELECT count(*) FROM salesdrive.check('shop') WHERE subject LIKE 'secret %'"), 0, 'a good one is no matter');
+sql("SELECT salesdrive.add_account('gone', 'https://gone.salesdrive.me', 'k', 'main', 'a-token-of-24-characters'); DELETE FROM salesdrive.account WHERE name = 'gone'");
+is(sql("SELECT count(*) FROM salesdrive.credential c FULL JOIN salesdrive.credential_secret s USING (name) WHERE name LIKE '%:gone:%'"), 0, 'secrets go with their account');
+sql("INSERT INTO salesdrive.credential (name, kind) VALUES ('account:gone:api_key', 'literal'); BEGIN; SELECT salesdrive.adopt(); ROLLBACK; DELETE FROM salesdrive.credential WHERE name LIKE '%gone%'");
+pass('and adopt() asks for none of an account that is not there');
 
 # wait, pause, resume
 deliver(1);
@@ -90,6 +116,14 @@ sql('CALL salesdrive.run()');
 is(status(4, "state || ': ' || detail"), 'paused: backup', 'pause_infobase() as well');
 sql("SELECT salesdrive.unpause_infobase('main'); CALL salesdrive.run()");
 is(status(4, 'state'), 'synced', 'and unpause_infobase()');
+
+deliver(6);
+sql("CALL salesdrive.run(); SELECT salesdrive.skip('shop', 6, NULL)");
+is(sql("SELECT text FROM salesdrive.order_event WHERE order_id = 6 AND event = 'skipped'"), 'Skipped by ' . sql('SELECT session_user') . ': no reason given', 'skip() without a reason says so');
+sql("UPDATE salesdrive.infobase SET url = 'http://192.0.2.1/base'; SELECT salesdrive.enqueue('main', 'dictionary', 'warehouse', 'main'); CALL salesdrive.run()");
+like(sql("SELECT paused_reason FROM salesdrive.infobase"), qr/^BAS could not be asked: plain http is allowed to the local machine only, unless infobase\.allow_http is true \(http:\/\/192\.0\.2\.1\/base\//,
+	'an address that is not asked is no refusal of BAS');
+sql("UPDATE salesdrive.infobase SET url = '$url'; SELECT salesdrive.unpause_infobase('main'); CALL salesdrive.run()");
 
 # a secret that is gone
 unlink "$secrets/bas";
@@ -132,7 +166,7 @@ sql("DELETE FROM salesdrive.task WHERE scope = 'gone'");
 # views and log
 is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE url ~ 'secret' OR request_body ~ 'secret' OR url ~ '\@'"), 0, 'no secret in the log');
 is(sql("SELECT bool_and(ms_total > 0 AND ms_first_byte > 0 AND task_id IS NOT NULL AND response_bytes > 0) FROM salesdrive.exchange_log WHERE direction = 'out' AND class = 'ok'"), 't', 'the log knows phases, task and sizes');
-is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'in' AND inbox_id IS NOT NULL"), 5, 'and every delivery');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'in' AND inbox_id IS NOT NULL"), 6, 'and every delivery');
 cmp_ok(sql("SELECT sum(exchanges) FROM salesdrive.exchange_stats WHERE direction = 'out' AND class = 'ok'"), '>=', 6, 'exchange_stats counts');
 like(sql("SELECT string_agg(what, ' ' ORDER BY at, id) FROM salesdrive.order_timeline WHERE order_id = 1"), qr/received.*out find products.*out create order.*created|received/s, 'order_timeline tells the story');
 is(sql("SELECT state FROM salesdrive.infobase_status"), 'open for work', 'infobase_status');

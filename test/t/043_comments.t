@@ -33,7 +33,7 @@ is(sql("SELECT string_agg(pg_describe_object(m.classid, m.objid, 0), ', ') FROM 
 my ($rc, $out, $err) = $node->psql('postgres', '\dx+ salesdrive');
 is($rc, 0, '\dx+ works');
 like($out, qr/\btable salesdrive\.$_\b/, "and lists table $_") for qw(account infobase crm_order task exchange_log);
-like($out, qr/function salesdrive\.add_infobase\(text,text,text,text,text\)/, 'and functions');
+like($out, qr/function salesdrive\.add_infobase\(text,text,text,text,text,boolean\)/, 'and functions');
 
 # ---- the public interface
 

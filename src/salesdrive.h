@@ -179,6 +179,9 @@ extern void sd_worker_abort(void); /* in PG_CATCH, after CopyErrorData */
  */
 extern const char *sd_worker_rights_hint(int sqlerrcode);
 
+/* the transaction at work is flushed to disk at its COMMIT; in any backend */
+extern void sd_commit_durably(void);
+
 /* looks pg_extension up with a fresh snapshot; needs a transaction */
 extern bool sd_extension_exists(void);
 

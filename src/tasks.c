@@ -14,6 +14,7 @@
  *	 committed.  When a turn fails it keeps its answers and is tried again;
  *	 failing again, each answer is settled in a transaction of its own, so that
  *	 a bad one fails alone, and ingest and claim likewise.
+ * - Its commits are flushed to disk, also where synchronous_commit is off.
  * - Between transactions nothing of the database is held but the engine's
  *	 advisory lock.
  * - It never spins: work that is said to be due but cannot be claimed is looked
@@ -187,6 +188,7 @@ begin_transaction(SdEngine *engine)
 	/* in a subtransaction, because only so a failure can be survived here */
 	BeginInternalSubTransaction(NULL);
 	engine->in_subxact = true;
+	sd_commit_durably();
 	MemoryContextSwitchTo(engine->turn);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (!sd_extension_exists())

@@ -281,6 +281,18 @@ sd_extension_exists(void)
 	return found;
 }
 
+/*
+ * What is answered 200, or sent to BAS, relies on the COMMIT before it: a crash
+ * must not forget it, whatever this database thinks of its other commits.
+ */
+void
+sd_commit_durably(void)
+{
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+		set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION,
+						  GUC_ACTION_LOCAL, true, 0, false);
+}
+
 const char *
 sd_worker_rights_hint(int sqlerrcode)
 {
@@ -302,6 +314,7 @@ sd_worker_begin(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	sd_commit_durably();
 	pgstat_report_activity(STATE_RUNNING, activity);
 	if (!sd_extension_exists())
 	{

@@ -84,6 +84,44 @@ ok(wait_for('the log', sub { log_since($mark) =~ /could not drop expired history
 sql("ALTER FUNCTION salesdrive.expire_history_away() RENAME TO expire_history");
 is(sql("SELECT state FROM salesdrive.worker_status WHERE role = 'exchanger'"), 'running', 'and the exchanger goes on');
 
+# ---- a crash forgets no attempt ----
+
+sub order
+{
+	my ($id, %o) = @_;
+	my $text = json_encode({ data => { id => $id, version => $o{version} // 1, orderTime => '2026-11-20 14:46:24', updateAt => '2026-11-20 14:46:24', paymentAmount => 100, comment => $o{comment} // 'x',
+		contacts => [ { id => 1, fName => 'Zrazok', phone => [ '0671112233' ] } ], products => [ { productId => 1, sku => 'SKU-0001', text => 'x', amount => 1, price => 100 } ] } });
+	return $node->safe_psql('postgres', ($o{set} // '') . "SELECT salesdrive.accept_webhook('shop', '$text')");
+}
+
+sub synced { my ($what, @ids) = @_; return wait_for_sql($node, 'postgres', 'SELECT string_agg(concat_ws(\' \', order_id, state, synced_version), \', \' ORDER BY order_id) FROM salesdrive.order_status WHERE order_id IN (' . join(', ', map { (split / /)[0] } @ids) . ')', join(', ', map { s/ / synced /r } @ids), 40) }
+sub exchanges { my ($id, $where) = @_; return sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'out' AND order_id = $id AND $where") }
+sub documents { my ($id) = @_; return grep { $_->{reference} =~ /(?:^|\/)$id\z/ } @{ $bas->control(GET => '/state?full=1')->{documents}{list} } }
+my $POST = '^POST [^?]*/Document_[^/(]*(?:\\?|\z)';
+
+sql("UPDATE salesdrive.infobase SET total_timeout = '1 s', unsure_margin = '500 ms', retry_base = '10 ms', retry_cap = '100 ms', circuit_after = 1000;
+ALTER DATABASE postgres SET salesdrive.sweep_interval = '1 s'; SELECT salesdrive.restart_workers()");
+order(50);
+ok(synced('one order', '50 1'), 'customer and goods are known');
+
+sql("ALTER DATABASE postgres SET synchronous_commit = off");
+sql("ALTER SYSTEM SET wal_writer_delay = '10 s'");
+$node->reload;
+sql('SELECT salesdrive.restart_workers()');
+ok(wait_for_sql($node, 'postgres', 'SELECT salesdrive.engine_alive()'), 'the exchanger is back, with synchronous_commit = off');
+$bas->control(DELETE => '/requests');
+$bas->control(POST => '/faults', { path => $POST, action => 'hang', times => 1 });
+order(64, set => 'SET synchronous_commit = on; ');
+wait_for('the POST', sub { grep { $_->{fault} } @{ $bas->control(GET => '/requests?method=POST')->{requests} } });
+$node->stop('immediate');
+$node->start;
+ok(synced('the one', '64 1'), 'a crash while a POST is out: the order arrives');
+is(exchanges(64, "class = 'unknown_outcome' AND error = 'The engine ended before the answer came.'"), 1, 'the attempt is known');
+like(sql("SELECT string_agg(purpose, ', ' ORDER BY attempt) FROM salesdrive.exchange_log WHERE direction = 'out' AND order_id = 64 AND class = 'ok'"), qr/^(?:read order, )+create order$/, 'so it is read back before it is written again');
+sql("ALTER DATABASE postgres RESET synchronous_commit");
+sql("ALTER SYSTEM RESET wal_writer_delay");
+$node->reload;
+
 # ---- wait() by one who may not drive ----
 
 sql("CREATE ROLE op LOGIN; SELECT salesdrive.grant_access('op', 'operator'); SELECT salesdrive.stop_workers()");
@@ -101,7 +139,7 @@ sql('SELECT salesdrive.start_workers()');
 # ---- fast shutdown with 64 hung peers ----
 
 $bas->control(POST => '/faults', { action => 'hang' });
-sql("UPDATE salesdrive.infobase SET max_connections = 64, circuit_after = 1000");
+sql("UPDATE salesdrive.infobase SET max_connections = 64, circuit_after = 1000, total_timeout = '1 min'");
 deliver(100 .. 163);
 my $hung = eval {
 	wait_for('hanging requests', sub { sql("SELECT count(*) FROM salesdrive.task WHERE state = 'in_flight'") >= 64 }, 20);

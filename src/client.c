@@ -125,6 +125,7 @@ struct SdClient
 	int                   running;
 	int                   unsettled;
 	size_t                body_bytes; /* of finished exchanges */
+	int64                 last_end;   /* monotonic; of all requests taken */
 	dlist_head            targets;
 	dlist_head            finished; /* of SdExchange */
 	CURL                 *spare[MAX_SPARE_HANDLES];
@@ -476,6 +477,14 @@ sd_client_unsettled(const SdClient *client)
 	return client->unsettled;
 }
 
+long
+sd_client_longest(const SdClient *client)
+{
+	int64 left = client->last_end - monotonic_us();
+
+	return sd_client_open(client) == 0 || left <= 0 ? 0 : (long) (left / 1000 + 1);
+}
+
 /* ---- targets ---- */
 
 static Target *
@@ -625,6 +634,7 @@ sd_client_add(SdClient *client, const SdRequest *request)
 	dlist_push_tail(&transfer->target->queue, &transfer->exchange.node);
 	transfer->target->queued++;
 	client->queued++;
+	client->last_end = Max(client->last_end, transfer->queued_at + 2 * (int64) own->total_timeout * 1000);
 }
 
 /* ---- starting a request ---- */

@@ -104,6 +104,9 @@ extern void sd_client_run(SdClient *client);
 extern SdExchange *sd_client_finished(SdClient *client);
 extern void        sd_client_release(SdClient *client, SdExchange *exchange);
 
+/* milliseconds after which every request taken until now has ended */
+extern long sd_client_longest(const SdClient *client);
+
 /* queued and on the wire */
 extern int sd_client_open(const SdClient *client);
 

@@ -287,6 +287,24 @@ ride_on(Ride *ride, long most_ms)
 	return turned;
 }
 
+/*
+ * Takes nothing new and waits for the answers to what has been sent: a request
+ * cut off would have to be read back.  What cannot be settled by then is left
+ * to the next engine, which does that.
+ */
+static void
+ride_to_the_end(Ride *ride)
+{
+	TimestampTz limit;
+
+	if (ride->engine == NULL)
+		return;
+	sd_engine_drain(ride->engine);
+	limit = GetCurrentTimestamp() + (int64) sd_engine_longest(ride->engine) * 1000;
+	while (sd_engine_in_hand(ride->engine) > 0 && GetCurrentTimestamp() < limit)
+		ride_on(ride, sd_loop_until(limit, LOCK_RETRY_LAST_MS));
+}
+
 /* ---- CALL run() ---- */
 
 static void
@@ -381,51 +399,74 @@ may_drive(void)
 	return may;
 }
 
+typedef struct Watch
+{
+	int64         task_id;
+	MemoryContext contexts[2];
+	SdTaskView    views[2];
+	int           now; /* which of them is the newer one */
+} Watch;
+
+static bool
+look(Watch *watch)
+{
+	SdTaskView *before = &watch->views[watch->now];
+
+	watch->now = 1 - watch->now;
+	MemoryContextReset(watch->contexts[watch->now]);
+	sd_task_look(watch->task_id, watch->contexts[watch->now], &watch->views[watch->now]);
+	if (!watch->views[watch->now].found && !before->found && !sd_task_was_given(watch->task_id))
+		ereport(ERROR,
+				(errcode(SD_ERRCODE_NO_SUCH_TASK),
+				 errmsg("there is no task " INT64_FORMAT, watch->task_id),
+				 errdetail("No task has had this number yet."),
+				 errhint("resume(account, order_id) returns the task of an order; view salesdrive.order_status shows it as task_id.")));
+	return tell_progress(watch->task_id, before, &watch->views[watch->now]);
+}
+
+static void
+not_done_in_time(const Watch *watch)
+{
+	const SdTaskView *view = &watch->views[watch->now];
+
+	ereport(ERROR,
+			(errcode(SD_ERRCODE_NOT_DONE_IN_TIME),
+			 errmsg("task " INT64_FORMAT " was not done in time", watch->task_id),
+			 errdetail("It is %s, attempt %d.", view->state, view->attempt),
+			 errhint("The task goes on without this call; call wait() again, perhaps with a longer timeout, or see salesdrive.worker_status.")));
+}
+
 static void
 wait_for_task(Ride *ride, int64 task_id, TimestampTz deadline)
 {
-	MemoryContext contexts[2];
-	SdTaskView    views[2] = {{0}, {0}};
-	TimestampTz   look_at = 0;
-	int           now = 0;
-	bool          driver = may_drive();
+	Watch       watch = {0};
+	TimestampTz look_at = 0;
+	bool        done = false;
+	bool        driver = may_drive();
 
+	watch.task_id = task_id;
 	for (int i = 0; i < 2; i++)
-		contexts[i] = AllocSetContextCreate(ride->context, "salesdrive task", ALLOCSET_SMALL_SIZES);
+		watch.contexts[i] = AllocSetContextCreate(ride->context, "salesdrive task", ALLOCSET_SMALL_SIZES);
 	ride_set_loop(ride, PGINVALID_SOCKET);
 	for (;;)
 	{
 		if (look_at <= GetCurrentTimestamp())
 		{
-			now = 1 - now;
-			MemoryContextReset(contexts[now]);
-			sd_task_look(task_id, contexts[now], &views[now]);
-			if (!views[now].found && !views[1 - now].found && !sd_task_was_given(task_id))
-				ereport(ERROR,
-						(errcode(SD_ERRCODE_NO_SUCH_TASK),
-						 errmsg("there is no task " INT64_FORMAT, task_id),
-						 errdetail("No task has had this number yet."),
-						 errhint("resume(account, order_id) returns the task of an order; view salesdrive.order_status shows it as task_id.")));
-			if (tell_progress(task_id, &views[1 - now], &views[now]))
+			done = look(&watch);
+			if (done)
 				break;
 			look_at = GetCurrentTimestamp() + (int64) LOOK_MS * 1000;
 		}
 		if (deadline <= GetCurrentTimestamp())
-			ereport(ERROR,
-					(errcode(SD_ERRCODE_NOT_DONE_IN_TIME),
-					 errmsg("task " INT64_FORMAT " was not done in time", task_id),
-					 errdetail("It is %s, attempt %d.", views[now].state, views[now].attempt),
-					 errhint("The task goes on without this call; call wait() again, perhaps with a longer timeout, or see salesdrive.worker_status.")));
+			break;
 		if (driver && ride->engine == NULL && sd_worker_pid(SD_EXCHANGER) == 0 && sd_engine_lock())
 			ride_begin(ride);
 		if (ride_on(ride, Min(LOOK_MS, sd_loop_until(deadline, LOOK_MS))))
 			look_at = 0;
 	}
-	if (ride->engine == NULL)
-		return;
-	sd_engine_drain(ride->engine);
-	while (sd_engine_in_hand(ride->engine) > 0)
-		ride_on(ride, LOCK_RETRY_LAST_MS);
+	ride_to_the_end(ride);
+	if (!done && !look(&watch))
+		not_done_in_time(&watch);
 }
 
 Datum

@@ -67,6 +67,7 @@
 #define PROCEDURE_FAILURES 4 /* in a procedure: then it throws */
 #define STRIP_AFTER        3 /* failures of one answer alone */
 #define GIVE_UP_AFTER      6
+#define SETTLE_LAST_MS     5000 /* for answers, when all requests have ended */
 
 struct SdEngine
 {
@@ -1049,6 +1050,12 @@ int
 sd_engine_in_hand(const SdEngine *engine)
 {
 	return sd_client_open(engine->client) + sd_client_unsettled(engine->client);
+}
+
+long
+sd_engine_longest(const SdEngine *engine)
+{
+	return sd_client_longest(engine->client) + SETTLE_LAST_MS;
 }
 
 bool

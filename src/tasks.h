@@ -72,6 +72,9 @@ extern long sd_engine_timeout(const SdEngine *engine, long cap);
 /* requests taken from the database and not yet settled */
 extern int sd_engine_in_hand(const SdEngine *engine);
 
+/* milliseconds after which the requests in hand have ended and are settled */
+extern long sd_engine_longest(const SdEngine *engine);
+
 /* nothing in hand and nothing due now */
 extern bool sd_engine_is_idle(const SdEngine *engine);
 

@@ -400,6 +400,7 @@ INSERT INTO salesdrive.task (id, scope, kind, key, infobase, state, run_at, reas
     (900001, 'base', 'order', '1', 'base', 'parked', now(), 'sku', 'One SKU is unknown.', 'Pin it.'),
     (900002, 'base', 'order', '2', 'base', 'ready', now() + interval '1 day', NULL, NULL, NULL)
 SQL
+my $hung;
 my $rc = $node->psql('postgres', 'CALL salesdrive.wait(900001)', stderr => \$err);
 is($rc, 0, 'waiting for a parked task ends');
 like($err, qr/is parked: sku.*DETAIL:  One SKU is unknown.*HINT:  Pin it/s, 'and says why and what to do');
@@ -411,6 +412,16 @@ like($err, qr/task 900003 is done/, 'a task that is gone is done');
 $node->psql('postgres', "\\set VERBOSITY verbose\nCALL salesdrive.wait(900002, '300 ms')", stderr => \$err);
 like($err, qr/ERROR:  SD008: task 900002 was not done in time.*HINT/s, 'the time-out is an error of its own');
 is(sql('SELECT salesdrive.engine_alive()'), 'f', 'and gives the lock back');
+sql("INSERT INTO request (method, url, body) SELECT 'POST', '$url/delay/1.5', '{}' FROM generate_series(1, 3)");
+$node->psql('postgres', "CALL salesdrive.wait(900002, '300 ms')", stderr => \$err);
+like($err, qr/ERROR:  task 900002 was not done in time/, 'the time-out passes while requests of others are out');
+is(sql(q{SELECT string_agg(class, ' ') FROM answer}), 'ok ok ok', 'their answers are awaited');
+sql('TRUNCATE request, answer RESTART IDENTITY');
+sql("INSERT INTO request (method, url, body, total_timeout) VALUES ('POST', '$url/hang', '{}', 60000)");
+$hung = count('POST hang');
+$node->psql('postgres', "SET statement_timeout = '1500 ms'; CALL salesdrive.wait(900002, '300 ms')", stderr => \$err);
+like($err, qr/statement timeout/, 'which can be cancelled');
+is(count('POST hang'), $hung + 1, 'after the request has left');
 sql('DELETE FROM salesdrive.task WHERE id >= 900001');
 
 # ---- the exchanger leaves at once ----

@@ -500,6 +500,15 @@ bytes_datum(const char *data, size_t len)
 	return PointerGetDatum(bytes);
 }
 
+/* without its body an answer to a write proves nothing: what it did must be read back */
+static SdClass
+class_stripped(const SdExchange *exchange)
+{
+	if (strcmp(exchange->request.method, "GET") != 0 && strcmp(exchange->request.method, "HEAD") != 0)
+		return SD_CLASS_UNKNOWN_OUTCOME;
+	return SD_CLASS_BUG;
+}
+
 static Datum
 result_row(TupleDesc desc, const SdExchange *exchange)
 {
@@ -517,7 +526,7 @@ result_row(TupleDesc desc, const SdExchange *exchange)
 	put_text(values, nulls, R_URL, request->url);
 	put_text(values, nulls, R_REQUEST_BODY, request->body);
 	put_int(values, nulls, R_HTTP_STATUS, exchange->http_status, answered);
-	put_text(values, nulls, R_CLASS, sd_class_name(stripped ? SD_CLASS_BUG : exchange->class_));
+	put_text(values, nulls, R_CLASS, sd_class_name(stripped ? class_stripped(exchange) : exchange->class_));
 	put_text(values, nulls, R_ERROR, stripped ? "the answer could not be settled, see the server log; its body is left out" : exchange->error);
 	put_int(values, nulls, R_RETRY_AFTER, exchange->retry_after, exchange->retry_after >= 0);
 	put_text(values, nulls, R_ODATA_CODE, stripped ? NULL : exchange->odata_code);

@@ -196,7 +196,7 @@ define_number_settings(void)
 			   "Largest webhook body that is accepted.",
 			   &sd_guc_max_body, 1024 * 1024, 1024, 64 * 1024 * 1024, GUC_UNIT_BYTE);
 	define_int("salesdrive.swallow_limit",
-			   "How much of a too large chunked body is read, without keeping it, to answer 413 and not just close.",
+			   "How much of a too large chunked body is read, without keeping it, before it is answered 413 and cut off.",
 			   &sd_guc_swallow_limit, 8 * 1024 * 1024, 0, 1024 * 1024 * 1024, GUC_UNIT_BYTE);
 	define_int("salesdrive.max_connections",
 			   "Most connections to the receiver at one time; further ones wait in the queue of the kernel.",

@@ -745,6 +745,8 @@ take_bytes(SdRequestState *r, const char *bytes, size_t n)
 	r->swallowed += n;
 	if (!r->chunked || r->swallowed <= config->swallow_limit)
 		return true;
+	if (config->certificate != NULL)
+		r->connection->server->counters->cut++; /* closed without an answer */
 	answer_raw(r->connection, 413, "{\"error\":\"the body is too large\"}\n", SHUT_WR);
 	return false;
 }

@@ -166,8 +166,11 @@ is(status_of(post('x' x 3_000_000)), 413, '413 reaches a client that sends 3 MB 
 my $mega = '"' . 'y' x 1_400_000 . '"';
 is(status_of(head('POST', $path, 'Transfer-Encoding: chunked') . join('', map { chunk($_) } unpack '(a100000)*', $mega) . "0\r\n\r\n"),
 	413, 'chunked: swallowed, then 413');
+sub refusals { return http(GET => "$base/metrics")->{content} =~ /^salesdrive_answers_total\{status="413"\} (\d+)$/m ? $1 : undef }
+my $refused = refusals();
 ($answer, $line) = ask(head('POST', $path, 'Transfer-Encoding: chunked') . join('', map { chunk('z' x 100_000) } 1 .. 60), 10);
 ok(!$answer || $answer->{status} == 413, 'chunked beyond the second limit: 413 if it can be said');
+is(refusals(), $refused + 1, 'and counted');
 $line->read_all(10);
 ok($line->closed, 'and closed');
 is(inbox(q(length(body) > 1048576)), 0, 'nothing of it is kept');
@@ -184,6 +187,19 @@ $_->close for @unasked;
 is(status_of(head('GET', '/health', 'Content-Length: 3000000')), 413, 'and refused by its length beyond max_body');
 ($answer, $line) = ask(head('GET', '/health', 'Transfer-Encoding: chunked') . join('', map { chunk('z' x 100_000) } 1 .. 60), 10);
 ok(!$answer || $answer->{status} == 413, 'or in chunks beyond swallow_limit');
+
+# ---- what the library answers itself ----
+
+for ([ 400, 'a Content-Length that is no number', 'Content-Length: abc' ], [ 400, 'a negative one', 'Content-Length: -2' ], [ 413, 'one that no machine holds', 'Content-Length: 99999999999999999999999' ],
+	[ 431, 'a header of 40 kB', 'X-Long: ' . 'x' x 40_000 ])
+{
+	my ($status, $what, @lines) = @$_;
+	($answer, $line) = ask(head('POST', $path, @lines));
+	is($answer->{status}, $status, "$what: $status");
+	$line->read_all(10);
+	ok($line->closed, 'and closed');
+}
+is(status_of(head('POST', $path . '?' . 'x' x 40_000)), 414, 'an address of 40 kB: 414');
 
 # ---- slow and broken ----
 

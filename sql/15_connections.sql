@@ -29,6 +29,7 @@ COMMENT ON COLUMN credential.name IS 'Name of the secret: infobase:NAME:password
 COMMENT ON COLUMN credential.kind IS 'literal (value in credential_secret), file (in salesdrive.secrets_directory) or env (environment of the server)';
 COMMENT ON COLUMN credential.reference IS 'Name of the file or of the environment variable; NULL for a literal';
 COMMENT ON COLUMN credential.set_at IS 'When it was set last';
+COMMENT ON CONSTRAINT credential_check ON credential IS 'A literal has no reference, the others have one';
 
 CREATE TABLE credential_secret (
     name  text PRIMARY KEY,

@@ -67,11 +67,23 @@ CREATE VIEW profile_entity_effective AS
     SELECT DISTINCT ON (profile, concept) profile, concept, entity_set, filter
     FROM profile_entity ORDER BY profile, concept, origin DESC;
 COMMENT ON VIEW profile_entity_effective IS 'Entity set in force for each concept: the user''s row, else the shipped one';
+COMMENT ON COLUMN profile_entity_effective.profile IS 'Profile';
+COMMENT ON COLUMN profile_entity_effective.concept IS 'Concept';
+COMMENT ON COLUMN profile_entity_effective.entity_set IS 'Entity set that stands for it; NULL: the configuration has none';
+COMMENT ON COLUMN profile_entity_effective.filter IS 'Condition of OData that every reading of the set carries';
 
 CREATE VIEW profile_property_effective AS
     SELECT DISTINCT ON (profile, entity, concept) profile, entity, concept, property, edm_type, max_length, constant, rule
     FROM profile_property ORDER BY profile, entity, concept, origin DESC;
 COMMENT ON VIEW profile_property_effective IS 'Property in force for each concept: the user''s row, else the shipped one';
+COMMENT ON COLUMN profile_property_effective.profile IS 'Profile';
+COMMENT ON COLUMN profile_property_effective.entity IS 'Concept of the entity the property belongs to';
+COMMENT ON COLUMN profile_property_effective.concept IS 'Concept of the property';
+COMMENT ON COLUMN profile_property_effective.property IS 'Its name in BAS; NULL: left out';
+COMMENT ON COLUMN profile_property_effective.edm_type IS 'Its type';
+COMMENT ON COLUMN profile_property_effective.max_length IS 'Longest text it holds';
+COMMENT ON COLUMN profile_property_effective.constant IS 'Value that is always sent';
+COMMENT ON COLUMN profile_property_effective.rule IS 'Rule that gives its value';
 
 CREATE VIEW profile_reference AS
     SELECT e.profile, e.concept || CASE WHEN p.concept IS NULL THEN '' ELSE '.' || p.concept END AS concept,
@@ -80,6 +92,11 @@ CREATE VIEW profile_reference AS
     LEFT JOIN profile_property_effective p ON p.profile = e.profile AND p.entity = e.concept
     ORDER BY 1, 2;
 COMMENT ON VIEW profile_reference IS 'Every name a profile uses: profile, concept, entity set, property, type';
+COMMENT ON COLUMN profile_reference.profile IS 'Profile';
+COMMENT ON COLUMN profile_reference.concept IS 'Concept of an entity, or entity.property';
+COMMENT ON COLUMN profile_reference.entity_set IS 'Entity set in BAS';
+COMMENT ON COLUMN profile_reference.property IS 'Property in BAS; NULL for the entity itself, or when it is left out';
+COMMENT ON COLUMN profile_reference.edm_type IS 'Type of the property';
 
 CREATE FUNCTION entity_set(profile text, concept text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -66,6 +66,7 @@ COMMENT ON COLUMN bas_counterparty_phone.candidates IS 'Counterparties the last 
 COMMENT ON COLUMN bas_counterparty_phone.write_unsure IS 'A creation was sent and its outcome is not known';
 COMMENT ON COLUMN bas_counterparty_phone.unsure_until IS 'From when on absence in BAS counts after such a creation';
 COMMENT ON COLUMN bas_counterparty_phone.checked_at IS 'When the base was asked last';
+COMMENT ON CONSTRAINT bas_counterparty_phone_check ON bas_counterparty_phone IS 'A phone is known when, and only when, it names a counterparty';
 
 CREATE TABLE bas_order (
     infobase     text NOT NULL,

@@ -17,6 +17,10 @@ COMMENT ON COLUMN task_kind.settle_function IS 'Function (http_result[]) returni
 CREATE VIEW task_kind_effective AS
     SELECT DISTINCT ON (kind) kind, origin, plan_function, settle_function FROM task_kind ORDER BY kind, origin DESC;
 COMMENT ON VIEW task_kind_effective IS 'Kind in force: the user''s row, else the shipped one';
+COMMENT ON COLUMN task_kind_effective.kind IS 'Kind';
+COMMENT ON COLUMN task_kind_effective.origin IS 'shipped or user';
+COMMENT ON COLUMN task_kind_effective.plan_function IS 'Function that plans its tasks';
+COMMENT ON COLUMN task_kind_effective.settle_function IS 'Function that takes in their answers';
 
 CREATE SEQUENCE task_id_seq;
 COMMENT ON SEQUENCE task_id_seq IS 'Numbers of tasks';

@@ -133,6 +133,14 @@ CREATE TYPE merged_order AS (
     changed_at  timestamptz
 );
 COMMENT ON TYPE merged_order IS 'An order made from all versions received';
+COMMENT ON COLUMN merged_order.account IS 'Account';
+COMMENT ON COLUMN merged_order.order_id IS 'Order number';
+COMMENT ON COLUMN merged_order.version IS 'Newest version';
+COMMENT ON COLUMN merged_order.update_at IS 'updateAt of it, local time of the account';
+COMMENT ON COLUMN merged_order.data IS 'The order: newest values, present keys over absent ones';
+COMMENT ON COLUMN merged_order.deliveries IS 'Number of bodies it was made from';
+COMMENT ON COLUMN merged_order.received_at IS 'When the first of them was received';
+COMMENT ON COLUMN merged_order.changed_at IS 'When the last of them was received';
 
 CREATE FUNCTION merged_orders(orders order_key[]) RETURNS SETOF merged_order
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -44,6 +44,24 @@ CREATE TYPE document_line AS (
     vat_rate       numeric
 );
 COMMENT ON TYPE document_line IS 'A line ready for a document: sum with its share of the remainder; kopecks: remainder of the whole order, places: lines that may take one kopeck of it; goods: ok, ask, absent, several, no_sku, no_unit or no_vat';
+COMMENT ON COLUMN document_line.account IS 'Account';
+COMMENT ON COLUMN document_line.order_id IS 'Order number';
+COMMENT ON COLUMN document_line.line_no IS 'Position from 1';
+COMMENT ON COLUMN document_line.sku IS 'SKU';
+COMMENT ON COLUMN document_line.name IS 'Name in SalesDrive';
+COMMENT ON COLUMN document_line.quantity IS 'Quantity';
+COMMENT ON COLUMN document_line.price IS 'Price of a unit before discount';
+COMMENT ON COLUMN document_line.discount IS 'Discount in percent';
+COMMENT ON COLUMN document_line.sum IS 'Sum of the line after discount, with its share of the remainder';
+COMMENT ON COLUMN document_line.kopecks IS 'Remainder of the whole order, in kopecks';
+COMMENT ON COLUMN document_line.places IS 'Lines that may take one kopeck of it';
+COMMENT ON COLUMN document_line.goods IS 'ok, ask (to be searched for), absent, several, no_sku, no_unit or no_vat';
+COMMENT ON COLUMN document_line.product IS 'Ref_Key of the product';
+COMMENT ON COLUMN document_line.characteristic IS 'Ref_Key of its characteristic';
+COMMENT ON COLUMN document_line.unit IS 'Ref_Key of the unit';
+COMMENT ON COLUMN document_line.is_stock IS 'Whether it is goods and not a service';
+COMMENT ON COLUMN document_line.vat_key IS 'Ref_Key of the VAT rate';
+COMMENT ON COLUMN document_line.vat_rate IS 'The rate in percent';
 
 CREATE FUNCTION priced_lines(orders order_key[]) RETURNS TABLE (account text, order_id bigint, line_no integer, sku text, name text,
         quantity numeric, price numeric, discount numeric, sum numeric, kopecks numeric, places bigint)
@@ -148,6 +166,16 @@ CREATE TYPE account_setting AS (
     wrong_detail  text
 );
 COMMENT ON TYPE account_setting IS 'Header values of an account; unread: a dictionary not read yet; wrong: a setting that does not fit, with the sentence';
+COMMENT ON COLUMN account_setting.account IS 'Account';
+COMMENT ON COLUMN account_setting.infobase IS 'Its infobase';
+COMMENT ON COLUMN account_setting.profile IS 'Profile of the infobase';
+COMMENT ON COLUMN account_setting.organisation IS 'Ref_Key of the organisation';
+COMMENT ON COLUMN account_setting.warehouse IS 'Ref_Key of the warehouse';
+COMMENT ON COLUMN account_setting.currency IS 'Ref_Key of the currency';
+COMMENT ON COLUMN account_setting.price_type IS 'Ref_Key of the price type';
+COMMENT ON COLUMN account_setting.unread IS 'Dictionary that has not been read yet';
+COMMENT ON COLUMN account_setting.wrong IS 'Setting that does not fit';
+COMMENT ON COLUMN account_setting.wrong_detail IS 'Why it does not, in a sentence';
 
 CREATE FUNCTION account_settings(accounts text[]) RETURNS SETOF account_setting
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -190,6 +218,14 @@ CREATE TYPE obstacle AS (
     waits      boolean
 );
 COMMENT ON TYPE obstacle IS 'Why an order cannot go on: the lowest rank counts first; waits: it clears up by itself, else the user must act';
+COMMENT ON COLUMN obstacle.account IS 'Account';
+COMMENT ON COLUMN obstacle.order_id IS 'Order number';
+COMMENT ON COLUMN obstacle.rank IS 'The lowest counts first';
+COMMENT ON COLUMN obstacle.reason IS 'Code';
+COMMENT ON COLUMN obstacle.detail IS 'Sentence';
+COMMENT ON COLUMN obstacle.hint IS 'What to do';
+COMMENT ON COLUMN obstacle.blocked_on IS 'Row or task it waits for, as kind:scope:key';
+COMMENT ON COLUMN obstacle.waits IS 'It clears up by itself; else the user must act';
 
 CREATE FUNCTION obstacles_money(orders order_key[], lines document_line[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

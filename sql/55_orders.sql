@@ -47,6 +47,20 @@ CREATE TYPE order_decision AS (
     document   jsonb
 );
 COMMENT ON TYPE order_decision IS 'Next step of an order (as plan_step), and its document as it should be';
+COMMENT ON COLUMN order_decision.account IS 'Account';
+COMMENT ON COLUMN order_decision.order_id IS 'Order number';
+COMMENT ON COLUMN order_decision.step IS 'request, again (plan anew), done, wait, retry or park';
+COMMENT ON COLUMN order_decision.purpose IS 'What the request is for';
+COMMENT ON COLUMN order_decision.method IS 'HTTP method of the request';
+COMMENT ON COLUMN order_decision.path IS 'Its address below odata/standard.odata, with options';
+COMMENT ON COLUMN order_decision.body IS 'Its body';
+COMMENT ON COLUMN order_decision.memo IS 'What its answer needs to be understood';
+COMMENT ON COLUMN order_decision.run_at IS 'When it is due again';
+COMMENT ON COLUMN order_decision.reason IS 'Why it waits or is parked: a code';
+COMMENT ON COLUMN order_decision.detail IS 'Why, in a sentence';
+COMMENT ON COLUMN order_decision.hint IS 'What to do';
+COMMENT ON COLUMN order_decision.blocked_on IS 'Row or task it waits for, as kind:scope:key';
+COMMENT ON COLUMN order_decision.document IS 'The document as it should be';
 
 CREATE FUNCTION order_decisions(orders order_key[]) RETURNS SETOF order_decision
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -258,6 +272,19 @@ CREATE TYPE order_answer AS (
     unsure_until timestamptz
 );
 COMMENT ON TYPE order_answer IS 'An answer to a request of an order; unsure_until: from when on its absence counts, were its outcome unknown';
+COMMENT ON COLUMN order_answer.task_id IS 'Task';
+COMMENT ON COLUMN order_answer.account IS 'Account';
+COMMENT ON COLUMN order_answer.order_id IS 'Order number';
+COMMENT ON COLUMN order_answer.infobase IS 'Infobase that was asked';
+COMMENT ON COLUMN order_answer.profile IS 'Its profile';
+COMMENT ON COLUMN order_answer.purpose IS 'What the request was for';
+COMMENT ON COLUMN order_answer.class IS 'Class of the answer';
+COMMENT ON COLUMN order_answer.odata_code IS 'Code of an odata.error';
+COMMENT ON COLUMN order_answer.memo IS 'What the plan noted with the request';
+COMMENT ON COLUMN order_answer.body IS 'The answer as JSON';
+COMMENT ON COLUMN order_answer.ref_key IS 'Ref_Key in the answer';
+COMMENT ON COLUMN order_answer.asked_at IS 'When the request was sent';
+COMMENT ON COLUMN order_answer.unsure_until IS 'From when on absence counts, if the outcome is not known';
 
 CREATE FUNCTION order_answers(results http_result[]) RETURNS SETOF order_answer
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -20,12 +20,46 @@ CREATE VIEW order_status AS
     LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
     LEFT JOIN task t ON t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text;
 COMMENT ON VIEW order_status IS 'Every order: waiting, in_flight, parked, paused, skipped or synced, with the reason and what to do';
+COMMENT ON COLUMN order_status.account IS 'Account';
+COMMENT ON COLUMN order_status.order_id IS 'Order number in SalesDrive';
+COMMENT ON COLUMN order_status.state IS 'waiting, in_flight, parked, paused, skipped or synced';
+COMMENT ON COLUMN order_status.version IS 'Newest version received';
+COMMENT ON COLUMN order_status.customer_name IS 'Name of the first contact';
+COMMENT ON COLUMN order_status.phone IS 'First usable phone, international digits';
+COMMENT ON COLUMN order_status.payment_amount IS 'What the customer pays for the goods';
+COMMENT ON COLUMN order_status.bas_ref IS 'Ref_Key of the document in BAS';
+COMMENT ON COLUMN order_status.bas_number IS 'Number BAS gave it';
+COMMENT ON COLUMN order_status.posted IS 'Whether it was posted when read last';
+COMMENT ON COLUMN order_status.synced_version IS 'Order version BAS holds';
+COMMENT ON COLUMN order_status.synced_at IS 'When it became right last';
+COMMENT ON COLUMN order_status.requests IS 'Requests spent on it';
+COMMENT ON COLUMN order_status.reason IS 'Why it is not synced: a code';
+COMMENT ON COLUMN order_status.detail IS 'Why, in a sentence';
+COMMENT ON COLUMN order_status.hint IS 'What to do';
+COMMENT ON COLUMN order_status.blocked_on IS 'Row or task it waits for, as kind:scope:key';
+COMMENT ON COLUMN order_status.task_id IS 'Its task, while there is one';
+COMMENT ON COLUMN order_status.attempt IS 'Number of its last request';
+COMMENT ON COLUMN order_status.run_at IS 'When the task is due';
+COMMENT ON COLUMN order_status.received_at IS 'First delivery';
+COMMENT ON COLUMN order_status.changed_at IS 'Delivery that changed it last';
 
 CREATE VIEW parked AS
     SELECT t.id AS task_id, t.kind, t.scope, t.key, t.account, CASE WHEN t.kind = 'order' THEN t.key::bigint END AS order_id, t.infobase,
            t.reason, t.detail, t.hint, t.blocked_on, t.changed_at AS parked_at
     FROM task t WHERE t.state = 'parked';
 COMMENT ON VIEW parked IS 'Tasks that cannot go on without you: reason, sentence, what to do';
+COMMENT ON COLUMN parked.task_id IS 'Task; resume(task_id) lets it go on';
+COMMENT ON COLUMN parked.kind IS 'Kind: order, counterparty, dictionary, or yours';
+COMMENT ON COLUMN parked.scope IS 'Account or infobase the key belongs to';
+COMMENT ON COLUMN parked.key IS 'Order number, phone, dictionary …';
+COMMENT ON COLUMN parked.account IS 'Account, when the scope is one';
+COMMENT ON COLUMN parked.order_id IS 'Order number, of an order';
+COMMENT ON COLUMN parked.infobase IS 'Infobase its requests go to';
+COMMENT ON COLUMN parked.reason IS 'Why it is parked: a code';
+COMMENT ON COLUMN parked.detail IS 'Why, in a sentence';
+COMMENT ON COLUMN parked.hint IS 'What to do';
+COMMENT ON COLUMN parked.blocked_on IS 'Row whose change makes it due, as kind:scope:key';
+COMMENT ON COLUMN parked.parked_at IS 'Since when';
 
 CREATE VIEW order_timeline AS
     SELECT e.account, e.order_id, e.at, 'event' AS source, e.event AS what, e.text, e.version, NULL::integer AS http_status, NULL::real AS milliseconds, e.id
@@ -35,6 +69,16 @@ CREATE VIEW order_timeline AS
            concat_ws(', ', l.class, nullif(l.error, ''), CASE WHEN l.late THEN 'late: changed nothing' END), NULL, l.http_status, l.ms_total, l.id
     FROM exchange_log l WHERE l.order_id IS NOT NULL;
 COMMENT ON VIEW order_timeline IS 'Everything that happened to an order: exchanges and decisions; sort by at';
+COMMENT ON COLUMN order_timeline.account IS 'Account';
+COMMENT ON COLUMN order_timeline.order_id IS 'Order number';
+COMMENT ON COLUMN order_timeline.at IS 'When';
+COMMENT ON COLUMN order_timeline.source IS 'event (a decision) or exchange (HTTP)';
+COMMENT ON COLUMN order_timeline.what IS 'Event, or direction and purpose of the exchange';
+COMMENT ON COLUMN order_timeline.text IS 'Sentence, or class and error of the exchange';
+COMMENT ON COLUMN order_timeline.version IS 'Order version it is about';
+COMMENT ON COLUMN order_timeline.http_status IS 'Status of the exchange';
+COMMENT ON COLUMN order_timeline.milliseconds IS 'How long the exchange took';
+COMMENT ON COLUMN order_timeline.id IS 'Number of the event or of the exchange; tells equal times apart';
 
 CREATE VIEW exchange_stats AS
     SELECT date_trunc('hour', at) AS hour, direction, CASE direction WHEN 'in' THEN account ELSE coalesce(infobase, account) END AS target, purpose, class, count(*) AS exchanges,
@@ -44,6 +88,17 @@ CREATE VIEW exchange_stats AS
            round((percentile_cont(0.99) WITHIN GROUP (ORDER BY ms_total))::numeric, 1) AS ms_p99
     FROM exchange_log GROUP BY 1, 2, 3, 4, 5;
 COMMENT ON VIEW exchange_stats IS 'Exchanges by hour, direction, target, purpose and class: number, bytes, durations';
+COMMENT ON COLUMN exchange_stats.hour IS 'Beginning of the hour';
+COMMENT ON COLUMN exchange_stats.direction IS 'in (to us) or out (from us)';
+COMMENT ON COLUMN exchange_stats.target IS 'Account of deliveries, infobase of requests';
+COMMENT ON COLUMN exchange_stats.purpose IS 'What the exchanges were for';
+COMMENT ON COLUMN exchange_stats.class IS 'Class of the answers';
+COMMENT ON COLUMN exchange_stats.exchanges IS 'Number';
+COMMENT ON COLUMN exchange_stats.late IS 'Of these, answers that came too late to change anything';
+COMMENT ON COLUMN exchange_stats.bytes_sent IS 'Bytes of bodies sent';
+COMMENT ON COLUMN exchange_stats.bytes_received IS 'Bytes of bodies received';
+COMMENT ON COLUMN exchange_stats.ms_median IS 'Median of milliseconds';
+COMMENT ON COLUMN exchange_stats.ms_p99 IS '99th percentile of milliseconds';
 
 CREATE VIEW worker_status AS
     SELECT w.role, w.pid, w.state, w.started_at, w.restarts, w.last_error, a.usename AS runs_as, coalesce(r.rolsuper, false) AS is_superuser, a.backend_type, a.state AS activity,
@@ -52,6 +107,21 @@ CREATE VIEW worker_status AS
     LEFT JOIN pg_stat_activity a ON a.pid = w.pid
     LEFT JOIN pg_roles r ON r.rolname = a.usename;
 COMMENT ON VIEW worker_status IS 'Launcher, receiver and exchanger of this database: process, state, restarts, last error, role; address and port in force beside those configured';
+COMMENT ON COLUMN worker_status.role IS 'launcher, receiver or exchanger';
+COMMENT ON COLUMN worker_status.pid IS 'Process id; NULL when none runs';
+COMMENT ON COLUMN worker_status.state IS 'running, not listening, starting, failed, absent, off, stopped or down';
+COMMENT ON COLUMN worker_status.started_at IS 'When it started';
+COMMENT ON COLUMN worker_status.restarts IS 'Starts after the first';
+COMMENT ON COLUMN worker_status.last_error IS 'Why it does not do its work; NULL when it does';
+COMMENT ON COLUMN worker_status.runs_as IS 'Role it runs as';
+COMMENT ON COLUMN worker_status.is_superuser IS 'Whether that is a superuser';
+COMMENT ON COLUMN worker_status.backend_type IS 'As in pg_stat_activity';
+COMMENT ON COLUMN worker_status.activity IS 'State in pg_stat_activity';
+COMMENT ON COLUMN worker_status.listen_address IS 'Address the receiver listens at';
+COMMENT ON COLUMN worker_status.port IS 'Port it listens at';
+COMMENT ON COLUMN worker_status.configured_listen_address IS 'Address it would take after a restart';
+COMMENT ON COLUMN worker_status.configured_port IS 'Port it would take after a restart';
+COMMENT ON COLUMN worker_status.configured_role IS 'salesdrive.role as configured; empty: the owner of the database';
 
 CREATE VIEW infobase_status AS
     SELECT i.name AS infobase, i.profile, i.keeps_ref_key,
@@ -61,3 +131,15 @@ CREATE VIEW infobase_status AS
            min(t.created_at) FILTER (WHERE t.state <> 'parked') AS oldest
     FROM infobase i LEFT JOIN task t ON t.infobase = i.name GROUP BY i.name;
 COMMENT ON VIEW infobase_status IS 'Each infobase: whether it works, what waits for it';
+COMMENT ON COLUMN infobase_status.infobase IS 'Infobase';
+COMMENT ON COLUMN infobase_status.profile IS 'Its profile';
+COMMENT ON COLUMN infobase_status.keeps_ref_key IS 'Whether it keeps the Ref_Key of a POST; NULL: not known yet';
+COMMENT ON COLUMN infobase_status.state IS 'open for work, circuit open or paused';
+COMMENT ON COLUMN infobase_status.paused_at IS 'Since when it is paused';
+COMMENT ON COLUMN infobase_status.paused_reason IS 'Why';
+COMMENT ON COLUMN infobase_status.circuit_failures IS 'Failures of the connection or the server in a row';
+COMMENT ON COLUMN infobase_status.circuit_open_until IS 'When an open circuit lets one probing request pass';
+COMMENT ON COLUMN infobase_status.ready IS 'Tasks that wait or are due';
+COMMENT ON COLUMN infobase_status.in_flight IS 'Requests under way';
+COMMENT ON COLUMN infobase_status.parked IS 'Tasks that cannot go on without you';
+COMMENT ON COLUMN infobase_status.oldest IS 'When the oldest task that is not parked was asked for first';

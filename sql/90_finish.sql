@@ -69,6 +69,18 @@ END $$;
 COMMENT ON FUNCTION account_changed() IS 'Trigger: a setting of an account changed, orders parked for it become due';
 CREATE TRIGGER changed AFTER UPDATE ON account FOR EACH ROW EXECUTE FUNCTION account_changed();
 
+-- A trigger does what its function does, for those named in its arguments.
+DO $$
+DECLARE
+    t record;
+BEGIN
+    FOR t IN SELECT g.tgname, g.tgrelid::regclass AS tab, obj_description(g.tgfoid, 'pg_proc') AS does, array_to_string(string_to_array(encode(g.tgargs, 'escape'), '\000'), ' ') AS arguments
+             FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE c.relnamespace = 'salesdrive'::regnamespace AND NOT g.tgisinternal AND obj_description(g.oid, 'pg_trigger') IS NULL
+    LOOP
+        EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', t.tgname, t.tab, CASE WHEN t.arguments = '' THEN t.does ELSE format('Statement trigger: at COMMIT wakes %s', t.arguments) END);
+    END LOOP;
+END $$;
+
 -- What pg_dump carries. Dated partitions are tables of their own and dumped as such; literal secrets are not.
 DO $$
 DECLARE

@@ -24,8 +24,15 @@ is(sql("SELECT string_agg(DISTINCT pg_describe_object(m.classid, m.objid, 0), ',
 	'every table, view, sequence, function, procedure, aggregate and type has a comment');
 is(sql("SELECT string_agg(c.relname || '.' || a.attname, ', ' ORDER BY 1) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 	JOIN $MEMBERS m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
-	WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND coalesce(col_description(c.oid, a.attnum), '') = ''"), '',
-	'every column of a table has a comment');
+	WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition AND coalesce(col_description(c.oid, a.attnum), '') = ''"), '',
+	'every column of a table or view has a comment');
+is(sql("SELECT string_agg(c.relname || '.' || a.attname, ', ' ORDER BY 1) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	WHERE c.relnamespace = 'salesdrive'::regnamespace AND c.relkind = 'c' AND coalesce(col_description(c.oid, a.attnum), '') = ''"), '',
+	'and every attribute of a type');
+is(sql("SELECT string_agg(g.tgname || ' of ' || g.tgrelid::regclass, ', ') FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+	WHERE c.relnamespace = 'salesdrive'::regnamespace AND NOT g.tgisinternal AND coalesce(obj_description(g.oid, 'pg_trigger'), '') = ''"), '', 'every trigger');
+is(sql("SELECT string_agg(k.conname, ', ') FROM pg_constraint k WHERE k.connamespace = 'salesdrive'::regnamespace AND k.contype = 'c' AND cardinality(k.conkey) > 1
+	AND coalesce(obj_description(k.oid, 'pg_constraint'), '') = ''"), '', 'and every rule over several columns');
 is(sql("SELECT coalesce(obj_description('salesdrive'::regnamespace, 'pg_namespace'), '') <> ''"), 't', 'so has the schema');
 is(sql("SELECT string_agg(pg_describe_object(m.classid, m.objid, 0), ', ') FROM $MEMBERS m WHERE m.classid = 'pg_proc'::regclass
 	AND (obj_description(m.objid, 'pg_proc') ILIKE '%todo%' OR obj_description(m.objid, 'pg_proc') ~ '^[a-z]')"), '', 'comments are sentences');

@@ -293,12 +293,22 @@ CREATE FUNCTION superuser_steps(kind text, tasks bigint[]) RETURNS plan_step[]
 $$;
 COMMENT ON FUNCTION superuser_steps(text, bigint[]) IS 'Parks tasks whose kind is a user''s, while the engine runs as a superuser';
 
-CREATE FUNCTION reclaim_leases() RETURNS void
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    UPDATE task SET state = 'ready', run_at = clock(), lease_until = NULL, creates = false, changed_at = clock() WHERE state = 'in_flight' AND lease_until < clock();
-END $$;
-COMMENT ON FUNCTION reclaim_leases() IS 'Takes back requests whose answer can no longer come; writes among them are read back first (their outcome is marked unsure)';
+-- Only the engine that holds the lock calls this. What it has in hand is never taken back, be its lease over or not (a COMMIT may have stalled, a clock
+-- stepped, the machine slept): so no request is planned again while its first sending can still leave or be answered. All else in flight was left behind,
+-- by an engine that died or as an answer given up. A row that another session holds stays, for the next sweep.
+CREATE FUNCTION reclaim_leases(in_hand bigint[], over_before timestamptz DEFAULT clock(), why text DEFAULT 'The answer was not taken in.') RETURNS void
+    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    WITH back AS (
+        UPDATE task t SET state = 'ready', run_at = clock(), lease_until = NULL, creates = false, changed_at = clock()
+        FROM (SELECT l.id FROM task l WHERE l.state = 'in_flight' AND coalesce(l.lease_until, '-infinity') < over_before AND l.id <> ALL (in_hand) FOR UPDATE SKIP LOCKED) l
+        WHERE t.id = l.id RETURNING t.*
+    )
+    INSERT INTO exchange_log (direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, class, error)
+    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind = 'order' THEN t.key::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
+           CASE WHEN t.purpose ~ '^(create|change|post) ' THEN 'unknown_outcome' ELSE 'transient' END, why
+    FROM back t
+$$;
+COMMENT ON FUNCTION reclaim_leases(bigint[], timestamptz, text) IS 'Takes back what is in flight, has its lease behind it and is not in the hands of the engine: reads are done again, writes are read back (their outcome is marked unsure)';
 
 CREATE FUNCTION plan_tasks(kind text, tasks bigint[]) RETURNS plan_step[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -334,6 +344,7 @@ CREATE FUNCTION claim(max_requests integer) RETURNS SETOF http_request
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
     SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
+    since   timestamptz := clock();
     picked  bigint[];
     steps   plan_step[];
     no_step plan_step[];
@@ -343,7 +354,6 @@ BEGIN
         RETURN;
     END IF;
     PERFORM take_wakes();
-    PERFORM reclaim_leases();
     picked := pick_due(max_requests);
     IF picked IS NULL THEN
         RETURN;
@@ -371,7 +381,7 @@ BEGIN
     )
     SELECT q.id, q.attempt, i.name, q.method, i.url || '/odata/standard.odata/' || url_path(q.path), q.body::text, i.username, i.password, NULL::text[],
            (extract(epoch FROM i.connect_timeout) * 1000)::integer, (extract(epoch FROM i.total_timeout) * 1000)::integer,
-           i.max_answer, i.max_connections, i.ca_file, i.allow_http
+           i.max_answer, i.max_connections, i.ca_file, i.allow_http, since + i.total_timeout    -- so that it ends before its unsure_until
     FROM sent q JOIN base i ON i.name = q.infobase;
 END $$;
 COMMENT ON FUNCTION claim(integer) IS 'Plans what is due, commits attempts of what needs a request, and returns those requests; everything else is carried out at once';
@@ -573,12 +583,8 @@ BEGIN
     IF quiet IS NOT NULL THEN    -- begins again after adopt()
         RETURN quiet;
     END IF;
-    -- Only one engine runs at a time, so what is in flight now was left by one that died: reads are done again, writes are read back (their outcome is marked unsure).
-    INSERT INTO exchange_log (direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, class, error)
-    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind = 'order' THEN t.key::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
-           CASE WHEN t.purpose ~ '^(create|change|post) ' THEN 'unknown_outcome' ELSE 'transient' END, 'The engine ended before the answer came.'
-    FROM task t WHERE t.state = 'in_flight';
-    UPDATE task SET state = 'ready', run_at = clock(), lease_until = NULL, creates = false, changed_at = clock() WHERE state = 'in_flight';
+    -- Only one engine runs at a time, so what is in flight now was left by one that died.
+    PERFORM reclaim_leases('{}', 'infinity', 'The engine ended before the answer came.');
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION engine_begin() IS 'Called by an engine that has just got the lock: takes back what a dead one left in flight; returns why it must keep quiet, or NULL';

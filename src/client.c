@@ -17,8 +17,9 @@
  *	 its body comes from a function that cannot rewind, and the callback before
  *	 sending lets it pass only once (that one covers requests without a body).
  * - A request that has waited in the queue for its total time-out does not leave
- *	 any more, so that nothing is on its way later than twice that time after it
- *	 was taken.
+ *	 any more, nor one whose moment (leave_before) has passed by the wall clock,
+ *	 however long the process slept between taking and sending it.  So nothing
+ *	 is on its way later than its total time-out after that moment.
  * - Each connection on the wire is accounted for as an external descriptor of
  *	 the process, and no more idle ones are kept than are accounted for.
  * - Every exchange is in exactly one place: the queue of its target, the list
@@ -55,6 +56,7 @@
 #define LEAST_DEPTH       2       /* requests in hand for each connection */
 #define MOST_DEPTH        16
 #define FORGET_TARGET_US  (INT64CONST(600) * 1000 * 1000)
+#define TOO_LATE          "not sent: too much time has passed since it was claimed; the server was held up"
 #define IDLE_READ_S       30L /* a kept connection older than this is closed */
 #define IDLE_WRITE_S      4L  /* for writes: below the usual 5 s of web servers */
 
@@ -79,6 +81,7 @@ typedef struct Target
 typedef struct Transfer
 {
 	SdExchange            exchange; /* first: what the caller sees */
+	dlist_node            all_node;
 	MemoryContext         context;
 	MemoryContextCallback release;
 	SdClient             *client;
@@ -91,6 +94,7 @@ typedef struct Transfer
 	int                   departures; /* times the request began to leave */
 	bool                  is_read;
 	bool                  resend_refused;
+	bool                  left_too_late;
 	bool                  too_large;
 	bool                  headers_too_large;
 	bool                  no_memory;
@@ -127,6 +131,7 @@ struct SdClient
 	size_t                body_bytes; /* of finished exchanges */
 	int64                 last_end;   /* monotonic; of all requests taken */
 	dlist_head            targets;
+	dlist_head            all;      /* of Transfer, until released */
 	dlist_head            finished; /* of SdExchange */
 	CURL                 *spare[MAX_SPARE_HANDLES];
 	int                   nspare;
@@ -214,6 +219,15 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* a pause of the whole machine stops the monotonic clock, not the wall's */
+static bool
+is_too_late(const Transfer *transfer)
+{
+	int64 limit = transfer->exchange.request.leave_before;
+
+	return limit != 0 && GetCurrentTimestamp() - (monotonic_us() - transfer->left_at) >= limit;
+}
+
 #ifdef HAVE_PREREQ
 static int
 on_departure(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
@@ -227,6 +241,11 @@ on_departure(void *arg, char *remote_ip, char *local_ip, int remote_port, int lo
 	if (transfer->departures > 0 && !transfer->is_read)
 	{
 		transfer->resend_refused = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (transfer->departures == 0 && is_too_late(transfer))
+	{
+		transfer->left_too_late = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
 	transfer->departures++;
@@ -408,6 +427,7 @@ sd_client_create(MemoryContext parent)
 	client->context = context;
 	client->epoll_fd = -1;
 	dlist_init(&client->targets);
+	dlist_init(&client->all);
 	dlist_init(&client->finished);
 	client->release.func = release_client;
 	client->release.arg = client;
@@ -475,6 +495,18 @@ int
 sd_client_unsettled(const SdClient *client)
 {
 	return client->unsettled;
+}
+
+int64 *
+sd_client_tasks(const SdClient *client, int *count)
+{
+	int64     *tasks = palloc(sizeof(int64) * Max(sd_client_open(client) + client->unsettled, 1));
+	dlist_iter iter;
+
+	*count = 0;
+	dlist_foreach(iter, (dlist_head *) &client->all)
+		tasks[(*count)++] = dlist_container(Transfer, all_node, iter.cur)->exchange.request.task_id;
+	return tasks;
 }
 
 long
@@ -634,6 +666,7 @@ sd_client_add(SdClient *client, const SdRequest *request)
 	dlist_push_tail(&transfer->target->queue, &transfer->exchange.node);
 	transfer->target->queued++;
 	client->queued++;
+	dlist_push_tail(&client->all, &transfer->all_node);
 	client->last_end = Max(client->last_end, transfer->queued_at + 2 * (int64) own->total_timeout * 1000);
 }
 
@@ -916,6 +949,8 @@ start(Target *target, Transfer *transfer)
 	else if (waited >= transfer->exchange.request.total_timeout)
 		give_back(transfer, SD_TRANSPORT_NOT_SENT,
 				  "not sent: no connection of its target became free within the total time-out");
+	else if (is_too_late(transfer))
+		give_back(transfer, SD_TRANSPORT_NOT_SENT, TOO_LATE);
 	else if (!hand_over(transfer))
 	{
 		detach_handle(transfer);
@@ -971,6 +1006,11 @@ describe_failure(Transfer *transfer, CURLcode code)
 	if (transfer->resend_refused || code == CURLE_SEND_FAIL_REWIND)
 	{
 		transfer->exchange.error = "the peer closed a kept connection after the request had been sent; it was not sent again";
+		return;
+	}
+	if (transfer->left_too_late)
+	{
+		transfer->exchange.error = TOO_LATE;
 		return;
 	}
 	if (code == CURLE_OK)
@@ -1253,5 +1293,6 @@ sd_client_release(SdClient *client, SdExchange *exchange)
 	transfer->target->finished--;
 	client->unsettled--;
 	client->body_bytes -= exchange->body_len;
+	dlist_delete(&transfer->all_node);
 	MemoryContextDelete(transfer->context);
 }

@@ -50,6 +50,7 @@ typedef struct SdRequest
 	int    nheaders;
 	int    connect_timeout; /* milliseconds */
 	int    total_timeout;   /* milliseconds, from leaving the queue */
+	int64  leave_before;    /* wall clock (TimestampTz), 0 = no limit */
 	int64  max_bytes;       /* of the answer, decompressed */
 	int    max_connections;
 	char  *ca_file;    /* NULL = the system's */
@@ -103,6 +104,9 @@ extern void sd_client_run(SdClient *client);
 /* the next finished exchange or NULL; the caller owes sd_client_release() */
 extern SdExchange *sd_client_finished(SdClient *client);
 extern void        sd_client_release(SdClient *client, SdExchange *exchange);
+
+/* the tasks of all exchanges not yet released, palloc'd */
+extern int64 *sd_client_tasks(const SdClient *client, int *count);
 
 /* milliseconds after which every request taken until now has ended */
 extern long sd_client_longest(const SdClient *client);

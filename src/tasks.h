@@ -45,7 +45,10 @@ extern bool sd_engine_begin(SdEngine *engine);
 /* why the database sends nothing, or NULL */
 extern const char *sd_engine_quiet(const SdEngine *engine);
 
-/* the regular look at things that woke nobody: partitions, then a turn */
+/*
+ * The regular look at things that woke nobody: partitions, requests that were
+ * given up, then a turn.
+ */
 extern void sd_engine_sweep(SdEngine *engine);
 
 /* drops history older than its retention; false: it failed and was logged */

@@ -10,7 +10,7 @@ use Time::HiRes ();
 use SalesDrive::Test;
 
 my $bas = start_peer('bas');
-my $node = new_node('exchanger', workers => 1, conf => "salesdrive.sweep_interval = '1 h'\n");
+my $node = new_node('exchanger', workers => 1, conf => "salesdrive.sweep_interval = '1 h'\nwal_level = replica\nmax_wal_senders = 2\n");
 my $port = receiver_port($node);
 
 sub sql
@@ -84,8 +84,6 @@ ok(wait_for('the log', sub { log_since($mark) =~ /could not drop expired history
 sql("ALTER FUNCTION salesdrive.expire_history_away() RENAME TO expire_history");
 is(sql("SELECT state FROM salesdrive.worker_status WHERE role = 'exchanger'"), 'running', 'and the exchanger goes on');
 
-# ---- a crash forgets no attempt ----
-
 sub order
 {
 	my ($id, %o) = @_;
@@ -99,10 +97,41 @@ sub exchanges { my ($id, $where) = @_; return sql("SELECT count(*) FROM salesdri
 sub documents { my ($id) = @_; return grep { $_->{reference} =~ /(?:^|\/)$id\z/ } @{ $bas->control(GET => '/state?full=1')->{documents}{list} } }
 my $POST = '^POST [^?]*/Document_[^/(]*(?:\\?|\z)';
 
-sql("UPDATE salesdrive.infobase SET total_timeout = '1 s', unsure_margin = '500 ms', retry_base = '10 ms', retry_cap = '100 ms', circuit_after = 1000;
+sql("UPDATE salesdrive.infobase SET total_timeout = '4 s', unsure_margin = '500 ms', retry_base = '10 ms', retry_cap = '100 ms', circuit_after = 1000;
 ALTER DATABASE postgres SET salesdrive.sweep_interval = '1 s'; SELECT salesdrive.restart_workers()");
 order(50);
 ok(synced('one order', '50 1'), 'customer and goods are known');
+
+# ---- leases ----
+
+$bas->control(POST => '/faults', { path => $POST, action => 'delay_after', ms => 3000, times => 1 });
+order(62);
+ok(wait_for_sql($node, 'postgres', "SELECT count(*) FROM salesdrive.task WHERE kind = 'order' AND key = '62' AND purpose = 'create order' AND state = 'in_flight'", 1), 'an order is on its way');
+sql("UPDATE salesdrive.task SET state = 'in_flight', attempt = attempt + 1, claimed_wish = wish, purpose = 'x' WHERE kind = 'order' AND key = '1';
+UPDATE salesdrive.task SET lease_until = now() - interval '1 hour' WHERE state = 'in_flight'");
+ok(wait_for_sql($node, 'postgres', "SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 1 AND error = 'The answer was not taken in.'", 1), 'what nobody has in hand is taken back when its lease is over');
+ok(synced('the one', '62 1'), 'the order arrives');
+is(exchanges(62, "error = 'The answer was not taken in.'"), 0, 'what the engine has in hand is not, whatever its lease says');
+is(exchanges(62, 'true'), 1, 'it was sent once');
+
+# a COMMIT that waits for a standby, longer than the lease; the cache of the sequence, so that only turns with work write something
+sql("UPDATE salesdrive.infobase SET total_timeout = '1 s'; ALTER SEQUENCE salesdrive.claim_turn_seq CACHE 100000; SELECT salesdrive.restart_workers()");
+ok(wait_for_sql($node, 'postgres', 'SELECT last_value > 50000 FROM salesdrive.claim_turn_seq'), 'the exchanger has made a turn');
+sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+$node->reload;
+my $probe = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "DO 'BEGIN FOR i IN 1 .. 600 LOOP PERFORM pg_logical_emit_message(true, ''x'', ''y''); COMMIT; PERFORM pg_sleep(0.1); END LOOP; END'" ], '<', \'', '>', \my $waste, '2>&1');
+wait_for_sql($node, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'DO%'", 1);
+order(63, set => 'SET synchronous_commit = local; ');
+ok(wait_for_sql($node, 'postgres', "SELECT bool_or(wait_event = 'SyncRep' AND clock_timestamp() - xact_start > interval '3 s') FROM pg_stat_activity WHERE backend_type = 'salesdrive exchanger'"), 'the COMMIT of a claim stalls');
+sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO%'");
+sql('ALTER SYSTEM RESET synchronous_standby_names');
+$node->reload;
+$probe->finish;
+ok(synced('the one', '63 1'), 'the order arrives');
+is(exchanges(63, "error LIKE 'not sent: too much time%' AND attempt = 1"), 1, 'the request did not leave after its time');
+is(exchanges(63, "purpose = 'create order' AND error NOT LIKE 'not sent%'"), 1, 'it was written once');
+
+# ---- a crash forgets no attempt ----
 
 sql("ALTER DATABASE postgres SET synchronous_commit = off");
 sql("ALTER SYSTEM SET wal_writer_delay = '10 s'");

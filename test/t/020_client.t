@@ -168,7 +168,8 @@ my $node = new_node('client', conf => "log_error_verbosity = default\n");
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE request (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, state text NOT NULL DEFAULT 'ready', method text NOT NULL DEFAULT 'GET', url text, body text,
     username text, password text, headers text[], connect_timeout integer DEFAULT 10000, total_timeout integer DEFAULT 30000,
-    max_bytes integer DEFAULT 1000000, connections integer DEFAULT 64, ca_file text, allow_http boolean DEFAULT false);
+    max_bytes integer DEFAULT 1000000, connections integer DEFAULT 64, ca_file text, allow_http boolean DEFAULT false,
+    leave_before timestamptz);
 CREATE TABLE answer OF salesdrive.http_result;
 CREATE OR REPLACE FUNCTION salesdrive.engine_begin() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -178,7 +179,7 @@ END $$;
 CREATE OR REPLACE FUNCTION salesdrive.claim(max_requests integer) RETURNS SETOF salesdrive.http_request LANGUAGE sql AS $$
     WITH due AS (SELECT id FROM public.request WHERE state = 'ready' ORDER BY id LIMIT max_requests FOR UPDATE SKIP LOCKED)
     UPDATE public.request q SET state = 'in_flight' FROM due WHERE due.id = q.id
-    RETURNING q.id, 1, 'bad peer', q.method, q.url, q.body, q.username, q.password, q.headers, q.connect_timeout, q.total_timeout, q.max_bytes, q.connections, q.ca_file, q.allow_http
+    RETURNING q.id, 1, 'bad peer', q.method, q.url, q.body, q.username, q.password, q.headers, q.connect_timeout, q.total_timeout, q.max_bytes, q.connections, q.ca_file, q.allow_http, q.leave_before
 $$;
 CREATE OR REPLACE FUNCTION salesdrive.settle(results salesdrive.http_result[]) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
@@ -289,6 +290,12 @@ like($answers[4], qr/^- config the URL is not percent-encoded/, 'a blank in the 
 like($answers[5], qr/^- config a header is not of the form/, 'a header with a line break');
 like($answers[6], qr/^- config the method is not one of/, 'an unusual method');
 like($answers[7], qr/^- transient .*time went into waiting for the TLS handshake/, 'a TLS handshake that never comes is known not to have sent anything');
+
+my $sent = count('POST fast');
+@answers = ask([ 'POST', '/fast', body => '{}', leave_before => 'yesterday' ], [ 'POST', '/fast', body => '{}', leave_before => 'tomorrow' ]);
+like($answers[0], qr/^- transient not sent: too much time has passed/, 'a request whose time is over is known not to have been sent');
+like($answers[1], qr/^200 ok/, 'before that it leaves');
+is(count('POST fast'), $sent + 1, 'and one arrived');
 
 # ---- what is sent ----
 

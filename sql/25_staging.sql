@@ -26,12 +26,14 @@ CREATE TABLE inbox_default PARTITION OF inbox DEFAULT;
 COMMENT ON TABLE inbox_default IS 'Holds deliveries of a month that has no partition yet; stays empty';
 
 CREATE TABLE inbox_pending (
-    id          bigint PRIMARY KEY,
-    received_at timestamptz NOT NULL
+    id            bigint PRIMARY KEY,
+    received_at   timestamptz NOT NULL,
+    put_off_until timestamptz
 );
 COMMENT ON TABLE inbox_pending IS 'Deliveries not read into staging yet';
 COMMENT ON COLUMN inbox_pending.id IS 'Number of the delivery';
 COMMENT ON COLUMN inbox_pending.received_at IS 'Its time: finds the partition';
+COMMENT ON COLUMN inbox_pending.put_off_until IS 'Not read before: another session held rows of its order';
 ALTER TABLE inbox_pending SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 CREATE TABLE inbox_digest (

@@ -92,10 +92,12 @@ END;
 COMMENT ON FUNCTION task_of(bigint) IS 'The task of this number; in a join always looked up by it, whatever else is asked of the task (OFFSET 0 keeps the planner from other ways)';
 
 CREATE TABLE wake_pending (
-    cause text NOT NULL
+    cause         text NOT NULL,
+    put_off_until timestamptz
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 COMMENT ON TABLE wake_pending IS 'Rows that changed and may be waited for: inserted by triggers, so visible at COMMIT, and taken by the engine, which alone parks, at its next turn';
 COMMENT ON COLUMN wake_pending.cause IS 'As in task.blocked_on; infobase:NAME: for all that was only put off in a base';
+COMMENT ON COLUMN wake_pending.put_off_until IS 'Not taken before: another session held a task to be made due';
 
 CREATE TABLE order_sync (
     account            text NOT NULL,

@@ -319,26 +319,31 @@ CREATE FUNCTION ingest(max_rows integer) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
     SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
-    ids   bigint[];
-    times timestamptz[];
-    why   text;
+    ids    bigint[];
+    times  timestamptz[];
+    locked bigint[] := '{}';
+    patience text := current_setting('lock_timeout');
+    why    text;
 BEGIN
     IF quiet_reason() IS NOT NULL THEN    -- a copy waits for adopt(); one that is being restored must not be written to
         RETURN 0;
     END IF;
     SELECT array_agg(id), array_agg(received_at) INTO ids, times
-    FROM (SELECT id, received_at FROM inbox_pending ORDER BY id LIMIT max_rows FOR UPDATE SKIP LOCKED) p;
+    FROM (SELECT id, received_at FROM inbox_pending WHERE put_off_until IS NULL OR put_off_until <= clock() ORDER BY id LIMIT max_rows FOR UPDATE SKIP LOCKED) p;
     IF ids IS NULL THEN
         RETURN 0;
     END IF;
     BEGIN
         PERFORM stage_deliveries(ids, times);
     EXCEPTION WHEN OTHERS THEN
-        IF is_passing_error(SQLSTATE) THEN RAISE; END IF;
-        FOR i IN 1 .. cardinality(ids) LOOP    -- one bad delivery fails alone
+        IF is_passing_error(SQLSTATE) AND SQLSTATE <> '55P03' THEN RAISE; END IF;
+        PERFORM set_config('lock_timeout', '100ms', true);
+        FOR i IN 1 .. cardinality(ids) LOOP    -- one bad delivery fails alone, and one whose order another session holds waits alone
             BEGIN
                 PERFORM stage_deliveries(ids[i : i], times[i : i]);
-            EXCEPTION WHEN OTHERS THEN
+            EXCEPTION WHEN lock_not_available THEN
+                locked := locked || ids[i];
+            WHEN OTHERS THEN
                 IF is_passing_error(SQLSTATE) THEN RAISE; END IF;
                 GET STACKED DIAGNOSTICS why = MESSAGE_TEXT;
                 INSERT INTO inbox_reject (inbox_id, received_at, account, reason, detail)
@@ -346,8 +351,10 @@ BEGIN
                 ON CONFLICT DO NOTHING;
             END;
         END LOOP;
+        PERFORM set_config('lock_timeout', patience, true);
+        UPDATE inbox_pending SET put_off_until = clock() + interval '5 s' WHERE id = ANY (locked);
     END;
-    DELETE FROM inbox_pending WHERE id = ANY (ids);
-    RETURN cardinality(ids);
+    DELETE FROM inbox_pending WHERE id = ANY (ids) AND id <> ALL (locked);
+    RETURN cardinality(ids) - cardinality(locked);
 END $$;
-COMMENT ON FUNCTION ingest(integer) IS 'Reads up to so many waiting deliveries into staging; returns how many. A bad one is rejected alone, with its reason; a quiet database reads none';
+COMMENT ON FUNCTION ingest(integer) IS 'Reads up to so many waiting deliveries into staging; returns how many. A bad one is rejected alone, with its reason; one whose order another session holds is put off; a quiet database reads none';

@@ -67,8 +67,10 @@ COMMENT ON FUNCTION enqueue(text, text, text, text, smallint) IS 'Asks for one t
 CREATE FUNCTION wake_blocked(what text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    blocked bigint[] := ARRAY(SELECT t.id FROM task t WHERE t.blocked_on = ANY (what) AND t.state <> 'in_flight' ORDER BY t.id FOR UPDATE);
+    blocked bigint[] := ARRAY(SELECT t.id FROM task t WHERE t.blocked_on = ANY (what) AND t.state <> 'in_flight' ORDER BY t.id FOR UPDATE SKIP LOCKED);
 BEGIN
+    INSERT INTO wake_pending (cause, put_off_until)    -- what another session holds is woken when it is let go
+    SELECT DISTINCT t.blocked_on, clock() + interval '5 s' FROM task t WHERE t.blocked_on = ANY (what) AND t.state <> 'in_flight' AND t.id <> ALL (blocked);
     IF blocked = '{}' THEN
         RETURN;
     END IF;
@@ -97,7 +99,7 @@ DECLARE
     what text[];
 BEGIN
     WITH taken AS (
-        DELETE FROM wake_pending w WHERE w.ctid = ANY (ARRAY(SELECT p.ctid FROM wake_pending p LIMIT 1000 FOR UPDATE SKIP LOCKED)) RETURNING w.cause
+        DELETE FROM wake_pending w WHERE w.ctid = ANY (ARRAY(SELECT p.ctid FROM wake_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock() LIMIT 1000 FOR UPDATE SKIP LOCKED)) RETURNING w.cause
     )
     SELECT array_agg(DISTINCT t.cause) INTO what FROM taken t;
     IF what IS NULL THEN
@@ -105,10 +107,16 @@ BEGIN
     END IF;
     PERFORM wake_blocked(what);
     UPDATE task t SET state = 'ready', run_at = clock(), changed_at = clock()    -- the cause is a task itself
-    FROM few(what) w CROSS JOIN LATERAL (SELECT regexp_match(w, '^([^:]+):([^:]+):(.+)$') AS part) c
-    WHERE t.scope = c.part[2] AND t.kind = c.part[1] AND t.key = c.part[3] AND t.state = 'parked';
+    FROM (SELECT l.id FROM few(what) w CROSS JOIN LATERAL (SELECT regexp_match(w, '^([^:]+):([^:]+):(.+)$') AS part) c
+          JOIN task l ON l.scope = c.part[2] AND l.kind = c.part[1] AND l.key = c.part[3] AND l.state = 'parked' FOR UPDATE OF l SKIP LOCKED) l
+    WHERE t.id = l.id;
+    INSERT INTO wake_pending (cause, put_off_until)
+    SELECT w, clock() + interval '5 s' FROM few(what) w CROSS JOIN LATERAL (SELECT regexp_match(w, '^([^:]+):([^:]+):(.+)$') AS part) c
+    JOIN task l ON l.scope = c.part[2] AND l.kind = c.part[1] AND l.key = c.part[3] AND l.state = 'parked';
     UPDATE task t SET run_at = clock()    -- the base goes on: what was only put off is due now
-    FROM few(what) w WHERE w LIKE 'infobase:%:' AND t.infobase = split_part(w, ':', 2) AND t.state = 'ready' AND t.run_at > clock() AND t.blocked_on IS NULL;
+    FROM (SELECT l.id FROM few(what) w JOIN task l ON w LIKE 'infobase:%:' AND l.infobase = split_part(w, ':', 2) AND l.state = 'ready' AND l.run_at > clock() AND l.blocked_on IS NULL
+          FOR UPDATE OF l SKIP LOCKED) l
+    WHERE t.id = l.id;
 END $$;
 COMMENT ON FUNCTION take_wakes() IS 'Takes what changed from wake_pending and makes due what was parked for it';
 
@@ -340,24 +348,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION plan_tasks(text, bigint[]) IS 'Plans tasks of one kind as a set, and one by one if the set fails, so that a bad one is parked alone';
 
-CREATE FUNCTION claim(max_requests integer) RETURNS SETOF http_request
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+CREATE FUNCTION claim_tasks(picked bigint[], since timestamptz) RETURNS http_request[]
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    since   timestamptz := clock();
-    picked  bigint[];
-    steps   plan_step[];
-    no_step plan_step[];
-    k       record;
+    steps    plan_step[];
+    no_step  plan_step[];
+    requests http_request[];
+    k        record;
 BEGIN
-    IF quiet_reason() IS NOT NULL THEN
-        RETURN;
-    END IF;
-    PERFORM take_wakes();
-    picked := pick_due(max_requests);
-    IF picked IS NULL THEN
-        RETURN;
-    END IF;
     FOR k IN SELECT t.kind, array_agg(t.id ORDER BY t.id) AS ids FROM task t WHERE t.id = ANY (picked) GROUP BY t.kind ORDER BY t.kind LOOP
         steps := steps || plan_tasks(k.kind, k.ids);
     END LOOP;
@@ -369,7 +367,6 @@ BEGIN
     PERFORM note_counterparty_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
-    RETURN QUERY
     WITH base AS MATERIALIZED (
         SELECT i.*, longest_write(i) AS longest, secret('infobase:' || i.name || ':password') AS password FROM infobase i
         WHERE i.name IN (SELECT t.infobase FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request')
@@ -379,12 +376,51 @@ BEGIN
         FROM few(steps) s, base i WHERE t.id = s.task_id AND i.name = t.infobase AND s.step = 'request'
         RETURNING t.id, t.attempt, t.infobase, s.method, s.path, s.body
     )
-    SELECT q.id, q.attempt, i.name, q.method, i.url || '/odata/standard.odata/' || url_path(q.path), q.body::text, i.username, i.password, NULL::text[],
+    SELECT array_agg(ROW(q.id, q.attempt, i.name, q.method, i.url || '/odata/standard.odata/' || url_path(q.path), q.body::text, i.username, i.password, NULL::text[],
            (extract(epoch FROM i.connect_timeout) * 1000)::integer, (extract(epoch FROM i.total_timeout) * 1000)::integer,
-           i.max_answer, i.max_connections, i.ca_file, i.allow_http, since + i.total_timeout    -- so that it ends before its unsure_until
+           i.max_answer, i.max_connections, i.ca_file, i.allow_http, since + i.total_timeout)::http_request) INTO requests
     FROM sent q JOIN base i ON i.name = q.infobase;
+    RETURN requests;
 END $$;
-COMMENT ON FUNCTION claim(integer) IS 'Plans what is due, commits attempts of what needs a request, and returns those requests; everything else is carried out at once';
+COMMENT ON FUNCTION claim_tasks(bigint[], timestamptz) IS 'Plans locked tasks, commits attempts of what needs a request, and returns those requests; each must leave so early after since that it ends before its unsure_until';
+
+CREATE FUNCTION claim(max_requests integer) RETURNS SETOF http_request
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+DECLARE
+    since    timestamptz := clock();
+    later    timestamptz;
+    picked   bigint[];
+    id       bigint;
+    requests http_request[];
+    patience text := current_setting('lock_timeout');
+BEGIN
+    IF quiet_reason() IS NOT NULL THEN
+        RETURN;
+    END IF;
+    PERFORM take_wakes();
+    picked := pick_due(max_requests);
+    IF picked IS NULL THEN
+        RETURN;
+    END IF;
+    BEGIN
+        requests := claim_tasks(picked, since);
+    EXCEPTION WHEN lock_not_available THEN
+        PERFORM set_config('lock_timeout', '100ms', true);
+        FOREACH id IN ARRAY picked LOOP    -- what needs rows that another session holds waits alone
+            BEGIN
+                requests := requests || claim_tasks(ARRAY[id], clock());
+            EXCEPTION WHEN lock_not_available THEN
+                later := clock() + interval '5 s';
+                PERFORM apply_steps(ARRAY[ROW(id, 'wait', NULL, NULL, NULL, NULL, NULL, NULL, later, 'locked', 'Another session holds rows it needs in a transaction that is still open.',
+                    'Look for it in pg_stat_activity (state "idle in transaction"); it goes on by itself when that transaction ends.', NULL)::plan_step]);
+            END;
+        END LOOP;
+        PERFORM set_config('lock_timeout', patience, true);
+    END;
+    RETURN QUERY SELECT * FROM few(requests);
+END $$;
+COMMENT ON FUNCTION claim(integer) IS 'Plans what is due, commits attempts of what needs a request, and returns those requests; everything else is carried out at once. What another session holds is put off';
 
 CREATE FUNCTION url_path(path text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -561,8 +597,10 @@ CREATE FUNCTION next_due() RETURNS timestamptz
     SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 BEGIN
     RETURN CASE WHEN quiet_reason() IS NOT NULL THEN NULL
-                WHEN EXISTS (SELECT FROM inbox_pending) OR EXISTS (SELECT FROM wake_pending) THEN '-infinity'::timestamptz
-                ELSE (SELECT min(greatest(q.run_at, b.circuit_open_until)) FROM infobase b CROSS JOIN LATERAL (
+                WHEN EXISTS (SELECT FROM inbox_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock())
+                     OR EXISTS (SELECT FROM wake_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock()) THEN '-infinity'::timestamptz
+                ELSE least((SELECT min(p.put_off_until) FROM inbox_pending p), (SELECT min(p.put_off_until) FROM wake_pending p), (
+                      SELECT min(greatest(q.run_at, b.circuit_open_until)) FROM infobase b CROSS JOIN LATERAL (
                           SELECT min(l.run_at) AS run_at FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
                               SELECT t.run_at FROM task t
                               WHERE t.infobase = b.name AND t.state = 'ready' AND t.lane = g.lane
@@ -570,7 +608,7 @@ BEGIN
                               ORDER BY t.run_at LIMIT 1) l) q
                       WHERE b.paused_at IS NULL
                         AND (SELECT count(*) FROM task f WHERE f.infobase = b.name AND f.state = 'in_flight')
-                            < CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 4 * b.max_connections END)
+                            < CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 4 * b.max_connections END))
            END;
 END $$;
 COMMENT ON FUNCTION next_due() IS 'When the engine has something to do next: the past when now, NULL when nothing is planned';

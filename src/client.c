@@ -128,8 +128,10 @@ struct SdClient
 	int                   queued;
 	int                   running;
 	int                   unsettled;
-	size_t                body_bytes; /* of finished exchanges */
-	int64                 last_end;   /* monotonic; of all requests taken */
+	int                   aside;
+	size_t                body_bytes;  /* of finished exchanges */
+	size_t                aside_bytes; /* of those set aside */
+	int64                 last_end;    /* monotonic; of all requests taken */
 	dlist_head            targets;
 	dlist_head            all;      /* of Transfer, until released */
 	dlist_head            finished; /* of SdExchange */
@@ -497,10 +499,16 @@ sd_client_unsettled(const SdClient *client)
 	return client->unsettled;
 }
 
+int
+sd_client_aside(const SdClient *client)
+{
+	return client->aside;
+}
+
 int64 *
 sd_client_tasks(const SdClient *client, int *count)
 {
-	int64     *tasks = palloc(sizeof(int64) * Max(sd_client_open(client) + client->unsettled, 1));
+	int64     *tasks = palloc(sizeof(int64) * Max(sd_client_open(client) + client->unsettled + client->aside, 1));
 	dlist_iter iter;
 
 	*count = 0;
@@ -587,7 +595,7 @@ bool
 sd_client_has_room(const SdClient *client)
 {
 	return missing(client) > 0 &&
-		   sd_client_open(client) + client->unsettled < SD_CLIENT_MAX_REQUESTS;
+		   sd_client_open(client) + client->unsettled + client->aside < SD_CLIENT_MAX_REQUESTS;
 }
 
 int
@@ -604,7 +612,7 @@ sd_client_room(SdClient *client)
 		client->probed_at = monotonic_us();
 		room = PROBE_ROOM;
 	}
-	room = Min(room, SD_CLIENT_MAX_REQUESTS - sd_client_open(client) - client->unsettled);
+	room = Min(room, SD_CLIENT_MAX_REQUESTS - sd_client_open(client) - client->unsettled - client->aside);
 	return Max(room, 0);
 }
 
@@ -1290,9 +1298,40 @@ sd_client_release(SdClient *client, SdExchange *exchange)
 {
 	Transfer *transfer = (Transfer *) exchange;
 
+	if (exchange->aside)
+	{
+		client->aside--;
+		client->aside_bytes -= exchange->body_len;
+	}
+	else
+	{
+		transfer->target->finished--;
+		client->unsettled--;
+		client->body_bytes -= exchange->body_len;
+	}
+	dlist_delete(&transfer->all_node);
+	MemoryContextDelete(transfer->context);
+}
+
+void
+sd_client_set_aside(SdClient *client, SdExchange *exchange)
+{
+	Transfer *transfer = (Transfer *) exchange;
+
+	if (exchange->aside)
+		return;
+	exchange->aside = true;
 	transfer->target->finished--;
 	client->unsettled--;
 	client->body_bytes -= exchange->body_len;
-	dlist_delete(&transfer->all_node);
-	MemoryContextDelete(transfer->context);
+	client->aside++;
+	if (client->aside_bytes + exchange->body_len > SD_CLIENT_MAX_ASIDE)
+	{
+		pfree(transfer->buffer);
+		transfer->buffer = NULL;
+		exchange->body = NULL;
+		exchange->body_len = 0;
+		exchange->body_dropped = true;
+	}
+	client->aside_bytes += exchange->body_len;
 }

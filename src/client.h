@@ -31,6 +31,9 @@
 /* bodies of finished exchanges kept before new requests have to wait */
 #define SD_CLIENT_MAX_BODIES ((size_t) 64 * 1024 * 1024)
 
+/* bodies of exchanges set aside; beyond it they are dropped */
+#define SD_CLIENT_MAX_ASIDE ((size_t) 32 * 1024 * 1024)
+
 typedef struct SdClient SdClient;
 
 /*
@@ -81,9 +84,17 @@ typedef struct SdExchange
 	double      ms_queue;
 	double      ms_connect; /* 0 on a reused connection */
 	double      ms_tls;
-	double      ms_first_byte;   /* from sending to the first byte */
-	double      ms_total;        /* from leaving the queue to the end */
-	int         settle_failures; /* the caller's counter */
+	double      ms_first_byte; /* from sending to the first byte */
+	double      ms_total;      /* from leaving the queue to the end */
+
+	bool aside;        /* see sd_client_set_aside() */
+	bool body_dropped; /* then, for want of room */
+
+	/* the caller's */
+	int         settle_failures;
+	int         put_off; /* how often */
+	bool        passing; /* the last failure does not speak of this answer */
+	TimestampTz settle_at;
 } SdExchange;
 
 /* throws; frees itself with its parent context */
@@ -105,6 +116,14 @@ extern void sd_client_run(SdClient *client);
 extern SdExchange *sd_client_finished(SdClient *client);
 extern void        sd_client_release(SdClient *client, SdExchange *exchange);
 
+/*
+ * An exchange handed back that cannot be released for a while: it no longer
+ * counts as unsettled, its target no longer as waiting for the caller.  There
+ * is little room for such bodies; one that does not fit is dropped.
+ */
+extern void sd_client_set_aside(SdClient *client, SdExchange *exchange);
+extern int  sd_client_aside(const SdClient *client);
+
 /* the tasks of all exchanges not yet released, palloc'd */
 extern int64 *sd_client_tasks(const SdClient *client, int *count);
 
@@ -114,7 +133,7 @@ extern long sd_client_longest(const SdClient *client);
 /* queued and on the wire */
 extern int sd_client_open(const SdClient *client);
 
-/* handed back or about to be, not yet released */
+/* handed back or about to be, neither released nor set aside */
 extern int sd_client_unsettled(const SdClient *client);
 
 /* how many more requests the caller had better look for, once a turn */

@@ -13,7 +13,11 @@
  * - An answer is let go only after the transaction that settled it has
  *	 committed.  When a turn fails it keeps its answers and is tried again;
  *	 failing again, each answer is settled in a transaction of its own, so that
- *	 a bad one fails alone, and ingest and claim likewise.
+ *	 a bad one fails alone, and ingest and claim likewise.  What fails alone is
+ *	 set aside and tried again alone, with growing pauses, while turns go on.
+ * - A lock held by another session costs a turn a moment, not its life: waits
+ *	 for locks end.  An answer whose rows are locked stays as it is, however
+ *	 long that takes; only failures that speak of the answer itself are counted.
  * - A task is taken back only if no exchange of it is in hand.
  * - Its commits are flushed to disk, also where synchronous_commit is off.
  * - Between transactions nothing of the database is held but the engine's
@@ -68,6 +72,11 @@
 #define PROCEDURE_FAILURES 4 /* in a procedure: then it throws */
 #define STRIP_AFTER        3 /* failures of one answer alone */
 #define GIVE_UP_AFTER      6
+#define PUT_OFF_FIRST_MS   500 /* an answer that failed alone */
+#define PUT_OFF_LAST_MS    30000
+#define ALONE_FAILURES     2    /* of such answers in one turn */
+#define LOCK_WAIT_MS       2000 /* of a turn */
+#define LOCK_WAIT_ALONE_MS 250  /* of an answer alone */
 #define SETTLE_LAST_MS     5000 /* for answers, when all requests have ended */
 
 struct SdEngine
@@ -80,7 +89,6 @@ struct SdEngine
 	char         *quiet;
 	bool          begun; /* so every task in flight that is not in hand is left over */
 	bool          draining;
-
 
 	/* plans, made at first use; settle depends on the oid of its type */
 	SPIPlanPtr plan_begin;
@@ -95,9 +103,12 @@ struct SdEngine
 
 	/* the transaction at work */
 	bool in_subxact;
+	int  lock_wait_ms;
 
 	/* the turn at work */
 	dlist_head pending;  /* of SdExchange: answers to be settled */
+	dlist_head alone;    /* one of them, tried alone */
+	dlist_head aside;    /* failed alone, tried again later */
 	SdRequest *requests; /* claimed */
 	int        nrequests;
 	int        asked;
@@ -118,6 +129,7 @@ struct SdEngine
 	ErrorData  *error;    /* the last one */
 	int         failures; /* of turns, in a row */
 	bool        careful;  /* everything in transactions of its own */
+	bool        told;     /* worker_status shows a failure */
 	TimestampTz retry_at;
 };
 
@@ -179,12 +191,25 @@ sd_engine_is_locked(void)
 
 /* ---- transactions ---- */
 
+/* until the end of the transaction; a shorter time of the session counts */
+static void
+limit_lock_waits(int ms)
+{
+	char text[32];
+
+	if (LockTimeout > 0 && LockTimeout <= ms)
+		return;
+	snprintf(text, sizeof(text), "%dms", ms);
+	set_config_option("lock_timeout", text, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 static void
 begin_transaction(SdEngine *engine)
 {
 	if (engine->driver == SD_DRIVER_WORKER)
 	{
 		sd_worker_begin("exchange");
+		limit_lock_waits(engine->lock_wait_ms);
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "could not connect to SPI");
 		return;
@@ -194,6 +219,7 @@ begin_transaction(SdEngine *engine)
 	BeginInternalSubTransaction(NULL);
 	engine->in_subxact = true;
 	sd_commit_durably();
+	limit_lock_waits(engine->lock_wait_ms);
 	MemoryContextSwitchTo(engine->turn);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (!sd_extension_exists())
@@ -260,6 +286,7 @@ report_failure(SdEngine *engine, const char *what, const ErrorData *error)
 	}
 	else if (worker)
 		sd_worker_report(error->message);
+	engine->told = true;
 }
 
 /*
@@ -505,20 +532,23 @@ bytes_datum(const char *data, size_t len)
 	return PointerGetDatum(bytes);
 }
 
-/* without its body an answer to a write proves nothing: what it did must be read back */
+/*
+ * Without its body an answer to a write proves nothing: what it did must be
+ * read back.  A question is asked again, unless its answer was the trouble.
+ */
 static SdClass
 class_stripped(const SdExchange *exchange)
 {
 	if (strcmp(exchange->request.method, "GET") != 0 && strcmp(exchange->request.method, "HEAD") != 0)
 		return SD_CLASS_UNKNOWN_OUTCOME;
-	return SD_CLASS_BUG;
+	return exchange->settle_failures >= STRIP_AFTER ? SD_CLASS_BUG : SD_CLASS_TRANSIENT;
 }
 
 static Datum
 result_row(TupleDesc desc, const SdExchange *exchange)
 {
 	const SdRequest *request = &exchange->request;
-	bool             stripped = exchange->settle_failures >= STRIP_AFTER;
+	bool             stripped = exchange->settle_failures >= STRIP_AFTER || exchange->body_dropped;
 	bool             answered = exchange->http_status > 0;
 	bool             has_body = exchange->body != NULL && answered && !stripped;
 	Datum            values[R_COLUMNS] = {0};
@@ -596,9 +626,9 @@ settle_rows(SdEngine *engine, Oid type, Datum *rows, int count)
 	MemoryContextReset(engine->rows);
 }
 
-/* settles what is pending, or at most so many, in calls of bounded size */
+/* in calls of bounded size */
 static void
-settle_some(SdEngine *engine, int most)
+settle_some(SdEngine *engine, dlist_head *answers)
 {
 	Oid        type = row_type("http_result");
 	TupleDesc  desc = lookup_rowtype_tupdesc_copy(type, -1);
@@ -610,13 +640,11 @@ settle_some(SdEngine *engine, int most)
 	check_columns(desc, result_columns, R_COLUMNS, "http_result");
 	MemoryContextReset(engine->rows);
 	engine->settled = 0;
-	dlist_foreach(iter, &engine->pending)
+	dlist_foreach(iter, answers)
 	{
 		SdExchange   *exchange = dlist_container(SdExchange, node, iter.cur);
 		MemoryContext saved;
 
-		if (engine->settled >= most)
-			break;
 		if (count > 0 &&
 			(count >= SETTLE_RESULTS || bytes + result_bytes(exchange) > SETTLE_BYTES))
 		{
@@ -798,10 +826,10 @@ work_claim(SdEngine *engine)
 }
 
 static void
-work_settle_one(SdEngine *engine)
+work_settle_alone(SdEngine *engine)
 {
 	SD_FAULT("engine_before_settle");
-	settle_some(engine, 1);
+	settle_some(engine, &engine->alone);
 	SD_FAULT("engine_after_settle");
 }
 
@@ -811,7 +839,7 @@ work_turn(SdEngine *engine)
 	if (!dlist_is_empty(&engine->pending))
 	{
 		SD_FAULT("engine_before_settle");
-		settle_some(engine, INT_MAX);
+		settle_some(engine, &engine->pending);
 		SD_FAULT("engine_after_settle");
 	}
 	ingest(engine);
@@ -827,13 +855,10 @@ collect_answers(SdEngine *engine)
 		dlist_push_tail(&engine->pending, &exchange->node);
 }
 
-static void
-release_first(SdEngine *engine)
+static SdExchange *
+take_first(dlist_head *answers)
 {
-	SdExchange *exchange = dlist_head_element(SdExchange, node, &engine->pending);
-
-	dlist_delete(&exchange->node);
-	sd_client_release(engine->client, exchange);
+	return dlist_container(SdExchange, node, dlist_pop_head_node(answers));
 }
 
 static void
@@ -848,31 +873,65 @@ send_claimed(SdEngine *engine)
 	SD_FAULT("engine_after_send");
 }
 
-/* an answer that fails alone goes back, then without its body, then away */
-static void
-judge_failed(SdEngine *engine, dlist_head *failed, bool others_succeed)
+/* conditions of the server, not of the row at hand; as is_passing_error() in SQL */
+static bool
+is_passing(const ErrorData *error)
 {
-	while (!dlist_is_empty(failed))
-	{
-		SdExchange *exchange = dlist_container(SdExchange, node, dlist_pop_head_node(failed));
+	static const char *const classes[] = {"08", "25", "40", "53", "55", "57", "58"};
+	const char              *state = unpack_sql_state(error->sqlerrcode);
 
-		if (others_succeed && ++exchange->settle_failures >= GIVE_UP_AFTER)
-		{
-			ereport(WARNING,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("salesdrive gives up settling an answer of task " INT64_FORMAT ", attempt %d",
-							exchange->request.task_id, exchange->request.attempt),
-					 errdetail("HTTP status %d, class %s.", exchange->http_status,
-							   sd_class_name(exchange->class_)),
-					 errhint("The task is taken up again when its lease ends, as after an unknown outcome.")));
-			sd_client_release(engine->client, exchange);
-			continue;
-		}
-		dlist_push_tail(&engine->pending, &exchange->node);
-	}
+	for (int i = 0; i < (int) lengthof(classes); i++)
+		if (strncmp(state, classes[i], 2) == 0)
+			return true;
+	return false;
 }
 
-/* settles each answer in a transaction of its own; failed ones go aside */
+/* settles one answer in a transaction of its own; on failure the caller has it */
+static bool
+settle_alone(SdEngine *engine, SdExchange *exchange)
+{
+	bool ok;
+
+	dlist_init(&engine->alone);
+	dlist_push_tail(&engine->alone, &exchange->node);
+	engine->lock_wait_ms = LOCK_WAIT_ALONE_MS;
+	ok = attempt(engine, work_settle_alone, "settle an answer");
+	engine->lock_wait_ms = LOCK_WAIT_MS;
+	dlist_init(&engine->alone);
+	if (ok)
+		sd_client_release(engine->client, exchange);
+	else
+		exchange->passing = is_passing(engine->error);
+	MemoryContextReset(engine->turn);
+	sd_client_run(engine->client);
+	return ok;
+}
+
+/* an answer that has failed alone: later again, then without its body, then away */
+static void
+put_off(SdEngine *engine, SdExchange *exchange)
+{
+	int64 delay = (int64) PUT_OFF_FIRST_MS << Min(exchange->put_off, 10);
+
+	if (!exchange->passing && ++exchange->settle_failures >= GIVE_UP_AFTER)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("salesdrive gives up settling an answer of task " INT64_FORMAT ", attempt %d",
+						exchange->request.task_id, exchange->request.attempt),
+				 errdetail("HTTP status %d, class %s.", exchange->http_status,
+						   sd_class_name(exchange->class_)),
+				 errhint("The task is taken up again when its lease ends, as after an unknown outcome.")));
+		sd_client_release(engine->client, exchange);
+		return;
+	}
+	exchange->put_off++;
+	exchange->settle_at = GetCurrentTimestamp() + Min(delay, PUT_OFF_LAST_MS) * 1000;
+	sd_client_set_aside(engine->client, exchange);
+	dlist_push_tail(&engine->aside, &exchange->node);
+}
+
+/* settles each answer in a transaction of its own; failed ones go to 'failed' */
 static int
 settle_each(SdEngine *engine, dlist_head *failed)
 {
@@ -882,20 +941,67 @@ settle_each(SdEngine *engine, dlist_head *failed)
 	dlist_init(failed);
 	while (!dlist_is_empty(&engine->pending) && (settled > 0 || failures < 3))
 	{
-		if (attempt(engine, work_settle_one, "settle an answer"))
-		{
-			release_first(engine);
+		SdExchange *exchange = take_first(&engine->pending);
+
+		if (settle_alone(engine, exchange))
 			settled++;
-		}
 		else
 		{
-			dlist_push_tail(failed, dlist_pop_head_node(&engine->pending));
+			dlist_push_tail(failed, &exchange->node);
 			failures++;
 		}
-		MemoryContextReset(engine->turn);
-		sd_client_run(engine->client);
 	}
 	return settled;
+}
+
+/* tries again what was set aside and is due */
+static void
+retry_aside(SdEngine *engine)
+{
+	TimestampTz        now = GetCurrentTimestamp();
+	int                failures = 0;
+	dlist_mutable_iter iter;
+	dlist_head         due;
+
+	dlist_init(&due);
+	dlist_foreach_modify(iter, &engine->aside)
+	{
+		SdExchange *exchange = dlist_container(SdExchange, node, iter.cur);
+
+		if (exchange->settle_at > now)
+			continue;
+		dlist_delete(&exchange->node);
+		dlist_push_tail(&due, &exchange->node);
+	}
+	while (!dlist_is_empty(&due))
+	{
+		SdExchange *exchange = take_first(&due);
+
+		if (failures >= ALONE_FAILURES)
+			dlist_push_head(&engine->aside, &exchange->node); /* in the next turn */
+		else if (!settle_alone(engine, exchange))
+		{
+			put_off(engine, exchange);
+			failures++;
+		}
+	}
+}
+
+/* when the first of them is due, 0 = there are none */
+static TimestampTz
+aside_at(const SdEngine *engine)
+{
+	TimestampTz at = 0;
+	dlist_iter  iter;
+
+	dlist_foreach(iter, (dlist_head *) &engine->aside)
+	{
+		SdExchange *exchange = dlist_container(SdExchange, node, iter.cur);
+
+		if (at == 0 || exchange->settle_at < at)
+			at = exchange->settle_at;
+	}
+	return at;
 }
 
 /*
@@ -910,18 +1016,25 @@ careful_turn(SdEngine *engine)
 	int        settled = settle_each(engine, &failed);
 	bool       ingest_ok = attempt(engine, work_ingest, "ingest the inbox");
 	bool       claim_ok = attempt(engine, work_claim, "claim tasks");
-	bool       answers_ok = dlist_is_empty(&failed);
 	bool       any_ok = settled > 0 || ingest_ok || claim_ok;
 
 	if (claim_ok)
 		send_claimed(engine);
 	else
 		engine->nrequests = 0;
-	judge_failed(engine, &failed, any_ok);
-	if (settled > 0 || engine->ingested > 0 || engine->nrequests > 0 || (any_ok && !answers_ok))
+	if (settled > 0 || engine->ingested > 0 || engine->nrequests > 0 || (any_ok && !dlist_is_empty(&failed)))
 		engine->failures = 1;
+	while (!dlist_is_empty(&failed))
+	{
+		SdExchange *exchange = take_first(&failed);
+
+		if (any_ok)
+			put_off(engine, exchange);
+		else
+			dlist_push_tail(&engine->pending, &exchange->node);
+	}
 	engine->settled = settled;
-	return ingest_ok && claim_ok && answers_ok && dlist_is_empty(&engine->pending);
+	return ingest_ok && claim_ok && dlist_is_empty(&engine->pending);
 }
 
 /* what a turn has shown about when the next one is worth making */
@@ -966,7 +1079,7 @@ plain_turn(SdEngine *engine)
 	if (!attempt(engine, work_turn, "make a turn of the exchange"))
 		return false;
 	while (!dlist_is_empty(&engine->pending))
-		release_first(engine);
+		sd_client_release(engine->client, take_first(&engine->pending));
 	send_claimed(engine);
 	return true;
 }
@@ -979,6 +1092,7 @@ turn(SdEngine *engine)
 	collect_answers(engine);
 	engine->woken = false;
 	engine->gather_until = 0;
+	retry_aside(engine);
 	engine->settled = engine->ingested = engine->nrequests = engine->asked = 0;
 	engine->wrote = false;
 	engine->due_in_us = -1;
@@ -987,8 +1101,12 @@ turn(SdEngine *engine)
 	MemoryContextReset(engine->turn);
 	if (ok)
 	{
-		if (engine->failures > 0 && engine->driver == SD_DRIVER_WORKER)
-			sd_worker_report(engine->quiet);
+		if (engine->told && dlist_is_empty(&engine->aside))
+		{
+			if (engine->driver == SD_DRIVER_WORKER)
+				sd_worker_report(engine->quiet);
+			engine->told = false;
+		}
 		engine->failures = 0;
 		engine->careful = false;
 		engine->retry_at = 0;
@@ -999,7 +1117,8 @@ turn(SdEngine *engine)
 		int64 delay = (int64) RETRY_FIRST_MS << Min(engine->failures, 10);
 
 		engine->failures++;
-		engine->careful = engine->failures >= 2;
+		engine->careful = engine->failures >= 2 ||
+						  engine->error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 		engine->woken = true;
 		engine->retry_at = GetCurrentTimestamp() + Min(delay, RETRY_LAST_MS) * 1000;
 		if (engine->driver == SD_DRIVER_PROCEDURE && engine->failures >= PROCEDURE_FAILURES)
@@ -1012,13 +1131,15 @@ turn(SdEngine *engine)
 static bool
 turn_is_due(SdEngine *engine, TimestampTz now)
 {
-	int unsettled = sd_client_unsettled(engine->client);
+	int         unsettled = sd_client_unsettled(engine->client);
+	TimestampTz again = aside_at(engine);
 
 	if (engine->retry_at > now)
 		return false;
 	if (engine->woken ||
 		(engine->due_at != 0 && engine->due_at <= now) ||
-		(engine->confirm_at != 0 && engine->confirm_at <= now))
+		(engine->confirm_at != 0 && engine->confirm_at <= now) ||
+		(again != 0 && again <= now))
 		return true;
 	if (unsettled == 0)
 		return false;
@@ -1061,13 +1182,14 @@ sd_engine_timeout(const SdEngine *engine, long cap)
 			return 0;
 		ms = sooner(ms, engine->gather_until);
 	}
-	return sooner(sooner(ms, engine->due_at), engine->confirm_at);
+	return sooner(sooner(sooner(ms, engine->due_at), engine->confirm_at), aside_at(engine));
 }
 
 int
 sd_engine_in_hand(const SdEngine *engine)
 {
-	return sd_client_open(engine->client) + sd_client_unsettled(engine->client);
+	return sd_client_open(engine->client) + sd_client_unsettled(engine->client) +
+		   sd_client_aside(engine->client);
 }
 
 long
@@ -1104,7 +1226,10 @@ sd_engine_create(MemoryContext parent, SdDriver driver)
 	engine->rows = AllocSetContextCreate(context, "salesdrive results", ALLOCSET_DEFAULT_SIZES);
 	engine->driver = driver;
 	engine->due_in_us = -1;
+	engine->lock_wait_ms = LOCK_WAIT_MS;
 	dlist_init(&engine->pending);
+	dlist_init(&engine->alone);
+	dlist_init(&engine->aside);
 	engine->client = sd_client_create(context);
 	hook_executor();
 	return engine;
@@ -1170,6 +1295,7 @@ sd_engine_begin(SdEngine *engine)
 		engine->begun = engine->quiet == NULL;
 		engine->failures = 0;
 		engine->woken = true;
+		engine->told = false;
 		if (engine->driver == SD_DRIVER_WORKER)
 			sd_worker_report(engine->quiet);
 	}

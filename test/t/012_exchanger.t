@@ -6,6 +6,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use IPC::Run ();
 use Time::HiRes ();
 use SalesDrive::Test;
 
@@ -84,6 +85,20 @@ ok(wait_for('the log', sub { log_since($mark) =~ /could not drop expired history
 sql("ALTER FUNCTION salesdrive.expire_history_away() RENAME TO expire_history");
 is(sql("SELECT state FROM salesdrive.worker_status WHERE role = 'exchanger'"), 'running', 'and the exchanger goes on');
 
+# ---- rows that another session holds ----
+
+# a session that opens a transaction and sits in it
+sub hold
+{
+	my ($statement) = @_;
+	utf8::encode($statement);
+	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') ], '<', \my $in, '>', \my $out, '2>', \my $err);
+	$in = "BEGIN; $statement; SELECT 'held';\n";
+	$psql->pump until $out =~ /held/;
+	return { psql => $psql, in => \$in };
+}
+sub let_go { my ($held) = @_; ${ $held->{in} } .= "COMMIT;\n\\q\n"; return $held->{psql}->finish }
+
 sub order
 {
 	my ($id, %o) = @_;
@@ -101,6 +116,40 @@ sql("UPDATE salesdrive.infobase SET total_timeout = '4 s', unsure_margin = '500 
 ALTER DATABASE postgres SET salesdrive.sweep_interval = '1 s'; SELECT salesdrive.restart_workers()");
 order(50);
 ok(synced('one order', '50 1'), 'customer and goods are known');
+
+$bas->control(POST => '/faults', { path => $POST, action => 'delay_after', ms => 1500, times => 1 });
+order(51);
+ok(wait_for_sql($node, 'postgres', "SELECT count(*) FROM salesdrive.task WHERE kind = 'order' AND key = '51' AND purpose = 'create order' AND state = 'in_flight'", 1), 'an order is on its way');
+$mark = log_size();
+my $held = hold("SELECT salesdrive.resume('shop', 51)");
+ok(wait_for('a lock timeout', sub { log_since($mark) =~ /salesdrive could not .*lock timeout/ }), 'a session holds its task in an open transaction: the engine does not wait for ever');
+order(51, version => 2, comment => 'second');
+order($_) for 52 .. 60;
+ok(synced('the others', map { "$_ 1" } 52 .. 60), 'the other orders go on');
+is(sql("SELECT state FROM salesdrive.task WHERE kind = 'order' AND key = '51'"), 'in_flight', 'while it is held');
+is(sql("SELECT count(*) FROM salesdrive.inbox_pending"), 1, 'its next version waits');
+let_go($held);
+ok(synced('the one', '51 2'), 'and it goes on when it is let go');
+is(exchanges(51, "purpose = 'create order'"), 1, 'it was written once');
+is(exchanges(51, "class NOT IN ('ok')"), 0, 'no answer was given up');
+is(scalar documents(51), 1, 'one document');
+
+$held = hold("SELECT FROM salesdrive.order_sync WHERE order_id = 52 FOR UPDATE");
+order(52, version => 2, comment => 'second');
+order(61);
+ok(synced('another', '61 1'), 'a session holds what a claim needs: others go on');
+ok(wait_for_sql($node, 'postgres', "SELECT reason FROM salesdrive.order_status WHERE order_id = 52", 'locked'), 'and order_status says why it waits');
+let_go($held);
+ok(synced('the one', '52 2'), 'until it is let go');
+
+deliver(65);
+ok(wait_for_sql($node, 'postgres', "SELECT state FROM salesdrive.order_status WHERE order_id = 65", 'parked'), 'an order is parked for its goods');
+$held = hold("SELECT FROM salesdrive.task WHERE kind = 'order' AND key = '65' FOR UPDATE");
+sql("INSERT INTO salesdrive.product_pin (infobase, sku, product) SELECT 'main', 'NONE-65', ref_key FROM salesdrive.bas_product WHERE sku = 'SKU-0001'");
+order(66);
+ok(synced('another', '66 1'), 'a session holds a task that a pin makes due: others go on');
+let_go($held);
+ok(synced('the one', '65 1'), 'and the wake is not lost');
 
 # ---- leases ----
 

@@ -84,9 +84,9 @@ struct SdEngine
 	MemoryContext context;
 	MemoryContext turn; /* reset after each turn */
 	MemoryContext rows; /* reset after each call of settle() */
-	SdDriver      driver;
 	SdClient     *client;
 	char         *quiet;
+	SdDriver      driver;
 	bool          begun; /* so every task in flight that is not in hand is left over */
 	bool          draining;
 
@@ -102,32 +102,32 @@ struct SdEngine
 	Oid        result_type;
 
 	/* the transaction at work */
-	bool in_subxact;
 	int  lock_wait_ms;
+	bool in_subxact;
 
 	/* the turn at work */
-	dlist_head pending;  /* of SdExchange: answers to be settled */
-	dlist_head alone;    /* one of them, tried alone */
-	dlist_head aside;    /* failed alone, tried again later */
-	SdRequest *requests; /* claimed */
+	dlist_head pending;   /* of SdExchange: answers to be settled */
+	dlist_head alone;     /* one of them, tried alone */
+	dlist_head aside;     /* failed alone, tried again later */
+	SdRequest *requests;  /* claimed */
+	int64      due_in_us; /* -1 = nothing scheduled */
 	int        nrequests;
 	int        asked;
 	int        settled;
 	int        ingested;
 	bool       wrote;
-	int64      due_in_us; /* -1 = nothing scheduled */
 
 	/* when the next turn is due, in microseconds of the wall clock; 0 = never */
 	bool        woken;
+	int         fruitless; /* turns in a row that could claim nothing due */
 	TimestampTz due_at;
 	TimestampTz confirm_at;
 	TimestampTz gather_until; /* answers are waiting */
-	int         fruitless;    /* turns in a row that could claim nothing due */
 	int         barren;       /* turns in a row that only wrote */
 
 	/* trouble */
-	ErrorData  *error;    /* the last one */
 	int         failures; /* of turns, in a row */
+	ErrorData  *error;    /* the last one */
 	bool        careful;  /* everything in transactions of its own */
 	bool        told;     /* worker_status shows a failure */
 	TimestampTz retry_at;

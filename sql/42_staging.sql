@@ -85,10 +85,11 @@ CREATE FUNCTION order_number(value jsonb) RETURNS bigint
 COMMENT ON FUNCTION order_number(jsonb) IS 'Order number of up to 11 digits; NULL for anything else';
 
 CREATE FUNCTION foreign_delivery(body jsonb, account_url text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN lower(body #>> '{info,webhookType}') <> 'order' THEN 'other_type'
-                WHEN regexp_replace(lower(btrim(body #>> '{info,account}')), '\.salesdrive\.me$', '') <> lower(substring(account_url FROM '^https?://([A-Za-z0-9-]+)\.salesdrive\.me(?:[:/]|$)')) THEN 'other_account' END
-$$;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN lower(body #>> '{info,webhookType}') <> 'order' THEN 'other_type'
+                WHEN regexp_replace(lower(btrim(body #>> '{info,account}')), '\.salesdrive\.me$', '') <> lower(substring(account_url FROM '^https?://([A-Za-z0-9-]+)\.salesdrive\.me(?:[:/]|$)')) THEN 'other_account' END;
+END $$;
 COMMENT ON FUNCTION foreign_delivery(jsonb, text) IS 'Why a webhook is none of this account''s orders: other_type, or other_account when info.account contradicts the account''s address; else NULL';
 
 CREATE FUNCTION delivered_versions(ids bigint[], times timestamptz[]) RETURNS SETOF crm_order_version
@@ -99,7 +100,7 @@ BEGIN
            json_time(o.data -> 'updateAt'), o.shape, o.event, o.data, i.id, i.received_at
     FROM ROWS FROM (few(ids), few(times)) k (id, at)
     JOIN inbox i ON i.id = k.id AND i.received_at = k.at
-    CROSS JOIN LATERAL (SELECT body_json(i.body) AS body) b
+    CROSS JOIN LATERAL (SELECT body_json(i.body) AS body OFFSET 0) b    -- OFFSET 0: read the body once
     CROSS JOIN LATERAL order_bodies(b.body) o
     LEFT JOIN account a ON a.name = i.account
     WHERE foreign_delivery(b.body, a.url) IS NULL;
@@ -317,7 +318,7 @@ COMMENT ON FUNCTION is_passing_error(text) IS 'Whether an SQLSTATE speaks of the
 
 CREATE FUNCTION ingest(max_rows integer) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET jit = off AS $$
 DECLARE
     ids    bigint[];
     times  timestamptz[];

@@ -35,12 +35,14 @@ END $$;
 COMMENT ON FUNCTION result_rows(http_result) IS 'Elements of a list that BAS answered';
 
 CREATE FUNCTION answers_read(url text, body jsonb) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-    SELECT CASE WHEN address LIKE '%/$count' THEN jsonb_typeof(body) = 'number'
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    address text := split_part(url, '?', 1);
+BEGIN
+    RETURN CASE WHEN address LIKE '%/$count' THEN jsonb_typeof(body) = 'number'
                 WHEN jsonb_typeof(body) <> 'object' THEN false
-                ELSE coalesce(jsonb_typeof(body -> 'value') = 'array', false) OR address LIKE '%)' AND body ?| ARRAY['Ref_Key', 'odata.metadata'] END
-    FROM split_part(url, '?', 1) address
-$$;
+                ELSE coalesce(jsonb_typeof(body -> 'value') = 'array', false) OR address LIKE '%)' AND body ?| ARRAY['Ref_Key', 'odata.metadata'] END;
+END $$;
 COMMENT ON FUNCTION answers_read(text, jsonb) IS 'Whether a body is what BAS answers to a reading: a list, or for a single key its object, or a count';
 
 -- Absence must be said by BAS: a 200 of something before it ({"status": "maintenance"}) says nothing of what is in the base.

@@ -194,7 +194,8 @@ BEGIN
     INSERT INTO order_sync (account, order_id, infobase, ref_key, must_read)
     SELECT k.account, k.order_id, a.infobase, order_ref_key(a.identity, k.order_id),
            coalesce((SELECT (o.order_time AT TIME ZONE a.time_zone > i.adopted_at + interval '1 day') IS NOT TRUE FROM instance i WHERE i.adopted_at IS NOT NULL), false)
-    FROM few(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id JOIN account a ON a.name = k.account
+    FROM few(orders) k JOIN account a ON a.name = k.account
+    CROSS JOIN LATERAL (SELECT c.order_time FROM crm_order c WHERE c.account = k.account AND c.order_id = k.order_id OFFSET 0) o    -- OFFSET 0: else it is read whole for its order
     ORDER BY 1, 2
     ON CONFLICT DO NOTHING;
 END $$;

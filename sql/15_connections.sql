@@ -183,6 +183,10 @@ BEGIN
         DELETE FROM bas_product p WHERE p.infobase = OLD.name;
         DELETE FROM bas_counterparty_phone p WHERE p.infobase = OLD.name;
         DELETE FROM bas_counterparty c WHERE c.infobase = OLD.name;
+    ELSE
+        DELETE FROM value_map m WHERE m.account = OLD.name;
+        DELETE FROM dictionary_rule r WHERE r.account = OLD.name;
+        DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'crm';
     END IF;
     RETURN OLD;
 END $$;

@@ -303,6 +303,8 @@ BEGIN
     )
     SELECT array_agg(DISTINCT (account, order_id)::order_key) INTO fresh FROM kept;
 
+    PERFORM note_crm_values(ids, times);
+
     IF fresh IS NOT NULL THEN
         SELECT array_agg(m) INTO merged FROM merged_orders(fresh) m;
         PERFORM write_orders(merged);

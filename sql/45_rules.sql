@@ -162,10 +162,10 @@ CREATE TYPE account_setting AS (
     currency      uuid,
     price_type    uuid,
     unread        text,
-    wrong         text,
-    wrong_detail  text
+    wrong         text[],
+    wrong_detail  text[]
 );
-COMMENT ON TYPE account_setting IS 'Header values of an account; unread: a dictionary not read yet; wrong: a setting that does not fit, with the sentence';
+COMMENT ON TYPE account_setting IS 'Header values of an account; unread: a dictionary not read yet; wrong: settings that do not fit, with a sentence each';
 COMMENT ON COLUMN account_setting.account IS 'Account';
 COMMENT ON COLUMN account_setting.infobase IS 'Its infobase';
 COMMENT ON COLUMN account_setting.profile IS 'Profile of the infobase';
@@ -174,8 +174,8 @@ COMMENT ON COLUMN account_setting.warehouse IS 'Ref_Key of the warehouse';
 COMMENT ON COLUMN account_setting.currency IS 'Ref_Key of the currency';
 COMMENT ON COLUMN account_setting.price_type IS 'Ref_Key of the price type';
 COMMENT ON COLUMN account_setting.unread IS 'Dictionary that has not been read yet';
-COMMENT ON COLUMN account_setting.wrong IS 'Setting that does not fit';
-COMMENT ON COLUMN account_setting.wrong_detail IS 'Why it does not, in a sentence';
+COMMENT ON COLUMN account_setting.wrong IS 'Settings that do not fit';
+COMMENT ON COLUMN account_setting.wrong_detail IS 'Why each does not, in a sentence';
 
 CREATE FUNCTION account_settings(accounts text[]) RETURNS SETOF account_setting
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -185,22 +185,23 @@ BEGIN
            (SELECT d FROM few(ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate']) d
             WHERE entity_set(i.profile, d) IS NOT NULL
               AND NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary = d) LIMIT 1),
-           w.setting,
-           CASE WHEN w.wanted IS NULL THEN format('The list of %s of infobase "%s" %s%s.', w.setting, a.infobase, w.problem, coalesce(': ' || w.candidates, ''))
-                ELSE format('account.%s is "%s", which %s "%s" (there: %s).', w.setting, w.wanted, w.problem, a.infobase, coalesce(w.candidates, 'nothing')) END
+           w.settings, w.details
     FROM account a
     JOIN infobase i ON i.name = a.infobase
     CROSS JOIN LATERAL chosen_value(a.infobase, 'organisation', a.organisation, NULL) org
     CROSS JOIN LATERAL chosen_value(a.infobase, 'currency', a.currency, '980') cur
     CROSS JOIN LATERAL chosen_value(a.infobase, 'warehouse', a.warehouse, NULL) wh
     CROSS JOIN LATERAL chosen_value(a.infobase, 'price_type', a.price_type, NULL) pt
-    LEFT JOIN LATERAL (
-        SELECT s.* FROM (VALUES (1, 'organisation', a.organisation, org.problem, org.candidates),
-                                (2, 'currency', a.currency, cur.problem, cur.candidates),
-                                (3, 'warehouse', a.warehouse, CASE WHEN a.warehouse IS NOT NULL THEN wh.problem END, wh.candidates),
-                                (4, 'price_type', a.price_type, CASE WHEN a.price_type IS NOT NULL THEN pt.problem END, pt.candidates))
+    CROSS JOIN LATERAL (
+        SELECT array_agg(s.setting ORDER BY s.n) AS settings,
+               array_agg(CASE WHEN s.wanted IS NULL THEN format('The list of %s of infobase "%s" %s%s.', s.setting, a.infobase, s.problem, coalesce(': ' || s.candidates, ''))
+                              ELSE format('account.%s is "%s", which %s "%s" (there: %s).', s.setting, s.wanted, s.problem, a.infobase, coalesce(s.candidates, 'nothing')) END ORDER BY s.n) AS details
+        FROM (VALUES (1, 'organisation', a.organisation, org.problem, org.candidates),
+                     (2, 'currency', a.currency, cur.problem, cur.candidates),
+                     (3, 'warehouse', a.warehouse, CASE WHEN a.warehouse IS NOT NULL THEN wh.problem END, wh.candidates),
+                     (4, 'price_type', a.price_type, CASE WHEN a.price_type IS NOT NULL THEN pt.problem END, pt.candidates))
              s (n, setting, wanted, problem, candidates)
-        WHERE s.problem IS NOT NULL AND entity_set(i.profile, s.setting) IS NOT NULL ORDER BY s.n LIMIT 1) w ON true
+        WHERE s.problem IS NOT NULL AND entity_set(i.profile, s.setting) IS NOT NULL) w
     WHERE a.name = ANY (accounts);
 END $$;
 COMMENT ON FUNCTION account_settings(text[]) IS 'What the headers of an account''s documents carry: the account''s settings, else the only element of the base; warehouse and price type may stay empty';
@@ -260,19 +261,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION obstacles_money(order_key[], document_line[]) IS 'Orders whose lines are no proper numbers or do not add up to paymentAmount';
 
-CREATE FUNCTION obstacles_settings(orders order_key[], settings account_setting[]) RETURNS SETOF obstacle
+CREATE FUNCTION obstacles_settings(orders order_key[], settings account_setting[], vals order_value[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
     SELECT k.account, k.order_id, 20, CASE WHEN s.unread IS NOT NULL THEN 'dictionary' ELSE 'setting' END,
-           CASE WHEN s.unread IS NOT NULL THEN format('The list of %s is being read from infobase "%s".', s.unread, s.infobase) ELSE s.wrong_detail END,
-           CASE WHEN s.unread IS NULL THEN format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; the order goes on by itself.', s.wrong, s.account) END,
-           CASE WHEN s.unread IS NOT NULL THEN format('dictionary:%s:%s', s.infobase, s.unread) ELSE format('account:%s:', s.account) END,
+           CASE WHEN s.unread IS NOT NULL THEN format('The list of %s is being read from infobase "%s".', s.unread, s.infobase) ELSE w.detail END,
+           CASE WHEN s.unread IS NULL THEN format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; the order goes on by itself.', w.setting, s.account) END,
+           CASE WHEN s.unread IS NOT NULL THEN format('dictionary:%s:%s', s.infobase, s.unread)
+                ELSE coalesce(value_cause(k.account, k.order_id, w.setting), format('account:%s:', s.account)) END,    -- a row of value_map would do, too
            s.unread IS NOT NULL
     FROM few(orders) k JOIN few(settings) s ON s.account = k.account
-    WHERE s.unread IS NOT NULL OR s.wrong IS NOT NULL;
+    LEFT JOIN LATERAL (
+        SELECT x.setting, x.detail FROM ROWS FROM (few(s.wrong), few(s.wrong_detail)) WITH ORDINALITY x (setting, detail, n)
+        WHERE NOT EXISTS (SELECT FROM few(vals) v WHERE v.order_id = k.order_id AND v.account = k.account AND v.dictionary = x.setting AND v.mapped) ORDER BY x.n LIMIT 1) w ON true
+    WHERE s.unread IS NOT NULL OR w.setting IS NOT NULL;
 END $$;
-COMMENT ON FUNCTION obstacles_settings(order_key[], account_setting[]) IS 'Orders whose header lacks a value: dictionary not read yet, setting missing or wrong';
+COMMENT ON FUNCTION obstacles_settings(order_key[], account_setting[], order_value[]) IS 'Orders whose header lacks a value: dictionary not read yet, setting missing or wrong and not replaced by value_map';
 
 CREATE FUNCTION obstacles_goods(lines document_line[], settings account_setting[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -369,7 +374,7 @@ BEGIN
                 'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE a.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'),
                 'organisation', s.organisation, 'counterparty', p.ref_key, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
                 'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
-                'vat_included', a.vat_included, 'comment', coalesce(o.comment, ''), 'total', r.total), n.header)
+                'vat_included', a.vat_included, 'comment', coalesce(o.comment, ''), 'total', r.total) || coalesce(v.given, '{}'), n.header)
            || jsonb_build_object(n.section, r.rows)
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
@@ -378,6 +383,7 @@ BEGIN
     JOIN infobase i ON i.name = a.infobase
     JOIN few(settings) s ON s.account = k.account
     JOIN names n ON n.profile = s.profile
+    LEFT JOIN header_values(orders) v ON v.order_id = o.order_id AND v.account = o.account
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
     CROSS JOIN LATERAL (
         SELECT sum(w.total) AS total,

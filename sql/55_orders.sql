@@ -68,17 +68,19 @@ CREATE FUNCTION order_decisions(orders order_key[]) RETURNS SETOF order_decision
 DECLARE
     lines    document_line[];
     settings account_setting[];
+    vals     order_value[];
 BEGIN
     SELECT array_agg(l) INTO lines FROM document_lines(orders) l;
     SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s;
+    SELECT array_agg(v) INTO vals FROM order_values(orders) v;
     RETURN QUERY
     WITH profile_name AS MATERIALIZED (
         SELECT p.profile, entity_set(p.profile, 'order') AS set, property_names(p.profile, 'order') ->> 'customer_reference' AS reference_property
         FROM (SELECT DISTINCT profile FROM few(settings)) p
     ), stop AS (
         SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
-            SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_settings(orders, settings)
-            UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
+            SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_settings(orders, settings, vals)
+            UNION ALL SELECT * FROM obstacles_values(orders, vals) UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
         ORDER BY x.account, x.order_id, x.rank
     ), ask AS (
         SELECT l.account, l.order_id, array_agg(DISTINCT l.sku) AS skus FROM few(lines) l WHERE l.goods = 'ask' GROUP BY l.account, l.order_id

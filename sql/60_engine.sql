@@ -97,6 +97,7 @@ CREATE FUNCTION take_wakes() RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     what text[];
+    patterns text[];
 BEGIN
     WITH taken AS (
         DELETE FROM wake_pending w WHERE w.ctid = ANY (ARRAY(SELECT p.ctid FROM wake_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock() LIMIT 1000 FOR UPDATE SKIP LOCKED)) RETURNING w.cause
@@ -104,6 +105,11 @@ BEGIN
     SELECT array_agg(DISTINCT t.cause) INTO what FROM taken t;
     IF what IS NULL THEN
         RETURN;
+    END IF;
+    patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^value:\*:', 'value:%:'), '/\*$', '/%')
+                      FROM few(what) w WHERE w ~ '^value:(\*:|.*/\*$)');
+    IF patterns <> '{}' THEN    -- a value of every account, or all values of a dictionary: those that tasks wait for
+        what := what || ARRAY(SELECT DISTINCT t.blocked_on FROM task t WHERE t.blocked_on LIKE ANY (patterns));
     END IF;
     PERFORM wake_blocked(what);
     UPDATE task t SET state = 'ready', run_at = clock(), changed_at = clock()    -- the cause is a task itself

@@ -49,8 +49,14 @@ BEGIN
         WHERE r.rolname = coalesce(nullif(current_setting('salesdrive.role', true), ''), pg_get_userbyid(d.datdba))
           AND NOT (has_schema_privilege(r.oid, 'salesdrive', 'USAGE') AND has_function_privilege(r.oid, 'claim(integer)', 'EXECUTE'))
         UNION ALL
-        SELECT 6, 'warning', 'setting ' || s.wrong, s.wrong_detail, format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', s.wrong, a.name)
-        FROM account_settings(ARRAY[a.name]) s WHERE s.unread IS NULL AND s.wrong IS NOT NULL
+        SELECT 6, 'warning', 'setting ' || w.setting, w.detail, format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', w.setting, a.name)
+        FROM account_settings(ARRAY[a.name]) s CROSS JOIN LATERAL ROWS FROM (few(s.wrong), few(s.wrong_detail)) w (setting, detail) WHERE s.unread IS NULL
+        UNION ALL
+        SELECT 6, 'warning', format('value %s %s', m.dictionary, m.crm_key), format('value_map gives "%s", which %s "%s" (there: %s).', m.bas_key, c.problem, a.infobase, coalesce(c.candidates, 'nothing')),
+               map_call(m.account, m.dictionary, m.crm_key)
+        FROM value_map m JOIN dictionary_load l ON l.infobase = a.infobase AND l.dictionary = m.dictionary
+        CROSS JOIN LATERAL chosen_value(a.infobase, m.dictionary, m.bas_key, NULL) c
+        WHERE m.account IN (a.name, '*') AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL AND c.problem IS NOT NULL
         UNION ALL
         SELECT 7, 'warning', 'parked orders', format('%s orders are parked, the oldest since %s.', count(*), to_char(min(p.parked_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.parked;'
         FROM parked p WHERE p.account = a.name HAVING count(*) > 0

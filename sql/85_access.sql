@@ -22,7 +22,10 @@ INSERT INTO access_function VALUES
     ('wake_later', 'operator'), ('wait', 'operator'), ('order_decisions', 'operator'), ('document_lines', 'operator'), ('priced_lines', 'operator'), ('account_settings', 'operator'), ('chosen_value', 'operator'),
     ('order_documents', 'operator'), ('obstacles_money', 'operator'), ('obstacles_settings', 'operator'), ('obstacles_goods', 'operator'), ('obstacles_customer', 'operator'), ('renamed', 'operator'),
     ('customer_reference', 'operator'), ('line_vat', 'operator'), ('odata_equal', 'operator'), ('odata_differences', 'operator'), ('odata_wanted', 'operator'), ('changed_properties', 'operator'), ('both_changed', 'operator'),
-    ('key_list', 'operator'), ('order_marker', 'operator'), ('product_search', 'operator'), ('odata_filter', 'operator'), ('odata_text', 'operator'), ('odata_guid', 'operator');
+    ('key_list', 'operator'), ('order_marker', 'operator'), ('product_search', 'operator'), ('odata_filter', 'operator'), ('odata_text', 'operator'), ('odata_guid', 'operator'),
+    ('value_row', 'reader'), ('mapped_value', 'reader'), ('unmapped_parks', 'reader'), ('map_call', 'reader'), ('unmapped', 'reader'), ('crm_dictionary', 'reader'), ('header_dictionaries', 'reader'),
+    ('order_stock', 'operator'), ('order_keys_of', 'operator'), ('order_values', 'operator'), ('header_values', 'operator'), ('value_cause', 'operator'), ('obstacles_values', 'operator'),
+    ('map_value', 'operator'), ('accept_value', 'operator');
 
 CREATE TABLE access_table (
     name       name PRIMARY KEY,
@@ -32,7 +35,7 @@ COMMENT ON TABLE access_table IS 'What operators may do with a table, where it i
 COMMENT ON COLUMN access_table.name IS 'Name of the table';
 COMMENT ON COLUMN access_table.privileges IS 'As in GRANT';
 INSERT INTO access_table VALUES
-    ('product_pin', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('product_pin', 'SELECT, INSERT, UPDATE, DELETE'), ('value_map', 'SELECT, INSERT, UPDATE, DELETE'), ('dictionary_rule', 'SELECT, INSERT, UPDATE, DELETE'),
     ('bas_counterparty_phone', 'SELECT, UPDATE (state, ref_key, candidates)'),
     ('bas_product', 'SELECT, DELETE, UPDATE (checked_at)'),
     ('dictionary_load', 'SELECT, DELETE, UPDATE (loaded_at)'),

@@ -64,6 +64,7 @@ CREATE FUNCTION account_changed() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM wake_later(format('account:%s:', NEW.name));
+    PERFORM wake_later(format('value:%s:%s/*', NEW.name, d)) FROM unnest(header_dictionaries()) d;
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION account_changed() IS 'Trigger: a setting of an account changed, orders parked for it become due';
@@ -88,7 +89,7 @@ DECLARE
 BEGIN
     FOR t IN SELECT * FROM (VALUES ('instance', ''), ('credential', ''), ('infobase', ''), ('account', ''),
              ('profile', 'WHERE origin = ''user'''), ('profile_entity', 'WHERE origin = ''user'''), ('profile_property', 'WHERE origin = ''user'''), ('task_kind', 'WHERE origin = ''user'''),
-             ('dictionary_value', ''), ('dictionary_load', ''), ('product_pin', ''),
+             ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('product_pin', ''),
              ('inbox_default', ''), ('inbox_pending', ''), ('inbox_digest', ''), ('inbox_reject', ''), ('crm_order_version', ''), ('crm_order', ''), ('crm_order_line', ''), ('crm_order_contact', ''),
              ('bas_product', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('wake_pending', ''), ('order_sync', ''),
              ('exchange_log_default', ''), ('order_event_default', ''), ('retention', ''),

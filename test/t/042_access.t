@@ -85,6 +85,7 @@ my %may = (
 		"SELECT * FROM $PARTITION",
 		'SELECT salesdrive.quiet_reason()',
 		"SELECT salesdrive.phone_e164('0671112233'), salesdrive.order_ref_key('demo-shop', 1001)",
+		"SELECT * FROM salesdrive.unmapped(account => 'shop')", "SELECT salesdrive.mapped_value('shop', 'status', '1'), salesdrive.unmapped_parks('shop', 'status')",
 	],
 	1 => [
 		"SELECT * FROM salesdrive.check(account => 'shop')",
@@ -96,6 +97,8 @@ my %may = (
 		"SELECT salesdrive.pause_infobase(infobase => 'main', reason => 'update'); SELECT salesdrive.unpause_infobase(infobase => 'main')",
 		"INSERT INTO salesdrive.product_pin (infobase, sku, product) SELECT infobase, 'NO-SUCH', ref_key FROM salesdrive.bas_product WHERE sku = 'SKU-0001';
 		 UPDATE salesdrive.product_pin SET note = 'as agreed'; DELETE FROM salesdrive.product_pin",
+		"SELECT salesdrive.map_value('shop', 'organisation', '7', key), salesdrive.map_value('*', 'status', '*', NULL) FROM salesdrive.dictionary_value WHERE dictionary = 'organisation'",
+		"INSERT INTO salesdrive.dictionary_rule VALUES ('shop', 'status', 'park'); UPDATE salesdrive.dictionary_rule SET unmapped = 'empty'; DELETE FROM salesdrive.dictionary_rule; DELETE FROM salesdrive.value_map",
 		"UPDATE salesdrive.bas_counterparty_phone SET state = 'known', ref_key = ref_key WHERE phone = '380671112233'",
 		"SELECT salesdrive.accept_webhook(account => 'shop', body => '" . body(1009) . "')",
 		'CALL salesdrive.wait(task_id => 1)',
@@ -105,7 +108,7 @@ my %may = (
 		"SELECT salesdrive.add_infobase(name => 'other', profile => 'unf', url => 'http://127.0.0.1:1/o', username => 'u', password => 'p')",
 		"SELECT salesdrive.add_account(name => 'other', url => 'https://other.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => '0123456789abcdef')",
 		"SELECT salesdrive.set_secret(name => 'infobase:main:password', value => '$PASSWORD')",
-		"SELECT salesdrive.webhook_url(account => 'shop')",
+		"SELECT salesdrive.webhook_url(account => 'shop')", "SELECT salesdrive.load_dictionaries(account => 'shop')",
 		"SELECT salesdrive.secret('infobase:main:password')", "SELECT salesdrive.secret_value('x')", 'SELECT * FROM salesdrive.receiver_accounts()',
 		'SELECT value FROM salesdrive.credential_secret', 'SELECT * FROM salesdrive.credential_secret',
 		"INSERT INTO salesdrive.credential (name, kind) VALUES ('x', 'literal')",

@@ -54,6 +54,7 @@ CREATE TABLE infobase (
     retry_cap         interval NOT NULL DEFAULT '10 min' CHECK (retry_cap > '0'),
     circuit_after     integer NOT NULL DEFAULT 5 CHECK (circuit_after > 0),
     circuit_pause     interval NOT NULL DEFAULT '30 s' CHECK (circuit_pause > '0'),
+    dictionary_age    interval NOT NULL DEFAULT '1 day' CHECK (dictionary_age > '0'),
     allow_http        boolean NOT NULL DEFAULT false,
     ca_file           text CHECK (ca_file ~ '^/'),
     keeps_ref_key     boolean,
@@ -82,6 +83,7 @@ COMMENT ON COLUMN infobase.retry_base IS 'Upper bound of the first random delay 
 COMMENT ON COLUMN infobase.retry_cap IS 'Upper bound of any delay of a retry';
 COMMENT ON COLUMN infobase.circuit_after IS 'So many failures of the connection or the server in a row open the circuit';
 COMMENT ON COLUMN infobase.circuit_pause IS 'How long an open circuit waits before one probing request';
+COMMENT ON COLUMN infobase.dictionary_age IS 'Lists of the base that are older are read again as orders come by';
 COMMENT ON COLUMN infobase.allow_http IS 'Allow plain http to other hosts than loopback';
 COMMENT ON COLUMN infobase.ca_file IS 'Bundle of certificate authorities, absolute path on the server; NULL uses that of the system';
 COMMENT ON COLUMN infobase.keeps_ref_key IS 'Whether the base keeps the Ref_Key of a POST: learned from the first creation; unknown until then';

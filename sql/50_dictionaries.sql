@@ -102,3 +102,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION settle_dictionary(http_result[]) IS 'Settle of kind dictionary: replaces what was known';
 INSERT INTO task_kind VALUES ('dictionary', 'shipped', 'salesdrive.plan_dictionary', 'salesdrive.settle_dictionary');
+
+-- Called with the plan of orders: a base that no order goes to is not asked. While it is read, what was read before counts; one that failed stays asked for.
+CREATE FUNCTION refresh_dictionaries(infobases text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    old dictionary_load[] := ARRAY(SELECT l FROM few(infobases) n JOIN infobase i ON i.name = n JOIN dictionary_load l ON l.infobase = i.name
+                                   WHERE l.loaded_at < clock() - i.dictionary_age
+                                     AND NOT EXISTS (SELECT FROM task t WHERE t.scope = l.infobase AND t.kind = 'dictionary' AND t.key = l.dictionary));
+BEGIN
+    IF old <> '{}' THEN
+        INSERT INTO task (scope, kind, key, infobase, lane) SELECT l.infobase, 'dictionary', l.dictionary, l.infobase, 3 FROM few(old) l ORDER BY 1, 3 ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+COMMENT ON FUNCTION refresh_dictionaries(text[]) IS 'Has those lists of the bases read again that are older than infobase.dictionary_age';

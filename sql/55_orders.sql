@@ -214,6 +214,7 @@ BEGIN
     PERFORM begin_orders(orders);
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
+    PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
 
     RETURN QUERY
     SELECT t.id, d.step, d.purpose, d.method, d.path, d.body, d.memo, d.purpose IS NOT DISTINCT FROM 'create order', d.run_at, d.reason, d.detail, d.hint, d.blocked_on

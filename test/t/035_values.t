@@ -1,5 +1,5 @@
 # Values of SalesDrive and of BAS: what value_map does to a document and to parked orders, names learned from deliveries, what nobody mapped,
-# suggestions, errors of the calls.
+# suggestions, errors of the calls, and lists of the base that are read again when they are old.
 
 use strict;
 use warnings FATAL => 'all';
@@ -192,6 +192,16 @@ is(readings() - $before, 6, 'and they are read');
 $before = readings();
 deliver_and_run(50);
 is(readings(), $before, 'fresh lists are not read again');
+sql("UPDATE salesdrive.dictionary_load SET loaded_at = loaded_at - interval '25 h' WHERE dictionary IN ('warehouse', 'currency')");
+run_engine();
+is(readings(), $before, 'nor old ones while no order comes by');
+is(sql('SELECT salesdrive.next_due() IS NULL'), 't', 'nothing is planned then');
+deliver_and_run(51);
+is(readings() - $before, 2, 'with an order old ones are');
+is(state_of(51), 'synced', 'which does not wait for them');
+sql("UPDATE salesdrive.infobase SET dictionary_age = '2 days'; UPDATE salesdrive.dictionary_load SET loaded_at = loaded_at - interval '25 h'");
+deliver_and_run(52);
+is(readings() - $before, 2, 'how old is a setting of the infobase');
 
 # ---- with the account its values go
 

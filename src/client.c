@@ -53,7 +53,7 @@
 #define FIRST_ROOM        32      /* nothing is known of any target yet */
 #define PROBE_ROOM        8       /* now and then, so that a new target is seen */
 #define PROBE_US          1000000 /* beside busy ones */
-#define LEAST_DEPTH       2       /* requests in hand for each connection */
+#define LEAST_DEPTH       4       /* requests in hand for each connection */
 #define MOST_DEPTH        16
 #define FORGET_TARGET_US  (INT64CONST(600) * 1000 * 1000)
 #define TOO_LATE          "not sent: too much time has passed since it was claimed; the server was held up"
@@ -626,7 +626,8 @@ sd_client_saturated(const SdClient *client)
 		Target *target = dlist_container(Target, node, iter.cur);
 
 		if (target->finished > 0 &&
-			(target->queued == 0 || target->running < target->max_connections))
+			(target->queued <= target->max_connections ||
+			 target->running < target->max_connections))
 			return false;
 	}
 	return true;

@@ -143,8 +143,9 @@ extern int sd_client_room(SdClient *client);
 extern bool sd_client_has_room(const SdClient *client);
 
 /*
- * Is every target that has answers waiting still as busy as its limit allows?
- * Then there is no hurry to look for more.
+ * Is every target that has answers waiting as busy as its limit allows, with
+ * enough requests behind them to stay so for a while?  Then there is no hurry to
+ * look for more.
  */
 extern bool sd_client_saturated(const SdClient *client);
 

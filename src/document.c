@@ -25,6 +25,7 @@
 #include "utils/numeric.h"
 
 #include "compat.h"
+#include "tasks.h"
 
 PG_FUNCTION_INFO_V1(sd_sql_renamed);
 PG_FUNCTION_INFO_V1(sd_sql_odata_equal);
@@ -548,12 +549,14 @@ not_accepted(const JsonbValue *wanted, const JsonbValue *accepted)
 Datum
 sd_sql_odata_wanted(PG_FUNCTION_ARGS)
 {
+	sd_engine_breathe();
 	return lacking(fcinfo, not_held);
 }
 
 Datum
 sd_sql_changed_properties(PG_FUNCTION_ARGS)
 {
+	sd_engine_breathe();
 	return lacking(fcinfo, not_accepted);
 }
 
@@ -674,6 +677,7 @@ sd_sql_renamed(PG_FUNCTION_ARGS)
 	Walk             walk;
 	JsonbValue       name;
 
+	sd_engine_breathe();
 	get_argument(fcinfo, 0, &concepts);
 	get_argument(fcinfo, 1, &names);
 	object = required_object(&concepts, "object");

@@ -32,6 +32,7 @@
 #include "functions.h"
 #include "phone.h"
 #include "salesdrive.h"
+#include "tasks.h"
 #include "uuid5.h"
 #include "wire.h"
 
@@ -131,6 +132,7 @@ sd_sql_body_json(PG_FUNCTION_ARGS)
 	size_t len = VARSIZE_ANY_EXHDR(body) - mark;
 	char  *json = pnstrdup(VARDATA_ANY(body) + mark, len);
 
+	sd_engine_breathe();
 	(void) sd_json_mend(json, len);
 	json = pg_any_to_server(json, (int) len, PG_UTF8);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));

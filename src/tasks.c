@@ -59,9 +59,11 @@
 #include "wire.h"
 
 #define INGEST_ROWS        1000
+#define INGEST_BESIDE      64   /* beside requests: long statements would let connections rest */
 #define SETTLE_RESULTS     1000 /* in one call of settle() */
 #define SETTLE_BYTES       ((size_t) 64 * 1024 * 1024)
-#define GATHER_US          5000    /* answers of busy targets wait for company */
+#define GATHER_US          100000  /* answers of busy targets wait for company */
+#define BREATH_US          100     /* the network is looked at no more often */
 #define CONFIRM_US         1000000 /* a last look after a turn that wrote */
 #define PAUSE_FIRST_MS     20      /* due, but nothing could be claimed */
 #define PAUSE_LAST_MS      1000
@@ -114,6 +116,7 @@ struct SdEngine
 	int        nrequests;
 	int        asked;
 	int        settled;
+	int        to_ingest;
 	int        ingested;
 	bool       wrote;
 
@@ -290,17 +293,32 @@ report_failure(SdEngine *engine, const char *what, const ErrorData *error)
 }
 
 /*
- * While the database works, the network gets its due before each statement, so
- * that no connection rests because a turn takes its time.
+ * While the database works, the network gets its due before each statement and
+ * from functions that long statements call, so that no connection rests because
+ * a turn takes its time.
  */
 static SdClient               *serving; /* NULL outside a transaction of an engine */
+static TimestampTz             served_at;
 static ExecutorStart_hook_type next_executor_start;
+
+void
+sd_engine_breathe(void)
+{
+	TimestampTz now;
+
+	if (serving == NULL)
+		return;
+	now = GetCurrentTimestamp();
+	if (now - served_at >= 0 && now - served_at < BREATH_US)
+		return;
+	served_at = now;
+	sd_client_run(serving);
+}
 
 static void
 serve_network(QueryDesc *query, int flags)
 {
-	if (serving != NULL)
-		sd_client_run(serving);
+	sd_engine_breathe();
 	if (next_executor_start != NULL)
 		next_executor_start(query, flags);
 	else
@@ -806,8 +824,9 @@ static void
 ingest(SdEngine *engine)
 {
 	engine->ingested = 0;
+	engine->to_ingest = sd_engine_in_hand(engine) > 0 ? INGEST_BESIDE : INGEST_ROWS;
 	if (!engine->draining)
-		engine->ingested = call_int(&engine->plan_ingest, "SELECT salesdrive.ingest($1)", INGEST_ROWS);
+		engine->ingested = call_int(&engine->plan_ingest, "SELECT salesdrive.ingest($1)", engine->to_ingest);
 	SD_FAULT("engine_after_ingest");
 }
 
@@ -1050,7 +1069,7 @@ plan_next_turn(SdEngine *engine, TimestampTz now)
 	if (engine->draining)
 		return;
 
-	more = engine->ingested >= INGEST_ROWS ||
+	more = (engine->ingested > 0 && engine->ingested >= engine->to_ingest) ||
 		   (engine->nrequests >= engine->asked && engine->asked > 0 && engine->due_in_us == 0 &&
 			sd_client_has_room(engine->client));
 	if (more)
@@ -1093,7 +1112,7 @@ turn(SdEngine *engine)
 	engine->woken = false;
 	engine->gather_until = 0;
 	retry_aside(engine);
-	engine->settled = engine->ingested = engine->nrequests = engine->asked = 0;
+	engine->settled = engine->ingested = engine->to_ingest = engine->nrequests = engine->asked = 0;
 	engine->wrote = false;
 	engine->due_in_us = -1;
 

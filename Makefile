@@ -25,6 +25,8 @@ OBJS = \
 	src/exchanger.o \
 	src/client.o \
 	src/tasks.o \
+	src/messages.o \
+	src/probe.o \
 	src/functions.o \
 	src/document.o \
 	src/policy.o \

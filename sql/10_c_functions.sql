@@ -66,6 +66,11 @@ CREATE FUNCTION clock() RETURNS timestamptz
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sd_sql_clock';
 COMMENT ON FUNCTION clock() IS 'The time every rule uses: clock_timestamp() moved by salesdrive.clock_offset, which only tests set';
 
+-- Takes any request: for the owner of the extension and the functions of check() alone.
+CREATE FUNCTION probe(requests http_request[], timeout_ms integer) RETURNS SETOF http_result
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sd_sql_probe';
+COMMENT ON FUNCTION probe(http_request[], integer) IS 'Sends requests from this session, outside the queue, and returns the answers that came within the time-out; what has not ended gives no row';
+
 CREATE FUNCTION wake() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'sd_sql_wake';
 COMMENT ON FUNCTION wake() IS 'Statement trigger: at COMMIT sets the latch of the workers named in its arguments (exchanger, receiver, settings)';

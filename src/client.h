@@ -11,7 +11,7 @@
  * sd_client_run().  Everything lives in the memory context of the client and
  * goes with it, sockets included.
  *
- * Called by tasks.c alone.
+ * Called by tasks.c, for the engine, and probe.c, for a session that asks.
  *
  *-------------------------------------------------------------------------
  */

@@ -320,7 +320,7 @@ COMMENT ON FUNCTION is_passing_error(text) IS 'Whether an SQLSTATE speaks of the
 
 CREATE FUNCTION ingest(max_rows integer) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET jit = off AS $$
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET max_parallel_workers_per_gather = 0 SET jit = off AS $$
 DECLARE
     ids    bigint[];
     times  timestamptz[];

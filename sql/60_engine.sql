@@ -392,7 +392,7 @@ COMMENT ON FUNCTION claim_tasks(bigint[], timestamptz) IS 'Plans locked tasks, c
 
 CREATE FUNCTION claim(max_requests integer) RETURNS SETOF http_request
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET jit = off AS $$
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET max_parallel_workers_per_gather = 0 SET jit = off AS $$
 DECLARE
     since    timestamptz := clock();
     later    timestamptz;
@@ -570,7 +570,7 @@ COMMENT ON FUNCTION settle_set(http_result[]) IS 'Takes in answers as one set; a
 
 CREATE FUNCTION settle(results http_result[]) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET jit = off AS $$
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET max_parallel_workers_per_gather = 0 SET jit = off AS $$
 DECLARE
     done integer := 0;
     err_state text; err_message text; err_context text;
@@ -600,7 +600,7 @@ COMMENT ON FUNCTION settle(http_result[]) IS 'Takes in answers: first as one set
 
 CREATE FUNCTION next_due() RETURNS timestamptz
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET jit = off AS $$
+    SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET max_parallel_workers_per_gather = 0 SET jit = off AS $$
 BEGIN
     RETURN CASE WHEN quiet_reason() IS NOT NULL THEN NULL
                 WHEN EXISTS (SELECT FROM inbox_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock())

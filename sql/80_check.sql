@@ -1,72 +1,180 @@
--- Purpose: check(): what would fail, before it fails.
+-- Purpose: check(): what would fail, before it fails. One function a topic; each gives rows only where something is wrong.
 -- Rights: 'operator'.
 
-CREATE FUNCTION salesdrive.check(account text) RETURNS TABLE (severity text, subject text, problem text, hint text)
+CREATE TYPE finding AS (
+    rank     integer,
+    severity text,
+    subject  text,
+    problem  text,
+    hint     text
+);
+COMMENT ON TYPE finding IS 'Something check() found';
+COMMENT ON COLUMN finding.rank IS 'Place in the list: what keeps everything from going comes first';
+COMMENT ON COLUMN finding.severity IS 'error: orders do not go; warning: something will go wrong, or is not as it should be';
+COMMENT ON COLUMN finding.subject IS 'What it is about';
+COMMENT ON COLUMN finding.problem IS 'What is wrong, in a sentence';
+COMMENT ON COLUMN finding.hint IS 'What to do';
+
+CREATE FUNCTION account_secrets(a account) RETURNS SETOF text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN unnest(ARRAY['infobase:' || a.infobase || ':password', 'account:' || a.name || ':api_key', 'account:' || a.name || ':webhook_token']);
+COMMENT ON FUNCTION account_secrets(account) IS 'Names of the secrets an account needs';
+
+CREATE FUNCTION check_database(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 1, 'error', 'database', quiet_reason(),
+           CASE WHEN EXISTS (SELECT FROM instance n, system_identity() s WHERE (n.system_identifier, n.database_oid) IS DISTINCT FROM (s.system_identifier, s.database_oid))
+                THEN 'Stop the other database first; then SELECT salesdrive.adopt();'
+                WHEN EXISTS (SELECT FROM instance) THEN 'SELECT salesdrive.adopt(); and put the new name into salesdrive.databases.'
+                ELSE 'SELECT salesdrive.adopt();' END
+    WHERE quiet_reason() IS NOT NULL
+    UNION ALL
+    SELECT 2, 'error', 'secret ' || n.name, 'The secret is not set here.', format('SELECT salesdrive.set_secret(%L, ''value, file:NAME or env:NAME'');', n.name)
+    FROM account_secrets(a) n (name)
+    WHERE NOT EXISTS (SELECT FROM credential c LEFT JOIN credential_secret s USING (name) WHERE c.name = n.name AND (c.kind <> 'literal' OR s.name IS NOT NULL))
+    UNION ALL
+    SELECT 2, CASE WHEN p LIKE 'The webhook token has%' THEN 'warning' ELSE 'error' END, 'secret ' || n.name, p, format('SELECT salesdrive.set_secret(%L, ''value, file:NAME or env:NAME'');', n.name)
+    FROM account_secrets(a) n (name) CROSS JOIN LATERAL secret_problem(n.name) p WHERE p IS NOT NULL
+    UNION ALL
+    SELECT 3, 'error', 'infobase ' || i.name, 'It is paused: ' || i.paused_reason, format('SELECT salesdrive.unpause_infobase(%L);', i.name) WHERE i.paused_at IS NOT NULL
+    UNION ALL
+    SELECT 3, 'warning', 'infobase ' || i.name, format('Its last %s requests failed.', i.circuit_failures), 'Look at exchange_log: is BAS running and reachable?' WHERE i.circuit_failures >= i.circuit_after
+    UNION ALL
+    SELECT 3, 'error', 'account ' || a.name, 'It is paused: ' || a.paused_reason, format('SELECT salesdrive.unpause(%L);', a.name) WHERE a.paused_at IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION check_database(account, infobase) IS 'For check(): the database is a copy, secrets are missing, something is paused or fails';
+
+CREATE FUNCTION check_workers(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 4, 'warning', 'worker ' || r.role, format('The %s of this database is not running.', r.role),
+           'Add the database to salesdrive.databases (with shared_preload_libraries), or SELECT salesdrive.start_workers(); without workers CALL salesdrive.run() drives the exchange.'
+    FROM (VALUES ('receiver'), ('exchanger')) r (role)
+    WHERE NOT EXISTS (SELECT FROM worker_state() w WHERE w.role = r.role AND w.pid IS NOT NULL)
+      AND NOT (r.role = 'receiver' AND current_setting('salesdrive.port', true) = '0')
+    UNION ALL
+    SELECT 4, 'warning', 'worker ' || w.role, w.last_error, 'See the server log; restart_workers() tries again at once.' FROM worker_state() w
+    WHERE w.last_error <> '' AND NOT (w.role = 'receiver' AND w.configured_port = 0)
+    UNION ALL
+    SELECT 5, 'warning', 'worker ' || w.role, format('It runs as superuser "%s"; functions written by users are refused.', w.runs_as),
+           'Make a role for it: CREATE ROLE exchange LOGIN; SELECT salesdrive.grant_access(''exchange'', ''admin''); ALTER DATABASE … SET salesdrive.role = ''exchange''; SELECT salesdrive.restart_workers();'
+    FROM worker_status w WHERE w.is_superuser AND w.role <> 'launcher'
+    UNION ALL
+    SELECT 5, 'warning', 'role ' || r.rolname, format('Workers of this database run as role "%s", which may not run the exchange.', r.rolname),
+           format('SELECT salesdrive.grant_access(%L, ''admin''); or name another role in salesdrive.role; then SELECT salesdrive.restart_workers();', r.rolname)
+    FROM pg_roles r JOIN pg_database d ON d.datname = current_database()
+    WHERE r.rolname = coalesce(nullif(current_setting('salesdrive.role', true), ''), pg_get_userbyid(d.datdba))
+      AND NOT (has_schema_privilege(r.oid, 'salesdrive', 'USAGE') AND has_function_privilege(r.oid, 'claim(integer)', 'EXECUTE'))
+    UNION ALL
+    SELECT 5, 'warning', 'pg_cron', 'No exchanger runs here, and pg_cron is not in this database: nothing drives the exchange but CALL salesdrive.run().',
+           'SELECT salesdrive.start_workers(); or CREATE EXTENSION pg_cron and schedule CALL salesdrive.run().'
+    WHERE NOT engine_alive() AND NOT EXISTS (SELECT FROM worker_state() w WHERE w.role = 'exchanger' AND w.pid IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron');
+END $$;
+COMMENT ON FUNCTION check_workers(account, infobase) IS 'For check(): nobody drives the exchange, or with rights too small or too great';
+
+CREATE FUNCTION check_settings(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 6, 'warning', 'setting ' || w.setting, w.detail, format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', w.setting, a.name)
+    FROM account_settings(ARRAY[a.name]) s CROSS JOIN LATERAL ROWS FROM (few(s.wrong), few(s.wrong_detail)) w (setting, detail) WHERE s.unread IS NULL
+    UNION ALL
+    SELECT 6, 'warning', format('value %s %s', m.dictionary, m.crm_key), format('value_map gives "%s", which %s "%s" (there: %s).', m.bas_key, c.problem, a.infobase, coalesce(c.candidates, 'nothing')),
+           map_call(m.account, m.dictionary, m.crm_key)
+    FROM value_map m JOIN dictionary_load l ON l.infobase = a.infobase AND l.dictionary = m.dictionary
+    CROSS JOIN LATERAL chosen_value(a.infobase, m.dictionary, m.bas_key, NULL) c
+    WHERE m.account IN (a.name, '*') AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL AND c.problem IS NOT NULL
+    UNION ALL
+    SELECT 6, 'warning', format('value %s %s', u.dictionary, u.crm_key),
+           format('%s orders of the last 30 days have %s %s, and nobody said what it is in BAS.', u.orders, u.dictionary, u.crm_key || coalesce(' "' || u.name || '"', '')), u.hint
+    FROM unmapped_value u
+    WHERE u.account = a.name AND u.last_at > clock() - interval '30 days'
+      AND (u.unmapped = 'park' OR EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = u.dictionary AND m.direction IN ('to_bas', 'both')))
+    UNION ALL
+    SELECT 6, 'warning', 'clock', format('Deliveries come %s after the times SalesDrive writes into them.', date_trunc('second', d.median)),
+           format('Either the clock of this server is wrong, or SalesDrive writes times of another zone than account.time_zone (%s); webhooks that were held back for so long look the same.', a.time_zone)
+    FROM (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v.received_at - v.update_at AT TIME ZONE a.time_zone) AS median, count(*) AS n
+          FROM (SELECT v.received_at, v.update_at FROM crm_order_version v
+                WHERE v.account = a.name AND v.shape = 'webhook' AND v.update_at IS NOT NULL ORDER BY v.received_at DESC LIMIT 20) v) d
+    WHERE d.n >= 3 AND (d.median > interval '20 min' OR d.median < interval '-1 min');
+END $$;
+COMMENT ON FUNCTION check_settings(account, infobase) IS 'For check(): settings and mappings that the base does not bear out, values nobody mapped, clock and time zone';
+
+CREATE FUNCTION check_orders(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 7, 'warning', 'parked orders', format('%s orders are parked, the oldest since %s.', count(*), to_char(min(p.parked_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.parked;'
+    FROM parked p WHERE p.account = a.name HAVING count(*) > 0
+    UNION ALL
+    SELECT 8, 'warning', 'rejected deliveries', format('%s deliveries of the last day could not be read.', count(*)), 'SELECT * FROM salesdrive.inbox_reject;'
+    FROM inbox_reject r WHERE r.account = a.name AND r.received_at > clock() - interval '1 day' HAVING count(*) > 0;
+END $$;
+COMMENT ON FUNCTION check_orders(account, infobase) IS 'For check(): orders that wait for somebody, deliveries that could not be read';
+
+CREATE FUNCTION check_peers(a account, i infobase, answers peer_answer[]) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    published text[] := (SELECT p.names FROM unnest(answers) p WHERE p.names IS NOT NULL AND p.entity IS NULL);
+    reached   boolean := EXISTS (SELECT FROM unnest(answers) p WHERE p.entity IS NULL AND p.subject LIKE 'infobase %' AND p.class = 'ok');
+BEGIN
+    RETURN QUERY
+    SELECT 3, 'error', p.subject, h.problem || ' ' || p.said, h.hint
+    FROM unnest(answers) p
+    CROSS JOIN LATERAL (SELECT * FROM (VALUES
+        (p.http_status = 401, 'BAS does not know the user or the password.', format('UPDATE salesdrive.infobase SET username = … or SELECT salesdrive.set_secret(%L, …);', 'infobase:' || i.name || ':password')),
+        (p.http_status = 404, 'There is no OData interface at this address.', 'Publish the base with the standard OData interface (a publication file with standardOdata enable="true"), or correct infobase.url.'),
+        (p.class = 'config', 'The address cannot be asked.', 'Correct infobase.url, ca_file or allow_http.'),
+        (true, 'BAS does not answer as it should.', 'Is it running? Look at the address in a browser; the first answer after a rest may take 30 s: try again.')) v (applies, problem, hint)
+        WHERE v.applies LIMIT 1) h
+    WHERE p.subject LIKE 'infobase %' AND p.entity IS NULL AND p.class IS DISTINCT FROM 'ok'
+    UNION ALL
+    SELECT 3, CASE WHEN k.refused THEN 'error' ELSE 'warning' END, p.subject,
+           CASE WHEN k.refused THEN 'SalesDrive does not take the key. ' ELSE 'SalesDrive does not answer as it should. ' END || p.said,
+           CASE WHEN k.refused THEN format('SELECT salesdrive.set_secret(%L, …) with a key of the order base.', 'account:' || a.name || ':api_key') ELSE 'Correct account.url, or try again; webhooks do not depend on it.' END
+    FROM unnest(answers) p CROSS JOIN LATERAL (SELECT p.http_status IN (401, 403) OR p.said ~* '\mkey\M' AS refused) k WHERE p.subject LIKE 'account %' AND p.class IS DISTINCT FROM 'ok'
+    UNION ALL
+    SELECT 4, 'error', 'entity ' || s.set, format('BAS does not publish it; the profile needs it as %s.', s.entity),
+           'Add it to the standard OData interface of the base (in the form that sets its composition, or by УстановитьСоставСтандартногоИнтерфейсаOData). If the base calls it otherwise, give profile_entity a row of origin user.'
+    FROM profile_sets(i.profile) s WHERE published IS NOT NULL AND s.entity <> 'order_line' AND NOT s.set = ANY (published)
+    UNION ALL
+    SELECT 4, CASE WHEN p.http_status IS NULL THEN 'warning' ELSE 'error' END, 'entity ' || s.set,
+           CASE WHEN p.http_status IN (401, 403) OR p.odata_code = '20' THEN 'The user may not read it. '
+                WHEN p.odata_code = '6' THEN 'A property the profile names is missing there. '
+                ELSE 'It cannot be read. ' END || p.said,
+           CASE WHEN p.http_status IN (401, 403) OR p.odata_code = '20' THEN format('Give the BAS user "%s" a role that reads and writes it, and the right of remote access.', i.username)
+                WHEN p.odata_code = '6' THEN format('Give profile_property a row of profile %s, entity %s and origin user with the right name, or NULL to leave it out.', i.profile, s.entity)
+                ELSE 'Look at the address in a browser: ' || p.address END
+    FROM unnest(answers) p JOIN profile_sets(i.profile) s ON s.entity = p.entity
+    WHERE reached AND p.class IS DISTINCT FROM 'ok' AND (published IS NULL OR s.entity = 'order_line' AND entity_set(i.profile, 'order') = ANY (published) OR s.set = ANY (published))
+    UNION ALL
+    SELECT 4, 'error', 'entity ' || s.set, 'There is no kind of contact information for phones of counterparties: nothing fits ' || s.filter || '.',
+           'Open the base once in a newer release, so that it makes its predefined kinds; or give profile_entity a row of origin user for contact_kind with another condition.'
+    FROM unnest(answers) p JOIN profile_sets(i.profile) s ON s.entity = p.entity WHERE p.entity = 'contact_kind' AND p.class = 'ok' AND p.rows = 0;
+END $$;
+COMMENT ON FUNCTION check_peers(account, infobase, peer_answer[]) IS 'For check(): connection, user, key, what is not published, may not be read or has other names';
+
+CREATE FUNCTION salesdrive.check(account text) RETURNS TABLE (severity text, subject text, problem text, hint text)
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     a account := require_account(account);
     i infobase := require_infobase(a.infobase);
+    answers peer_answer[] := '{}';
+    found finding[];
 BEGIN
+    IF NOT EXISTS (SELECT FROM check_database(a, i) d WHERE d.rank <= 2 AND d.severity = 'error') THEN
+        answers := ARRAY(SELECT p FROM ask_peers(a.name, true) p);
+    END IF;
+    SELECT array_agg(f) INTO found FROM (
+        SELECT * FROM check_database(a, i) UNION ALL SELECT * FROM check_workers(a, i) UNION ALL SELECT * FROM check_settings(a, i)
+        UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
     RETURN QUERY
-    WITH found AS (
-        SELECT 1 AS rank, 'error' AS severity, 'database' AS subject, quiet_reason() AS problem,
-               CASE WHEN EXISTS (SELECT FROM instance n, system_identity() s WHERE (n.system_identifier, n.database_oid) IS DISTINCT FROM (s.system_identifier, s.database_oid))
-                    THEN 'Stop the other database first; then SELECT salesdrive.adopt();'
-                    WHEN EXISTS (SELECT FROM instance) THEN 'SELECT salesdrive.adopt(); and put the new name into salesdrive.databases.'
-                    ELSE 'SELECT salesdrive.adopt();' END AS hint
-        WHERE quiet_reason() IS NOT NULL
-        UNION ALL
-        SELECT 2, 'error', 'secret ' || n.name, 'The secret is not set here.', format('SELECT salesdrive.set_secret(%L, ''value, file:NAME or env:NAME'');', n.name)
-        FROM (VALUES ('infobase:' || a.infobase || ':password'), ('account:' || a.name || ':api_key'), ('account:' || a.name || ':webhook_token')) n (name)
-        WHERE NOT EXISTS (SELECT FROM credential c LEFT JOIN credential_secret s USING (name) WHERE c.name = n.name AND (c.kind <> 'literal' OR s.name IS NOT NULL))
-        UNION ALL
-        SELECT 2, CASE WHEN p LIKE 'The webhook token has%' THEN 'warning' ELSE 'error' END, 'secret ' || n.name, p, format('SELECT salesdrive.set_secret(%L, ''value, file:NAME or env:NAME'');', n.name)
-        FROM (VALUES ('infobase:' || a.infobase || ':password'), ('account:' || a.name || ':api_key'), ('account:' || a.name || ':webhook_token')) n (name)
-        CROSS JOIN LATERAL secret_problem(n.name) p WHERE p IS NOT NULL
-        UNION ALL
-        SELECT 3, 'error', 'infobase ' || i.name, 'It is paused: ' || i.paused_reason, format('SELECT salesdrive.unpause_infobase(%L);', i.name) WHERE i.paused_at IS NOT NULL
-        UNION ALL
-        SELECT 3, 'warning', 'infobase ' || i.name, format('Its last %s requests failed.', i.circuit_failures), 'Look at exchange_log: is BAS running and reachable?' WHERE i.circuit_failures >= i.circuit_after
-        UNION ALL
-        SELECT 3, 'error', 'account ' || a.name, 'It is paused: ' || a.paused_reason, format('SELECT salesdrive.unpause(%L);', a.name) WHERE a.paused_at IS NOT NULL
-        UNION ALL
-        SELECT 4, 'warning', 'worker ' || r.role, format('The %s of this database is not running.', r.role),
-               'Add the database to salesdrive.databases (with shared_preload_libraries), or SELECT salesdrive.start_workers(); without workers CALL salesdrive.run() drives the exchange.'
-        FROM (VALUES ('receiver'), ('exchanger')) r (role)
-        WHERE NOT EXISTS (SELECT FROM worker_state() w WHERE w.role = r.role AND w.pid IS NOT NULL)
-          AND NOT (r.role = 'receiver' AND current_setting('salesdrive.port', true) = '0')
-        UNION ALL
-        SELECT 4, 'warning', 'worker ' || w.role, w.last_error, 'See the server log; restart_workers() tries again at once.' FROM worker_state() w WHERE w.last_error IS NOT NULL AND w.last_error <> ''
-        UNION ALL
-        SELECT 5, 'warning', 'worker ' || w.role, format('It runs as superuser "%s"; functions written by users are refused.', w.runs_as),
-               'Make a role for it: CREATE ROLE exchange LOGIN; SELECT salesdrive.grant_access(''exchange'', ''admin''); ALTER DATABASE … SET salesdrive.role = ''exchange''; SELECT salesdrive.restart_workers();'
-        FROM worker_status w WHERE w.is_superuser AND w.role <> 'launcher'
-        UNION ALL
-        SELECT 5, 'warning', 'role ' || r.rolname, format('Workers of this database run as role "%s", which may not run the exchange.', r.rolname),
-               format('SELECT salesdrive.grant_access(%L, ''admin''); or name another role in salesdrive.role; then SELECT salesdrive.restart_workers();', r.rolname)
-        FROM pg_roles r JOIN pg_database d ON d.datname = current_database()
-        WHERE r.rolname = coalesce(nullif(current_setting('salesdrive.role', true), ''), pg_get_userbyid(d.datdba))
-          AND NOT (has_schema_privilege(r.oid, 'salesdrive', 'USAGE') AND has_function_privilege(r.oid, 'claim(integer)', 'EXECUTE'))
-        UNION ALL
-        SELECT 6, 'warning', 'setting ' || w.setting, w.detail, format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', w.setting, a.name)
-        FROM account_settings(ARRAY[a.name]) s CROSS JOIN LATERAL ROWS FROM (few(s.wrong), few(s.wrong_detail)) w (setting, detail) WHERE s.unread IS NULL
-        UNION ALL
-        SELECT 6, 'warning', format('value %s %s', m.dictionary, m.crm_key), format('value_map gives "%s", which %s "%s" (there: %s).', m.bas_key, c.problem, a.infobase, coalesce(c.candidates, 'nothing')),
-               map_call(m.account, m.dictionary, m.crm_key)
-        FROM value_map m JOIN dictionary_load l ON l.infobase = a.infobase AND l.dictionary = m.dictionary
-        CROSS JOIN LATERAL chosen_value(a.infobase, m.dictionary, m.bas_key, NULL) c
-        WHERE m.account IN (a.name, '*') AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL AND c.problem IS NOT NULL
-        UNION ALL
-        SELECT 7, 'warning', 'parked orders', format('%s orders are parked, the oldest since %s.', count(*), to_char(min(p.parked_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.parked;'
-        FROM parked p WHERE p.account = a.name HAVING count(*) > 0
-        UNION ALL
-        SELECT 8, 'warning', 'rejected deliveries', format('%s deliveries of the last day could not be read.', count(*)), 'SELECT * FROM salesdrive.inbox_reject;'
-        FROM inbox_reject r WHERE r.account = a.name AND r.received_at > clock() - interval '1 day' HAVING count(*) > 0
-    )
-    SELECT f.severity, f.subject, f.problem, f.hint FROM (
-        SELECT * FROM found
-        UNION ALL SELECT 99, 'ok', 'account ' || a.name, 'all is well', NULL WHERE NOT EXISTS (SELECT FROM found)) f
-    ORDER BY f.rank, f.subject;
+    SELECT f.severity, f.subject, f.problem, f.hint FROM unnest(coalesce(found, ARRAY[ROW(99, 'ok', 'account ' || a.name, 'all is well', NULL)::finding])) f
+    ORDER BY f.rank, f.severity, f.subject, f.problem;
 END $$;
-COMMENT ON FUNCTION salesdrive.check(text) IS 'Everything that would keep the orders of an account from travelling: severity, subject, problem, hint; one row "all is well" when there is nothing';
+COMMENT ON FUNCTION salesdrive.check(text) IS 'Everything that would keep the orders of an account from travelling: severity, subject, problem, hint; asks both peers, which takes at most 15 s; one row "all is well" when there is nothing';

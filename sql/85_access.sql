@@ -25,7 +25,9 @@ INSERT INTO access_function VALUES
     ('key_list', 'operator'), ('order_marker', 'operator'), ('product_search', 'operator'), ('odata_filter', 'operator'), ('odata_text', 'operator'), ('odata_guid', 'operator'),
     ('value_row', 'reader'), ('mapped_value', 'reader'), ('unmapped_parks', 'reader'), ('map_call', 'reader'), ('unmapped', 'reader'), ('crm_dictionary', 'reader'), ('header_dictionaries', 'reader'),
     ('order_stock', 'operator'), ('order_keys_of', 'operator'), ('order_values', 'operator'), ('header_values', 'operator'), ('value_cause', 'operator'), ('obstacles_values', 'operator'),
-    ('map_value', 'operator'), ('accept_value', 'operator');
+    ('map_value', 'operator'), ('accept_value', 'operator'),
+    ('profile_sets', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
+    ('check_orders', 'operator'), ('check_peers', 'operator');
 
 CREATE TABLE access_table (
     name       name PRIMARY KEY,

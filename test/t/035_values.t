@@ -55,7 +55,7 @@ $bas->control(POST => '/load', {
 	'Catalog_СтруктурныеЕдиницы' => [ { Ref_Key => $store, Code => 'W2', Description => 'Другий склад', 'ТипСтруктурнойЕдиницы' => 'Склад' } ],
 	'Catalog_ВидыЦен' => [ { Ref_Key => $price, Code => 'P2', Description => 'Опт' } ] });
 sql("SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret');
-	SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters');
+	SELECT salesdrive.add_account(name => 'shop', url => 'http://127.0.0.1:9', identity => 'demo-shop', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters');
 	SELECT salesdrive.add_account(name => 'other', url => 'https://other.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
 run_engine();
 

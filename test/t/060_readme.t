@@ -22,10 +22,12 @@ use SalesDrive::Test;
 my $top = tree();
 my $dir = PostgreSQL::Test::Utils::tempdir_short();
 my $bas = start_peer('bas');
+my $crm = start_peer('salesdrive', '--key', 'invented-key');
 
 # What README calls a thing => what it is in this test.
 my @SUBSTITUTION = (
 	[ 'https://bas.example.com/base' => $bas->url('/base') ],             # plain http is allowed to the loopback
+	[ "'https://demo-shop.salesdrive.me'," => "'" . $crm->url('') . "', identity => 'demo-shop'," ],    # that host is somebody's
 	[ '/etc/postgresql/salesdrive' => "$dir/secrets" ]);
 
 # Commands that are not run here, and what runs them: a file, which must exist.

@@ -58,7 +58,7 @@ sub fill_database
 		INSERT INTO salesdrive.exchange_log (at, direction) VALUES (salesdrive.clock() - interval '3 months', 'in'), (salesdrive.clock(), 'in');
 		INSERT INTO salesdrive.order_event (at, account, order_id, event) VALUES (salesdrive.clock() - interval '3 months', 'old', 1, 'received'), (salesdrive.clock(), 'new', 2, 'received')");
 	sql_text($node, $db, "SELECT salesdrive.add_infobase(name => 'main', profile => 'unf', url => '" . $bas->url('/base') . "', username => 'Обмен', password => 'secret');
-		SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'file:api_key', infobase => 'main', webhook_token => 'a-token-of-24-characters');
+		SELECT salesdrive.add_account(name => 'shop', url => 'http://127.0.0.1:9', identity => 'demo-shop', api_key => 'file:api_key', infobase => 'main', webhook_token => 'a-token-of-24-characters');
 		UPDATE salesdrive.infobase SET retry_base = '1 ms', unsure_margin = '0', total_timeout = '1 s', circuit_after = 1000;
 		INSERT INTO salesdrive.profile (name, title) VALUES ('mine', 'Own configuration'); INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES ('mine', 'order', 'Document_X');
 		INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('mine', 'order', 'date', 'Date');

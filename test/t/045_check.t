@@ -1,0 +1,136 @@
+# check() and test_connection(): each way to set the exchange up wrongly gives its own row; a base that is well gives one row.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use SalesDrive::Test;
+
+my $node = new_node('check', conf => "salesdrive.port = 0");
+my $bas = start_peer('bas');
+my $crm = start_peer('salesdrive');
+my ($base, $shop) = ($bas->url('/base'), $crm->url(''));
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub rows { my ($account) = @_; return sql("SELECT severity || ' | ' || subject || ' | ' || problem || ' | ' || coalesce(hint, '') FROM salesdrive.check('" . ($account // 'shop') . "')") }
+
+sql("SELECT salesdrive.add_infobase('main', 'unf', '$base', 'Обмен', 'secret');
+	SELECT salesdrive.add_account(name => 'shop', url => '$shop', identity => 'demo-shop', api_key => 'demo-key', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
+sql("CREATE ROLE engine LOGIN; SELECT salesdrive.grant_access('engine', 'admin'); ALTER DATABASE postgres SET salesdrive.role = 'engine'; SELECT salesdrive.start_workers()");
+wait_for_sql($node, 'postgres', "SELECT EXISTS (SELECT FROM salesdrive.worker_status WHERE role = 'exchanger' AND pid IS NOT NULL) AND salesdrive.engine_alive()", 't');
+is(rows(), 'ok | account shop | all is well | ', 'a base that is well gives one row');
+
+# What is wrong, how to mend it, and the row that must be there: severity, subject, problem, hint.
+my $order = 'Document_ЗаказПокупателя';
+my @cases = (
+	[ 'the password is wrong', sub { sql("SELECT salesdrive.set_secret('infobase:main:password', 'wrong')") }, sub { sql("SELECT salesdrive.set_secret('infobase:main:password', 'secret')") },
+		qr/^error \| infobase main \| BAS does not know the user or the password.*401.*set_secret\('infobase:main:password'/m ],
+	[ 'the address has no OData', sub { sql("UPDATE salesdrive.infobase SET url = '" . $bas->url('/elsewhere') . "'") }, sub { sql("UPDATE salesdrive.infobase SET url = '$base'") },
+		qr/^error \| infobase main \| There is no OData interface at this address.*404.*standardOdata enable/m ],
+	[ 'nobody listens there', sub { sql("UPDATE salesdrive.infobase SET url = 'http://127.0.0.1:" . free_port() . "/base'") }, sub { sql("UPDATE salesdrive.infobase SET url = '$base'") },
+		qr/^error \| infobase main \| BAS does not answer as it should\..*connect.*Is it running\?/m ],
+	[ 'the server answers a page with 200', sub { $bas->control(POST => '/faults', { action => 'html_ok', times => 1 }) }, sub { $bas->control(DELETE => '/faults') },
+		qr/^error \| infobase main \| BAS does not answer as it should\. 200/m ],
+	[ 'the server is too slow', sub { $bas->control(POST => '/config', { latency_ms => 3000 }); sql("UPDATE salesdrive.infobase SET total_timeout = '1 s'") }, sub { $bas->control(POST => '/config', { latency_ms => 0 }); sql("UPDATE salesdrive.infobase SET total_timeout = '2 min'") },
+		qr/^error \| infobase main \| BAS does not answer as it should\..*(?:time|second|within)/mi ],
+	[ 'an entity is not published', sub { $bas->control(POST => '/config', { unpublished => ['Catalog_ВидыЦен'] }) }, sub { $bas->control(POST => '/config', { unpublished => [] }) },
+		qr/^error \| entity Catalog_ВидыЦен \| BAS does not publish it; the profile needs it as price_type\. \| Add it to the standard OData interface/m ],
+	[ 'the user may not read an entity', sub { $bas->control(POST => '/config', { deny_sets => ['Catalog_Организации'] }) }, sub { $bas->control(POST => '/config', { deny_sets => [] }) },
+		qr/^error \| entity Catalog_Организации \| The user may not read it.*BAS user "Обмен" a role/m ],
+	[ 'a property has another name', sub { sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'order', 'comment', 'Примечание')") }, sub { sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user'") },
+		qr/^error \| entity $order \| A property the profile names is missing there\. .*Примечание.*profile unf, entity order and origin user/m ],
+	[ 'a property of a section has another name', sub { sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'order_line', 'price', 'ЦенаЗаШтуку')") }, sub { sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user'") },
+		qr/^error \| entity ${order}_Запасы \| A property the profile names is missing there\. .*ЦенаЗаШтуку.*entity order_line/m ],
+	[ 'there is no kind of phone', sub { sql("INSERT INTO salesdrive.profile_entity (profile, concept, entity_set, filter) VALUES ('unf', 'contact_kind', 'Catalog_ВидыКонтактнойИнформации', 'PredefinedDataName eq ''НетТакого''')") }, sub { sql("DELETE FROM salesdrive.profile_entity WHERE origin = 'user'") },
+		qr/^error \| entity Catalog_ВидыКонтактнойИнформации \| There is no kind of contact information for phones.*НетТакого.*predefined kinds/m ],
+	[ 'SalesDrive refuses the key with 200', sub { sql("SELECT salesdrive.set_secret('account:shop:api_key', 'wrong')") }, sub { sql("SELECT salesdrive.set_secret('account:shop:api_key', 'demo-key')") },
+		qr/^error \| account shop \| SalesDrive does not take the key\. 200: api key is invalid \| SELECT salesdrive.set_secret\('account:shop:api_key'/m ],
+	[ 'SalesDrive refuses the key with 403', sub { $crm->control(POST => '/config', { key_error => '403' }); sql("SELECT salesdrive.set_secret('account:shop:api_key', 'wrong')") }, sub { sql("SELECT salesdrive.set_secret('account:shop:api_key', 'demo-key')") },
+		qr/^error \| account shop \| SalesDrive does not take the key\. 403/m ],
+	[ 'a secret is not set', sub { sql("DELETE FROM salesdrive.credential WHERE name = 'account:shop:api_key'") }, sub { sql("SELECT salesdrive.set_secret('account:shop:api_key', 'demo-key')") },
+		qr/^error \| secret account:shop:api_key \| The secret is not set here\. \| SELECT salesdrive.set_secret/m ],
+	[ 'the account is paused', sub { sql("SELECT salesdrive.pause('shop', 'stocktaking')") }, sub { sql("SELECT salesdrive.unpause('shop')") },
+		qr/^error \| account shop \| It is paused: stocktaking \| SELECT salesdrive.unpause\('shop'\)/m ],
+	[ 'the infobase is paused', sub { sql("SELECT salesdrive.pause_infobase('main', 'an update')") }, sub { sql("SELECT salesdrive.unpause_infobase('main')") },
+		qr/^error \| infobase main \| It is paused: an update \| SELECT salesdrive.unpause_infobase\('main'\)/m ],
+	[ 'the last requests failed', sub { sql("UPDATE salesdrive.infobase SET circuit_failures = 7, circuit_open_until = now() + interval '1 h'") }, sub { sql("UPDATE salesdrive.infobase SET circuit_failures = 0, circuit_open_until = NULL") },
+		qr/^warning \| infobase main \| Its last 7 requests failed\. \| Look at exchange_log/m ],
+	[ 'a setting names nothing in the base', sub { load_lists(); sql("UPDATE salesdrive.account SET organisation = 'ТОВ Немає'") }, sub { sql("UPDATE salesdrive.account SET organisation = NULL") },
+		qr/^warning \| setting organisation \| .*ТОВ Немає.* \| UPDATE salesdrive.account SET organisation = … WHERE name = 'shop'/m ],
+	[ 'a mapping leads to nothing in the base', sub { load_lists(); sql("INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VALUES ('shop', 'warehouse', '7', 'Немає')") }, sub { sql('DELETE FROM salesdrive.value_map') },
+		qr/^warning \| value warehouse 7 \| value_map gives "Немає".*map_value\('shop', 'warehouse', '7'/m ],
+	[ 'recent orders have a value nobody mapped', sub { sql("INSERT INTO salesdrive.dictionary_rule VALUES ('shop', 'site', 'park')"); deliver(1, sajt => 3) }, sub { sql("DELETE FROM salesdrive.dictionary_rule; SELECT salesdrive.skip('shop', 1, 'test')") },
+		qr/^warning \| value site 3 \| 1 orders of the last 30 days have site 3, and nobody said.*map_value\('shop', 'site', '3'/m ],
+	[ 'an order is parked', sub { deliver(2, phone => 'call me') }, sub { sql("SELECT salesdrive.skip('shop', 2, 'test')") },
+		qr/^warning \| parked orders \| 1 orders are parked.*FROM salesdrive.parked/m ],
+	[ 'a delivery could not be read', sub { sql("SELECT salesdrive.accept_webhook('shop', '{\"data\": {\"name\": 1}}')"); wait_for_sql($node, 'postgres', 'SELECT count(*) FROM salesdrive.inbox_reject', '1') }, sub { sql('DELETE FROM salesdrive.inbox_reject') },
+		qr/^warning \| rejected deliveries \| 1 deliveries of the last day could not be read.*inbox_reject/m ],
+	[ 'times come hours late', sub { deliver($_, updateAt => sql("SELECT to_char(now() AT TIME ZONE 'Europe/Kyiv' - interval '3 h', 'YYYY-MM-DD HH24:MI:SS')")) for 3 .. 6 }, sub { sql("UPDATE salesdrive.crm_order_version SET update_at = NULL") },
+		qr/^warning \| clock \| Deliveries come 0?3:00:\d\d after the times SalesDrive writes.*account.time_zone \(Europe\/Kyiv\)/m ],
+	[ 'nothing drives the exchange', sub { sql('SELECT salesdrive.stop_workers()') }, sub { sql('SELECT salesdrive.start_workers()'); wait_for_sql($node, 'postgres', 'SELECT salesdrive.engine_alive()', 't') },
+		qr/^warning \| worker exchanger \| The exchanger of this database is not running.*^warning \| pg_cron \| No exchanger runs here, and pg_cron is not in this database.*start_workers/ms ],
+	[ 'workers run as a superuser', sub { sql("ALTER DATABASE postgres RESET salesdrive.role; SELECT salesdrive.restart_workers()"); wait_for_sql($node, 'postgres', 'SELECT salesdrive.engine_alive()', 't') },
+		sub { sql("ALTER DATABASE postgres SET salesdrive.role = 'engine'; SELECT salesdrive.restart_workers()"); wait_for_sql($node, 'postgres', "SELECT count(*) FROM salesdrive.worker_status WHERE role = 'exchanger' AND runs_as = 'engine' AND salesdrive.engine_alive()", '1') },
+		qr/^warning \| worker exchanger \| It runs as superuser.*functions written by users are refused/m ],
+	[ 'the role of the workers may not run the exchange', sub { sql("CREATE ROLE stranger LOGIN; ALTER DATABASE postgres SET salesdrive.role = 'stranger'") }, sub { sql("ALTER DATABASE postgres SET salesdrive.role = 'engine'") },
+		qr/^warning \| role stranger \| Workers of this database run as role "stranger", which may not run the exchange.*grant_access\('stranger', 'admin'\)/m ],
+	[ 'this database is a copy', sub { sql("UPDATE salesdrive.instance SET database_name = 'original'") }, sub { sql('UPDATE salesdrive.instance SET database_name = current_database()') },
+		qr/^error \| database \| .* \| SELECT salesdrive.adopt\(\)/m ]);
+
+sub load_lists
+{
+	return if sql('SELECT count(*) FROM salesdrive.dictionary_load') eq '6';
+	sql("SELECT salesdrive.load_dictionaries('shop')");
+	return wait_for_sql($node, 'postgres', 'SELECT count(*) >= 6 FROM salesdrive.dictionary_load', 't');
+}
+
+sub deliver
+{
+	my ($id, %o) = @_;
+	my $body = json_encode({ data => { id => $id, version => 1, orderTime => '2026-11-20 10:00:00', paymentAmount => 120, contacts => [ { fName => 'Зразок', phone => delete $o{phone} // '0671000001' } ], products => [ { sku => 'SKU-0001', amount => 1, price => 120 } ], %o } });
+	utf8::decode($body);
+	sql("SELECT salesdrive.accept_webhook('shop', '$body')");
+	return wait_for_sql($node, 'postgres', "SELECT EXISTS (SELECT FROM salesdrive.order_status WHERE order_id = $id AND state IN ('parked', 'synced'))", 't');
+}
+
+for (@cases)
+{
+	my ($what, $break, $mend, $row) = @$_;
+	$break->();
+	my $found = rows();
+	like($found, $row, $what);
+	unlike($found, qr/all is well/, 'and not all is well');
+	$mend->();
+	sql("UPDATE salesdrive.infobase SET paused_at = NULL, paused_reason = NULL, circuit_failures = 0, circuit_open_until = NULL") if sql('SELECT salesdrive.quiet_reason() IS NULL') eq 't';
+	is(rows(), 'ok | account shop | all is well | ', 'mended, all is well');
+}
+
+# ---- test_connection ----
+
+is(sql("SELECT string_agg(subject || ' ' || answers || ' ' || (milliseconds > 0), ', ') FROM salesdrive.test_connection('shop')"), 'infobase main true true, account shop true true', 'both peers answer');
+like(sql("SELECT detail FROM salesdrive.test_connection('shop') WHERE subject LIKE 'infobase%'"), qr/^\d+ entity sets are published\.$/, 'and say what they are');
+sql("SELECT salesdrive.set_secret('infobase:main:password', 'wrong')");
+like(sql("SELECT answers || ' ' || detail FROM salesdrive.test_connection('shop') WHERE subject LIKE 'infobase%'"), qr/^false 401/, 'a wrong password is told');
+sql("SELECT salesdrive.set_secret('infobase:main:password', 'secret'); UPDATE salesdrive.instance SET database_name = 'original'");
+my $seen = scalar @{ $bas->control(GET => '/requests')->{requests} };
+my ($rc, $out, $err) = $node->psql('postgres', "SELECT * FROM salesdrive.test_connection('shop')");
+like($err, qr/nothing is sent from this database/, 'a copy is refused');
+rows();
+is(scalar @{ $bas->control(GET => '/requests')->{requests} }, $seen, 'neither it nor check() asks anybody');
+sql('UPDATE salesdrive.instance SET database_name = current_database()');
+
+# a call that waits can be cancelled
+$bas->control(POST => '/config', { latency_ms => 10000 });
+($rc, $out, $err) = $node->psql('postgres', "SET statement_timeout = '300ms'; SELECT * FROM salesdrive.check('shop')");
+like($err, qr/statement timeout/, 'a wait for peers ends with a cancel');
+$bas->control(POST => '/config', { latency_ms => 0 });
+
+# what an operator may do with it
+sql("CREATE ROLE op LOGIN; SELECT salesdrive.grant_access('op', 'operator')");
+is(sql("SET ROLE op; SELECT string_agg(severity, ',') FROM salesdrive.check('shop')"), 'ok', 'an operator may check');
+($rc, $out, $err) = $node->psql('postgres', "SET ROLE op; SELECT * FROM salesdrive.probe('{}', 1000)");
+like($err, qr/permission denied for function probe/, 'and may not ask what he likes');
+
+done_testing();

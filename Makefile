@@ -24,6 +24,7 @@ OBJS = \
 	src/inbox.o \
 	src/exchanger.o \
 	src/client.o \
+	src/metadata.o \
 	src/tasks.o \
 	src/messages.o \
 	src/probe.o \
@@ -50,10 +51,10 @@ FUZZ_SECONDS ?= 60
 
 # Headers of PostgreSQL count as system headers: warnings are for our own code.
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) \
-	$(shell $(CURL_CONFIG) --cflags) $(shell $(PKG_CONFIG) --cflags libmicrohttpd)
+	$(shell $(CURL_CONFIG) --cflags) $(shell $(PKG_CONFIG) --cflags libmicrohttpd expat)
 # PG_FUNCTION_ARGS, hooks and callbacks have fixed signatures: a parameter may be unused.
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter $(WERROR)
-SHLIB_LINK  = $(shell $(CURL_CONFIG) --libs) $(shell $(PKG_CONFIG) --libs libmicrohttpd)
+SHLIB_LINK  = $(shell $(CURL_CONFIG) --libs) $(shell $(PKG_CONFIG) --libs libmicrohttpd expat)
 
 # A PostgreSQL built by gcc names attributes and options that clang does not know.
 ifneq (,$(findstring clang,$(CC)))

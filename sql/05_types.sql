@@ -25,7 +25,8 @@ CREATE TYPE http_request AS (
     max_connections integer,
     ca_file         text,
     allow_http      boolean,
-    leave_before    timestamptz
+    leave_before    timestamptz,
+    answer          text
 );
 COMMENT ON TYPE http_request IS 'One request that claim() hands to the HTTP client; time-outs in milliseconds';
 COMMENT ON COLUMN http_request.task_id IS 'Task it is for';
@@ -44,6 +45,7 @@ COMMENT ON COLUMN http_request.max_connections IS 'Most requests to the target a
 COMMENT ON COLUMN http_request.ca_file IS 'Bundle of certificate authorities; NULL: that of the system';
 COMMENT ON COLUMN http_request.allow_http IS 'Whether plain http to another host than the loopback will do';
 COMMENT ON COLUMN http_request.leave_before IS 'After this moment it is given back and not sent: its lease would end before its answer';
+COMMENT ON COLUMN http_request.answer IS 'metadata: the answer is $metadata, read as it arrives, and max_bytes is of its short form; else JSON';
 
 CREATE TYPE http_result AS (
     task_id       bigint,

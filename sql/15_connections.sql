@@ -181,6 +181,8 @@ BEGIN
     IF TG_TABLE_NAME = 'infobase' THEN    -- what is known of it, and is being asked of it, goes with it
         DELETE FROM task t WHERE t.infobase = OLD.name;
         DELETE FROM dictionary_load d WHERE d.infobase = OLD.name;
+        DELETE FROM metadata_load l WHERE l.infobase = OLD.name;
+        DELETE FROM bas_metadata m WHERE m.infobase = OLD.name;
         DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'bas';
         DELETE FROM bas_product p WHERE p.infobase = OLD.name;
         DELETE FROM bas_counterparty_phone p WHERE p.infobase = OLD.name;

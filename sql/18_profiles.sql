@@ -6,13 +6,19 @@ CREATE TABLE profile (
     origin  text NOT NULL DEFAULT 'user' CHECK (origin IN ('shipped', 'user')),
     title   text NOT NULL,
     enabled boolean NOT NULL DEFAULT true,
-    PRIMARY KEY (name, origin)
+    parent  text,
+    needs   text CHECK (needs ~ '^[^.[:space:]]+(\.[^.[:space:]]+)?$'),
+    PRIMARY KEY (name, origin),
+    CONSTRAINT profile_variant CHECK (parent <> name AND (needs IS NULL OR parent IS NOT NULL))
 );
 COMMENT ON TABLE profile IS 'A configuration of BAS, chosen by one word in add_infobase()';
 COMMENT ON COLUMN profile.name IS 'The word';
 COMMENT ON COLUMN profile.origin IS 'shipped, or user (wins over a shipped row of the same name)';
 COMMENT ON COLUMN profile.title IS 'Name of the configuration';
 COMMENT ON COLUMN profile.enabled IS 'False in a user row switches the shipped one off';
+COMMENT ON COLUMN profile.parent IS 'Profile whose rows count too, where this one has none of its own';
+COMMENT ON COLUMN profile.needs IS 'It is a variant of its parent, and this entity set (Name) or property (Name.Property) in $metadata shows it: then load_metadata() gives it to the infobase';
+COMMENT ON CONSTRAINT profile_variant ON profile IS 'A parent is another profile, and a variant has one';
 
 CREATE TABLE profile_entity (
     profile    text NOT NULL,
@@ -63,19 +69,38 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION shipped_row_guard() IS 'Trigger: shipped rows are read-only';
 
+CREATE VIEW profile_effective AS
+    SELECT p.name, p.title, p.parent, p.needs
+    FROM (SELECT DISTINCT ON (q.name) q.* FROM profile q ORDER BY q.name, q.origin DESC) p WHERE p.enabled;
+COMMENT ON VIEW profile_effective IS 'Profiles in force: the user''s row, else the shipped one; those switched off are left out';
+COMMENT ON COLUMN profile_effective.name IS 'Name';
+COMMENT ON COLUMN profile_effective.title IS 'Name of the configuration';
+COMMENT ON COLUMN profile_effective.parent IS 'Profile whose rows count too';
+COMMENT ON COLUMN profile_effective.needs IS 'What $metadata must show, when it is a variant of its parent';
+
+CREATE VIEW profile_line AS
+    SELECT p.name AS profile, p.name AS source, 0 AS distance FROM profile_effective p
+    UNION ALL SELECT p.name, p.parent, 1 FROM profile_effective p WHERE p.parent IS NOT NULL
+    UNION ALL SELECT p.name, q.parent, 2 FROM profile_effective p JOIN profile_effective q ON q.name = p.parent WHERE q.parent IS NOT NULL
+    UNION ALL SELECT p.name, r.parent, 3 FROM profile_effective p JOIN profile_effective q ON q.name = p.parent JOIN profile_effective r ON r.name = q.parent WHERE r.parent IS NOT NULL;
+COMMENT ON VIEW profile_line IS 'Profiles whose rows count for a profile: itself, its parent, and so on (three steps at most)';
+COMMENT ON COLUMN profile_line.profile IS 'Profile';
+COMMENT ON COLUMN profile_line.source IS 'Profile whose rows count for it';
+COMMENT ON COLUMN profile_line.distance IS 'Steps between them: the nearest wins';
+
 CREATE VIEW profile_entity_effective AS
-    SELECT DISTINCT ON (profile, concept) profile, concept, entity_set, filter
-    FROM profile_entity ORDER BY profile, concept, origin DESC;
-COMMENT ON VIEW profile_entity_effective IS 'Entity set in force for each concept: the user''s row, else the shipped one';
+    SELECT DISTINCT ON (l.profile, e.concept) l.profile, e.concept, e.entity_set, e.filter
+    FROM profile_line l JOIN profile_entity e ON e.profile = l.source ORDER BY l.profile, e.concept, e.origin DESC, l.distance;
+COMMENT ON VIEW profile_entity_effective IS 'Entity set in force for each concept: the user''s row, else the shipped one; of the profile itself, else of its parent';
 COMMENT ON COLUMN profile_entity_effective.profile IS 'Profile';
 COMMENT ON COLUMN profile_entity_effective.concept IS 'Concept';
 COMMENT ON COLUMN profile_entity_effective.entity_set IS 'Entity set that stands for it; NULL: the configuration has none';
 COMMENT ON COLUMN profile_entity_effective.filter IS 'Condition of OData that every reading of the set carries';
 
 CREATE VIEW profile_property_effective AS
-    SELECT DISTINCT ON (profile, entity, concept) profile, entity, concept, property, edm_type, max_length, constant, rule
-    FROM profile_property ORDER BY profile, entity, concept, origin DESC;
-COMMENT ON VIEW profile_property_effective IS 'Property in force for each concept: the user''s row, else the shipped one';
+    SELECT DISTINCT ON (l.profile, p.entity, p.concept) l.profile, p.entity, p.concept, p.property, p.edm_type, p.max_length, p.constant, p.rule
+    FROM profile_line l JOIN profile_property p ON p.profile = l.source ORDER BY l.profile, p.entity, p.concept, p.origin DESC, l.distance;
+COMMENT ON VIEW profile_property_effective IS 'Property in force for each concept: the user''s row, else the shipped one; of the profile itself, else of its parent';
 COMMENT ON COLUMN profile_property_effective.profile IS 'Profile';
 COMMENT ON COLUMN profile_property_effective.entity IS 'Concept of the entity the property belongs to';
 COMMENT ON COLUMN profile_property_effective.concept IS 'Concept of the property';

@@ -6,6 +6,8 @@ CREATE TABLE task_kind (
     origin          text NOT NULL DEFAULT 'user' CHECK (origin IN ('shipped', 'user')),
     plan_function   text NOT NULL,
     settle_function text NOT NULL,
+    answer          text NOT NULL DEFAULT 'json' CHECK (answer IN ('json', 'metadata')),
+    total_timeout   interval CHECK (total_timeout > '0'),
     PRIMARY KEY (kind, origin)
 );
 COMMENT ON TABLE task_kind IS 'Kinds of tasks; plan(task ids) and settle(results) are set-based functions named here';
@@ -13,14 +15,18 @@ COMMENT ON COLUMN task_kind.kind IS 'Kind';
 COMMENT ON COLUMN task_kind.origin IS 'shipped or user (wins)';
 COMMENT ON COLUMN task_kind.plan_function IS 'Function (bigint[]) returning setof plan_step: the next step of each task';
 COMMENT ON COLUMN task_kind.settle_function IS 'Function (http_result[]) returning setof plan_step: takes in the answers';
+COMMENT ON COLUMN task_kind.answer IS 'What its requests are answered with: json, or metadata (read as it arrives; infobase.max_answer does not count)';
+COMMENT ON COLUMN task_kind.total_timeout IS 'Longest time of a request of this kind; NULL: infobase.total_timeout';
 
 CREATE VIEW task_kind_effective AS
-    SELECT DISTINCT ON (kind) kind, origin, plan_function, settle_function FROM task_kind ORDER BY kind, origin DESC;
+    SELECT DISTINCT ON (kind) kind, origin, plan_function, settle_function, answer, total_timeout FROM task_kind ORDER BY kind, origin DESC;
 COMMENT ON VIEW task_kind_effective IS 'Kind in force: the user''s row, else the shipped one';
 COMMENT ON COLUMN task_kind_effective.kind IS 'Kind';
 COMMENT ON COLUMN task_kind_effective.origin IS 'shipped or user';
 COMMENT ON COLUMN task_kind_effective.plan_function IS 'Function that plans its tasks';
 COMMENT ON COLUMN task_kind_effective.settle_function IS 'Function that takes in their answers';
+COMMENT ON COLUMN task_kind_effective.answer IS 'What its requests are answered with';
+COMMENT ON COLUMN task_kind_effective.total_timeout IS 'Longest time of a request';
 
 CREATE SEQUENCE task_id_seq;
 COMMENT ON SEQUENCE task_id_seq IS 'Numbers of tasks';

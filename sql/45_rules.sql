@@ -182,8 +182,8 @@ CREATE FUNCTION account_settings(accounts text[]) RETURNS SETOF account_setting
 BEGIN
     RETURN QUERY
     SELECT a.name, a.infobase, i.profile, org.ref, wh.ref, cur.ref, pt.ref,
-           (SELECT d FROM few(ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate']) d
-            WHERE entity_set(i.profile, d) IS NOT NULL
+           (SELECT d FROM few(ARRAY['metadata', 'organisation', 'currency', 'warehouse', 'price_type', 'vat_rate']) d
+            WHERE d = 'metadata' AND metadata_wanted(a.infobase) OR entity_set(i.profile, d) IS NOT NULL
               AND NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary = d) LIMIT 1),
            w.settings, w.details
     FROM account a
@@ -265,13 +265,18 @@ CREATE FUNCTION obstacles_settings(orders order_key[], settings account_setting[
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT k.account, k.order_id, 20, CASE WHEN s.unread IS NOT NULL THEN 'dictionary' ELSE 'setting' END,
-           CASE WHEN s.unread IS NOT NULL THEN format('The list of %s is being read from infobase "%s".', s.unread, s.infobase) ELSE w.detail END,
-           CASE WHEN s.unread IS NULL THEN format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; the order goes on by itself.', w.setting, s.account) END,
-           CASE WHEN s.unread IS NOT NULL THEN format('dictionary:%s:%s', s.infobase, s.unread)
+    SELECT k.account, k.order_id, 20, CASE WHEN m.id IS NOT NULL THEN 'metadata' WHEN s.unread IS NOT NULL THEN 'dictionary' ELSE 'setting' END,
+           CASE WHEN m.id IS NOT NULL THEN m.detail
+                WHEN s.unread = 'metadata' THEN format('The $metadata of infobase "%s" is being read: it tells which variant of profile %s it is.', s.infobase, s.profile)
+                WHEN s.unread IS NOT NULL THEN format('The list of %s is being read from infobase "%s".', s.unread, s.infobase) ELSE w.detail END,
+           CASE WHEN m.id IS NOT NULL THEN m.hint || ' Or name the variant yourself, in infobase.profile.'
+                WHEN s.unread IS NULL THEN format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; the order goes on by itself.', w.setting, s.account) END,
+           CASE WHEN s.unread = 'metadata' THEN format('metadata:%s:$metadata', s.infobase)
+                WHEN s.unread IS NOT NULL THEN format('dictionary:%s:%s', s.infobase, s.unread)
                 ELSE coalesce(value_cause(k.account, k.order_id, w.setting), format('account:%s:', s.account)) END,    -- a row of value_map would do, too
-           s.unread IS NOT NULL
+           s.unread IS NOT NULL AND m.id IS NULL
     FROM few(orders) k JOIN few(settings) s ON s.account = k.account
+    LEFT JOIN task m ON s.unread = 'metadata' AND m.scope = s.infobase AND m.kind = 'metadata' AND m.key = '$metadata' AND m.state = 'parked'
     LEFT JOIN LATERAL (
         SELECT x.setting, x.detail FROM ROWS FROM (few(s.wrong), few(s.wrong_detail)) WITH ORDINALITY x (setting, detail, n)
         WHERE NOT EXISTS (SELECT FROM few(vals) v WHERE v.order_id = k.order_id AND v.account = k.account AND v.dictionary = x.setting AND v.mapped) ORDER BY x.n LIMIT 1) w ON true

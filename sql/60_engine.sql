@@ -45,7 +45,7 @@ BEGIN
     PERFORM require_infobase(infobase);
     IF kind = 'order' THEN
         PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
-    ELSIF kind IN ('dictionary', 'counterparty') AND scope <> infobase THEN
+    ELSIF kind IN ('dictionary', 'counterparty', 'metadata') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
     ELSIF kind = 'dictionary' AND key <> ALL (dictionaries()) THEN
         PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries(), ', ')));
@@ -376,15 +376,17 @@ BEGIN
     WITH base AS MATERIALIZED (
         SELECT i.*, longest_write(i) AS longest, secret('infobase:' || i.name || ':password') AS password FROM infobase i
         WHERE i.name IN (SELECT t.infobase FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request')
+    ), own AS MATERIALIZED (
+        SELECT e.kind, e.answer, e.total_timeout FROM task_kind_effective e
     ), sent AS (
-        UPDATE task t SET state = 'in_flight', attempt = t.attempt + 1, claimed_wish = t.wish, lease_until = i.longest, purpose = s.purpose, memo = s.memo,
+        UPDATE task t SET state = 'in_flight', attempt = t.attempt + 1, claimed_wish = t.wish, lease_until = i.longest + coalesce(w.total_timeout, '0'), purpose = s.purpose, memo = s.memo,
             creates = coalesce(s.creates, false), blocked_on = NULL, reason = NULL, detail = NULL, hint = NULL, changed_at = clock()
-        FROM few(steps) s, base i WHERE t.id = s.task_id AND i.name = t.infobase AND s.step = 'request'
-        RETURNING t.id, t.attempt, t.infobase, s.method, s.path, s.body
+        FROM few(steps) s, base i, own w WHERE t.id = s.task_id AND i.name = t.infobase AND w.kind = t.kind AND s.step = 'request'
+        RETURNING t.id, t.attempt, t.infobase, s.method, s.path, s.body, w.answer, w.total_timeout
     )
     SELECT array_agg(ROW(q.id, q.attempt, i.name, q.method, i.url || '/odata/standard.odata/' || url_path(q.path), q.body::text, i.username, i.password, NULL::text[],
-           (extract(epoch FROM i.connect_timeout) * 1000)::integer, (extract(epoch FROM i.total_timeout) * 1000)::integer,
-           i.max_answer, i.max_connections, i.ca_file, i.allow_http, since + i.total_timeout)::http_request) INTO requests
+           (extract(epoch FROM i.connect_timeout) * 1000)::integer, (extract(epoch FROM coalesce(q.total_timeout, i.total_timeout)) * 1000)::integer,
+           CASE q.answer WHEN 'metadata' THEN 16777216 ELSE i.max_answer END, i.max_connections, i.ca_file, i.allow_http, since + i.total_timeout, q.answer)::http_request) INTO requests
     FROM sent q JOIN base i ON i.name = q.infobase;
     RETURN requests;
 END $$;
@@ -430,8 +432,8 @@ COMMENT ON FUNCTION claim(integer) IS 'Plans what is due, commits attempts of wh
 
 CREATE FUNCTION url_path(path text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN url_encode(substring(path FROM '^[^(/?]*')) || substring(path FROM '[(/?].*$|$');
-COMMENT ON FUNCTION url_path(text) IS 'A resource path with its entity set percent-encoded; key, action and options stand in it as they are to be sent';
+    RETURN CASE WHEN path LIKE '$%' THEN path ELSE url_encode(substring(path FROM '^[^(/?]*')) || substring(path FROM '[(/?].*$|$') END;
+COMMENT ON FUNCTION url_path(text) IS 'A resource path with its entity set percent-encoded ($metadata stays as it is); key, action and options stand in it as they are to be sent';
 
 -- Settling.
 

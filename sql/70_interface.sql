@@ -121,9 +121,9 @@ CREATE FUNCTION add_infobase(name text, profile text, url text, username text, p
 DECLARE
     broken text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM profile p WHERE p.name = add_infobase.profile) THEN
+    IF NOT EXISTS (SELECT FROM profile_effective p WHERE p.name = add_infobase.profile) THEN
         RAISE EXCEPTION 'there is no profile "%"', profile
-            USING ERRCODE = 'SD006', HINT = 'Profiles: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.name) FROM profile p) || '. A configuration of its own is added by rows in profile, profile_entity and profile_property.';
+            USING ERRCODE = 'SD006', HINT = 'Profiles: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.name) FROM profile_effective p) || '. A configuration of its own is added by rows in profile, profile_entity and profile_property.';
     END IF;
     IF url ~ '/odata' THEN
         RAISE EXCEPTION 'the address of infobase "%" ends too late', name
@@ -148,6 +148,7 @@ BEGIN
     PERFORM record_instance();
     PERFORM enqueue(add_infobase.name, 'dictionary', d, add_infobase.name)    -- read at once, so that the first order need not wait for it
     FROM unnest(dictionaries()) d;
+    PERFORM load_metadata(add_infobase.name) WHERE metadata_wanted(add_infobase.name);
 END $$;
 COMMENT ON FUNCTION add_infobase(text, text, text, text, text, boolean) IS 'Adds a BAS infobase: name, profile, address of the publication, user and password (or file:NAME, env:NAME), whether plain http to another host will do; further options are columns of infobase';
 

@@ -46,7 +46,7 @@ BEGIN
     RETURN QUERY
     SELECT row_number() OVER (ORDER BY q.rank, q.entity), q.subject, q.entity,
            ROW(row_number() OVER (ORDER BY q.rank, q.entity), 1, q.subject, 'GET', q.url, NULL, q.username, q.password, q.headers,
-               least(extract(epoch FROM i.connect_timeout) * 1000, 14000)::integer, patience, i.max_answer, least(i.max_connections, 2), q.ca_file, q.allow_http, NULL)::http_request
+               least(extract(epoch FROM i.connect_timeout) * 1000, 14000)::integer, patience, i.max_answer, least(i.max_connections, 2), q.ca_file, q.allow_http, NULL, NULL)::http_request
     FROM (
         SELECT 1 AS rank, 'infobase ' || i.name AS subject, NULL AS entity, i.url || '/odata/standard.odata/?$format=json' AS url,
                i.username, secret('infobase:' || i.name || ':password') AS password, NULL::text[] AS headers, i.ca_file, i.allow_http

@@ -27,7 +27,8 @@ INSERT INTO access_function VALUES
     ('order_stock', 'operator'), ('order_keys_of', 'operator'), ('order_values', 'operator'), ('header_values', 'operator'), ('value_cause', 'operator'), ('obstacles_values', 'operator'),
     ('map_value', 'operator'), ('accept_value', 'operator'),
     ('profile_sets', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
-    ('check_orders', 'operator'), ('check_peers', 'operator');
+    ('check_orders', 'operator'), ('check_peers', 'operator'),
+    ('publishes', 'reader'), ('metadata_wanted', 'reader');
 
 CREATE TABLE access_table (
     name       name PRIMARY KEY,

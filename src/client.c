@@ -20,6 +20,8 @@
  *	 any more, nor one whose moment (leave_before) has passed by the wall clock,
  *	 however long the process slept between taking and sending it.  So nothing
  *	 is on its way later than its total time-out after that moment.
+ * - $metadata is read as it arrives and never held: what is kept of it is short
+ *	 and bounded.  An answer that is none is let through to its end, unread.
  * - Each connection on the wire is accounted for as an external descriptor of
  *	 the process, and no more idle ones are kept than are accounted for.
  * - Every exchange is in exactly one place: the queue of its target, the list
@@ -44,11 +46,13 @@
 
 #include "client.h"
 #include "compat.h"
+#include "metadata.h"
 #include "policy.h"
 #include "wire.h"
 
 #define MAX_SPARE_HANDLES 64
 #define MAX_HEADER_BYTES  ((size_t) 256 * 1024)
+#define KEEP_FOREIGN      ((size_t) 16 * 1024) /* of what came in place of $metadata */
 #define MAX_EVENTS        64
 #define FIRST_ROOM        32      /* nothing is known of any target yet */
 #define PROBE_ROOM        8       /* now and then, so that a new target is seen */
@@ -100,7 +104,10 @@ typedef struct Transfer
 	bool                  no_memory;
 	bool                  headers_ended; /* of the last block of headers */
 	bool                  framed;        /* the peer says where the body ends */
-	char                 *buffer;        /* of the answer */
+	SdMetadata           *metadata;      /* reads the answer, once it has begun */
+	char                 *foreign;       /* how the answer begins, as it came */
+	size_t                foreign_len;
+	char                 *buffer; /* of the answer */
 	size_t                buffer_len;
 	size_t                buffer_size;
 	size_t                header_bytes;
@@ -325,18 +332,17 @@ on_header(char *line, size_t size, size_t count, void *arg)
 	return len;
 }
 
-static size_t
-on_body(char *data, size_t size, size_t count, void *arg)
+/* false: too large, or no memory; the transfer remembers which */
+static bool
+keep_bytes(void *arg, const char *data, size_t len)
 {
 	Transfer *transfer = arg;
-	size_t    len = size * count;
 	size_t    wanted = transfer->buffer_len + len;
 
-	transfer->exchange.body_bytes += (int64) len;
 	if (wanted > (size_t) transfer->exchange.request.max_bytes)
 	{
 		transfer->too_large = true;
-		return 0;
+		return false;
 	}
 	if (wanted > transfer->buffer_size)
 	{
@@ -347,7 +353,7 @@ on_body(char *data, size_t size, size_t count, void *arg)
 		if (moved == NULL)
 		{
 			transfer->no_memory = true;
-			return 0;
+			return false;
 		}
 		if (transfer->buffer != NULL)
 		{
@@ -359,7 +365,45 @@ on_body(char *data, size_t size, size_t count, void *arg)
 	}
 	memcpy(transfer->buffer + transfer->buffer_len, data, len);
 	transfer->buffer_len += len;
-	return len;
+	return true;
+}
+
+/* the beginning is kept as it came, for the log when it turns out to be something else */
+static bool
+take_metadata(Transfer *transfer, const char *data, size_t len)
+{
+	size_t head;
+
+	if (transfer->metadata == NULL)
+	{
+		transfer->foreign = MemoryContextAllocExtended(transfer->context, KEEP_FOREIGN, MCXT_ALLOC_NO_OOM);
+		transfer->metadata = sd_metadata_create(keep_bytes, transfer);
+		if (transfer->foreign == NULL || transfer->metadata == NULL)
+		{
+			transfer->no_memory = true;
+			return false;
+		}
+	}
+	head = Min(len, KEEP_FOREIGN - transfer->foreign_len);
+	memcpy(transfer->foreign + transfer->foreign_len, data, head);
+	transfer->foreign_len += head;
+	sd_metadata_feed(transfer->metadata, data, len);
+	return !transfer->too_large && !transfer->no_memory;
+}
+
+static size_t
+on_body(char *data, size_t size, size_t count, void *arg)
+{
+	Transfer *transfer = arg;
+	size_t    len = size * count;
+	long      status = 0;
+
+	transfer->exchange.body_bytes += (int64) len;
+	if (transfer->exchange.request.metadata)
+		curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 200 && status < 300)
+		return take_metadata(transfer, data, len) ? len : 0;
+	return keep_bytes(transfer, data, len) ? len : 0;
 }
 
 /* ---- life of the client ---- */
@@ -392,7 +436,11 @@ detach_handle(Transfer *transfer)
 static void
 release_transfer(void *arg)
 {
-	detach_handle((Transfer *) arg);
+	Transfer *transfer = arg;
+
+	detach_handle(transfer);
+	sd_metadata_destroy(transfer->metadata);
+	transfer->metadata = NULL;
 }
 
 /* transfers live in child contexts and are gone already */
@@ -770,7 +818,7 @@ make_headers(Transfer *transfer)
 	bool                ok = append_header(list, "Expect:");
 
 	if (!has_header(request, "Accept"))
-		ok = ok && append_header(list, "Accept: application/json");
+		ok = ok && append_header(list, request->metadata ? "Accept: application/xml" : "Accept: application/json");
 	if (!has_header(request, "Content-Type"))
 		ok = ok && append_header(list, request->body != NULL ?
 										   "Content-Type: application/json; charset=utf-8" :
@@ -854,7 +902,8 @@ set_handling(Transfer *transfer, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 					 (long) Min(request->connect_timeout, request->total_timeout));
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->total_timeout);
-	curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_bytes);
+	if (!request->metadata)
+		curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_bytes);
 	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->header_list);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -1040,7 +1089,9 @@ describe_failure(Transfer *transfer, CURLcode code)
 	if (transfer->too_large || code == CURLE_FILESIZE_EXCEEDED)
 	{
 		snprintf(transfer->error, sizeof(transfer->error),
-				 "the answer is larger than the limit of " INT64_FORMAT " bytes", request->max_bytes);
+				 request->metadata ? "what is to be kept of $metadata is larger than the limit of " INT64_FORMAT " bytes" :
+									 "the answer is larger than the limit of " INT64_FORMAT " bytes",
+				 request->max_bytes);
 		return;
 	}
 	if (code != CURLE_OPERATION_TIMEDOUT)
@@ -1074,7 +1125,7 @@ ended_early(const Transfer *transfer, long status)
 {
 	if (!transfer->headers_ended)
 		return true;
-	return transfer->buffer_len == 0 && !transfer->framed && status != 204 &&
+	return transfer->exchange.body_bytes == 0 && !transfer->framed && status != 204 &&
 		   strcmp(transfer->exchange.request.method, "HEAD") != 0;
 }
 
@@ -1106,6 +1157,8 @@ describe_answer(Transfer *transfer, const SdJsonError *json)
 		return;
 	if (exchange->http_status >= 200 && exchange->http_status < 300 && exchange->body == NULL)
 		strlcpy(transfer->error, "the answer is empty", sizeof(transfer->error));
+	else if (transfer->metadata != NULL && sd_metadata_problem(transfer->metadata) != NULL)
+		strlcpy(transfer->error, sd_metadata_problem(transfer->metadata), sizeof(transfer->error));
 	else if (exchange->http_status >= 200 && exchange->http_status < 300)
 		snprintf(transfer->error, sizeof(transfer->error),
 				 "the answer is not JSON: %s at line %d, column %d",
@@ -1131,12 +1184,17 @@ read_outcome(Transfer *transfer, CURLcode code)
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	outcome.transport = transport_of(transfer, code, status);
 	outcome.is_read = transfer->is_read;
+	if (transfer->metadata != NULL && !sd_metadata_end(transfer->metadata))
+	{
+		transfer->buffer = transfer->foreign;
+		transfer->buffer_len = transfer->foreign_len;
+	}
 	if (outcome.transport == SD_TRANSPORT_ANSWERED && transfer->buffer_len > 0)
 	{
 		exchange->body_len = transfer->buffer_len;
 		exchange->body = transfer->buffer;
 	}
-	if (exchange->body != NULL)
+	if (exchange->body != NULL && exchange->body != transfer->foreign)
 		exchange->body_is_json = sd_json_check(exchange->body, exchange->body_len,
 											   SD_JSON_MAX_DEPTH, &json);
 	if (transfer->content_type[0] != '\0')

@@ -54,10 +54,11 @@ typedef struct SdRequest
 	int    connect_timeout; /* milliseconds */
 	int    total_timeout;   /* milliseconds, from leaving the queue */
 	int64  leave_before;    /* wall clock (TimestampTz), 0 = no limit */
-	int64  max_bytes;       /* of the answer, decompressed */
+	int64  max_bytes;       /* of the answer, decompressed; of $metadata, what is kept */
 	int    max_connections;
 	char  *ca_file;    /* NULL = the system's */
 	bool   allow_http; /* plain http beyond loopback */
+	bool   metadata;   /* the answer is $metadata: read as it arrives, see metadata.h */
 } SdRequest;
 
 /*
@@ -76,7 +77,7 @@ typedef struct SdExchange
 	const char *odata_code;  /* NULL = no odata.error in the body */
 	const char *odata_message;
 	const char *content_type; /* NULL = not given */
-	const char *body;         /* NULL = empty */
+	const char *body;         /* NULL = empty; of $metadata the short form */
 	size_t      body_len;
 	bool        body_is_json;
 	int64       body_bytes; /* received, also of an answer given up */

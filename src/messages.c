@@ -81,13 +81,14 @@ enum
 	Q_CA_FILE,
 	Q_ALLOW_HTTP,
 	Q_LEAVE_BEFORE,
+	Q_ANSWER,
 	Q_COLUMNS
 };
 
 static const char *const request_columns[Q_COLUMNS] = {
 	"task_id", "attempt", "target", "method", "url", "body", "username", "password",
 	"headers", "connect_timeout", "total_timeout", "max_bytes", "max_connections",
-	"ca_file", "allow_http", "leave_before"};
+	"ca_file", "allow_http", "leave_before", "answer"};
 
 static void
 check_columns(TupleDesc desc, const char *const *names, int count, const char *type)
@@ -303,8 +304,9 @@ take_headers(HeapTuple tuple, TupleDesc desc, SdRequest *request)
 void
 sd_request_take(HeapTuple tuple, TupleDesc desc, SdRequest *request)
 {
-	bool  isnull;
-	Datum value;
+	bool        isnull;
+	Datum       value;
+	const char *answer;
 
 	memset(request, 0, sizeof(*request));
 	request->task_id = take_int(tuple, desc, Q_TASK_ID, 0);
@@ -327,4 +329,6 @@ sd_request_take(HeapTuple tuple, TupleDesc desc, SdRequest *request)
 	value = heap_getattr(tuple, Q_LEAVE_BEFORE + 1, desc, &isnull);
 	if (!isnull)
 		request->leave_before = DatumGetTimestampTz(value) - (sd_clock() - GetCurrentTimestamp());
+	answer = take_text(tuple, desc, Q_ANSWER);
+	request->metadata = answer != NULL && strcmp(answer, "metadata") == 0;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metadata.h"
 #include "phone.h"
 #include "wire.h"
 
@@ -97,6 +98,54 @@ target_odata(const char *data, size_t len)
 	MUST(memchr(code, '\0', sizeof(code)) != NULL && memchr(message, '\0', sizeof(message)) != NULL);
 	must_be_utf8(code, strlen(code));
 	must_be_utf8(message, strlen(message));
+}
+
+typedef struct Kept
+{
+	char   data[8192];
+	size_t len;
+} Kept;
+
+static bool
+keep(void *arg, const char *data, size_t len)
+{
+	Kept *kept = arg;
+
+	if (len > sizeof(kept->data) - kept->len)
+		return false;
+	memcpy(kept->data + kept->len, data, len);
+	kept->len += len;
+	return true;
+}
+
+/* good $metadata gives good JSON; in one piece and byte by byte it is the same */
+static void
+target_metadata(const char *data, size_t len)
+{
+	Kept        kept[2];
+	bool        good[2];
+	int         i;
+	size_t      at;
+
+	for (i = 0; i < 2; i++)
+	{
+		SdMetadata *reader = sd_metadata_create(keep, &kept[i]);
+
+		MUST(reader != NULL);
+		kept[i].len = 0;
+		for (at = 0; i == 1 && at < len; at++)
+			sd_metadata_feed(reader, data + at, 1);
+		if (i == 0)
+			sd_metadata_feed(reader, data, len);
+		good[i] = sd_metadata_end(reader);
+		MUST(good[i] == (sd_metadata_problem(reader) == NULL));
+		sd_metadata_destroy(reader);
+	}
+	MUST(good[0] == good[1]);
+	if (!good[0])
+		return;
+	MUST(kept[0].len == kept[1].len && memcmp(kept[0].data, kept[1].data, kept[0].len) == 0);
+	MUST(sd_json_check(kept[0].data, kept[0].len, SD_JSON_MAX_DEPTH, NULL));
 }
 
 static void

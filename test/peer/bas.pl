@@ -31,7 +31,7 @@
 #   unpublished        [Set]: 404, code 8
 #   ignore_case        comparisons of text as in a case-insensitive DBMS
 #   unordered          true: lists without $orderby come in another order
-#   data_version_order server | file          metadata_max_length, nav_links, clock_offset_s, products, log, log_limit, log_bodies
+#   data_version_order server | file          metadata_max_length, metadata_padding (invented sets), nav_links, clock_offset_s, products, log, log_limit, log_bodies
 #   row_tolerance      of the checks behind violations
 use v5.36;
 no feature 'unicode_strings';
@@ -60,7 +60,7 @@ my %config = (
 	keeps_ref_key => true, posted_on_create => true, latency_ms => 0, latency_jitter_ms => 0, set_latency_ms => {}, cold_start_ms => 0, cold_after_ms => 0,
 	max_url => 4096, max_query => 2048, long_url_status => 404, licences => 0, licence_by => 'connections', licence_status => 500,
 	licence_body => 'exception', sessions => false, session_max_age => 20, closed_until => '', refuse => {}, unique_names => {}, deny_sets => [],
-	hidden => {}, unpublished => [], ignore_case => false, unordered => false, data_version_order => 'server', metadata_max_length => false,
+	hidden => {}, unpublished => [], ignore_case => false, unordered => false, data_version_order => 'server', metadata_max_length => false, metadata_padding => 0,
 	nav_links => true, clock_offset_s => 0, products => 60, log => true, log_limit => 100_000, log_bodies => false, row_tolerance => 0.02);
 {
 	my ($given, $why) = decode($opt{config});
@@ -265,7 +265,7 @@ sub service_document ($req)
 
 sub metadata ()
 {
-	return [ 200, [ 'Content-Type', 'application/xml;charset=utf-8', @ODATA ], Peer::Bas::Schema::metadata(\%published, max_length => $config{metadata_max_length}) ];
+	return [ 200, [ 'Content-Type', 'application/xml;charset=utf-8', @ODATA ], Peer::Bas::Schema::metadata(\%published, max_length => $config{metadata_max_length}, padding => $config{metadata_padding}) ];
 }
 
 # ---------------------------------------------------------------- writing

@@ -169,7 +169,7 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE request (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, state text NOT NULL DEFAULT 'ready', method text NOT NULL DEFAULT 'GET', url text, body text,
     username text, password text, headers text[], connect_timeout integer DEFAULT 10000, total_timeout integer DEFAULT 30000,
     max_bytes integer DEFAULT 1000000, connections integer DEFAULT 64, ca_file text, allow_http boolean DEFAULT false,
-    leave_before timestamptz);
+    leave_before timestamptz, answer text);
 CREATE TABLE answer OF salesdrive.http_result;
 CREATE OR REPLACE FUNCTION salesdrive.engine_begin() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -179,7 +179,7 @@ END $$;
 CREATE OR REPLACE FUNCTION salesdrive.claim(max_requests integer) RETURNS SETOF salesdrive.http_request LANGUAGE sql AS $$
     WITH due AS (SELECT id FROM public.request WHERE state = 'ready' ORDER BY id LIMIT max_requests FOR UPDATE SKIP LOCKED)
     UPDATE public.request q SET state = 'in_flight' FROM due WHERE due.id = q.id
-    RETURNING q.id, 1, 'bad peer', q.method, q.url, q.body, q.username, q.password, q.headers, q.connect_timeout, q.total_timeout, q.max_bytes, q.connections, q.ca_file, q.allow_http, q.leave_before
+    RETURNING q.id, 1, 'bad peer', q.method, q.url, q.body, q.username, q.password, q.headers, q.connect_timeout, q.total_timeout, q.max_bytes, q.connections, q.ca_file, q.allow_http, q.leave_before, q.answer
 $$;
 CREATE OR REPLACE FUNCTION salesdrive.settle(results salesdrive.http_result[]) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN

@@ -100,6 +100,7 @@ main(void)
 	} targets[] = {
 		{"json", target_json},
 		{"odata", target_odata},
+		{"metadata", target_metadata},
 		{"phone", target_phone},
 		{"retry_after", target_retry_after},
 		{"url_encode", target_url_encode},

@@ -338,7 +338,7 @@ sub _build
 
 _build();
 
-# The $metadata document. Options: max_length => 1 writes MaxLength facets.
+# The $metadata document. Options: max_length => 1 writes MaxLength facets, padding => N adds so many invented sets (3.4 kB each).
 sub metadata ($published, %opt)
 {
 	my $x = qq{<?xml version="1.0" encoding="UTF-8"?>\n<edmx:Edmx xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx" Version="1.0">}
@@ -361,10 +361,14 @@ sub metadata ($published, %opt)
 		}
 	}
 	for my $name (grep { $TYPE{$_}{parent} } @names) { $x .= qq{<ComplexType Name="${name}_RowType">\n} . _metadata_props($TYPE{$name}, %opt) . "</ComplexType>\n" }
+	for my $n (1 .. $opt{padding} // 0) {
+		push @names, "InformationRegister_Вигаданий$n";
+		$x .= qq{<EntityType Name="InformationRegister_Вигаданий$n">\n} . join('', map { qq{<Property Name="ДовгаНазваВластивості$_" Type="Edm.String" Nullable="true"/>\n} } 1 .. 34) . "</EntityType>\n";
+	}
 	for my $e (sort keys %ENUM) { $x .= qq{<EnumType Name="$e">} . join('', map { qq{<Member Name="$_"/>} } $ENUM{$e}->@*) . "</EnumType>\n" }
 	$x .= q{<EntityContainer Name="EnterpriseV8" m:IsDefaultEntityContainer="true">} . "\n";
 	$x .= qq{<EntitySet Name="$_" EntityType="StandardODATA.$_"/>\n} for @names;
-	for my $name (grep { $TYPE{$_}{kind} eq 'document' } @names) {
+	for my $name (grep { ($TYPE{$_}{kind} // '') eq 'document' } @names) {
 		for my $f (qw(Post Unpost)) {
 			$x .= qq{<FunctionImport Name="$f" IsBindable="true" IsSideEffecting="true"><Parameter Name="bindingParameter" Type="StandardODATA.$name"/>}
 			  . ($f eq 'Post' ? '<Parameter Name="PostingModeOperational" Type="Edm.Boolean"/>' : '') . "</FunctionImport>\n";

@@ -64,7 +64,7 @@ sub fill_database
 		INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('mine', 'order', 'date', 'Date');
 		INSERT INTO salesdrive.task_kind (kind, plan_function, settle_function) VALUES ('own', 'app.plan', 'app.settle');
 		INSERT INTO salesdrive.retention VALUES ('inbox', '10 years');
-		SELECT salesdrive.map_value('shop', 'status', '1', 'Новий', note => 'dumped'); INSERT INTO salesdrive.dictionary_rule VALUES ('*', 'site', 'empty');
+		SELECT salesdrive.map_value('shop', 'status', '1', 'Новий', note => 'dumped'); INSERT INTO salesdrive.dictionary_rule VALUES ('*', 'site', 'empty'); SELECT salesdrive.load_metadata('main');
 		SELECT salesdrive.grant_access('rea', 'reader')");
 	deliver($node, $db, $_) for 1001, 1014, 1015, 1016;
 	deliver($node, $db, 1002, sku => 'NO-SUCH');

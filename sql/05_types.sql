@@ -31,7 +31,7 @@ CREATE TYPE http_request AS (
 COMMENT ON TYPE http_request IS 'One request that claim() hands to the HTTP client; time-outs in milliseconds';
 COMMENT ON COLUMN http_request.task_id IS 'Task it is for';
 COMMENT ON COLUMN http_request.attempt IS 'Number of the attempt; the answer carries it back';
-COMMENT ON COLUMN http_request.target IS 'Infobase; limits of connections count by it';
+COMMENT ON COLUMN http_request.target IS 'Infobase, or account:NAME for the API of an account; limits of connections count by it';
 COMMENT ON COLUMN http_request.method IS 'HTTP method';
 COMMENT ON COLUMN http_request.url IS 'Whole address, percent-encoded';
 COMMENT ON COLUMN http_request.body IS 'Body as text; NULL for none';
@@ -74,7 +74,7 @@ CREATE TYPE http_result AS (
 COMMENT ON TYPE http_result IS 'One answer (or the lack of one) that the HTTP client hands to settle(); class is ok, transient, throttled, unknown_outcome, business, denied, config or bug; retry_after in seconds';
 COMMENT ON COLUMN http_result.task_id IS 'Task it is for';
 COMMENT ON COLUMN http_result.attempt IS 'Number of the attempt it answers';
-COMMENT ON COLUMN http_result.target IS 'Infobase';
+COMMENT ON COLUMN http_result.target IS 'Infobase, or account:NAME';
 COMMENT ON COLUMN http_result.method IS 'HTTP method of the request';
 COMMENT ON COLUMN http_result.url IS 'Address of the request';
 COMMENT ON COLUMN http_result.request_body IS 'Body of the request';
@@ -115,7 +115,7 @@ COMMENT ON COLUMN plan_step.task_id IS 'Task';
 COMMENT ON COLUMN plan_step.step IS 'request, again (plan anew), done, wait, retry or park';
 COMMENT ON COLUMN plan_step.purpose IS 'What the request is for';
 COMMENT ON COLUMN plan_step.method IS 'HTTP method of the request';
-COMMENT ON COLUMN plan_step.path IS 'Its address below odata/standard.odata, with options';
+COMMENT ON COLUMN plan_step.path IS 'Its address below odata/standard.odata, or below the address of the account, with options';
 COMMENT ON COLUMN plan_step.body IS 'Its body';
 COMMENT ON COLUMN plan_step.memo IS 'What its answer needs to be understood';
 COMMENT ON COLUMN plan_step.creates IS 'Whether the request creates an object in BAS';

@@ -140,7 +140,7 @@ BEGIN
     END IF;
     IF TG_OP = 'UPDATE' AND NEW.infobase <> OLD.infobase THEN
         LOCK TABLE task IN SHARE MODE;    -- waits for the turn of the engine that may be making the first of its tasks
-        IF EXISTS (SELECT FROM order_sync y WHERE y.account = OLD.name) OR EXISTS (SELECT FROM task t WHERE t.account = OLD.name) THEN
+        IF EXISTS (SELECT FROM order_sync y WHERE y.account = OLD.name) OR EXISTS (SELECT FROM task t WHERE t.account = OLD.name AND t.infobase IS NOT NULL) THEN
             RAISE EXCEPTION 'account "%" has orders in infobase "%", so its infobase cannot be changed', OLD.name, OLD.infobase
                 USING ERRCODE = 'SD001', DETAIL = 'Their documents, customers and products are known by the keys of that base.',
                       HINT = format('Add another account for infobase "%s", with an identity of its own, and point the webhook of SalesDrive to it.', NEW.infobase);
@@ -165,7 +165,7 @@ DECLARE
 BEGIN
     LOCK TABLE task IN SHARE MODE;    -- as in account_guard()
     IF TG_TABLE_NAME = 'account' THEN
-        SELECT count(*) INTO orders FROM (SELECT y.order_id::text FROM order_sync y WHERE y.account = OLD.name UNION SELECT t.key FROM task t WHERE t.account = OLD.name) o;
+        SELECT count(*) INTO orders FROM (SELECT y.order_id::text FROM order_sync y WHERE y.account = OLD.name UNION SELECT t.key FROM task t WHERE t.account = OLD.name AND t.infobase IS NOT NULL) o;
         why := CASE WHEN orders > 0 THEN format('%s of its orders are on their way or in BAS.', orders) END;
     ELSE
         SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO why FROM account a WHERE a.infobase = OLD.name;
@@ -188,6 +188,7 @@ BEGIN
         DELETE FROM bas_counterparty_phone p WHERE p.infobase = OLD.name;
         DELETE FROM bas_counterparty c WHERE c.infobase = OLD.name;
     ELSE
+        DELETE FROM task t WHERE t.target = 'account:' || OLD.name;
         DELETE FROM value_map m WHERE m.account = OLD.name;
         DELETE FROM dictionary_rule r WHERE r.account = OLD.name;
         DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'crm';

@@ -13,7 +13,7 @@ CREATE TABLE value_map (
 );
 COMMENT ON TABLE value_map IS 'Which value of SalesDrive means which value of BAS; written by map_value()';
 COMMENT ON COLUMN value_map.account IS 'Account; * for every account';
-COMMENT ON COLUMN value_map.dictionary IS 'organisation, warehouse, price_type, status, payment_method, shipping_method, site, manager, order_type, or any other';
+COMMENT ON COLUMN value_map.dictionary IS 'organisation, warehouse, price_type, status, payment_method, shipping_method, site, manager, order_type, source, or any other';
 COMMENT ON COLUMN value_map.crm_key IS 'Id of the value in SalesDrive; * for every value without a row of its own';
 COMMENT ON COLUMN value_map.bas_key IS 'Ref_Key, code or name of the element of BAS, or member of its enumeration; NULL leaves the property empty';
 COMMENT ON COLUMN value_map.direction IS 'to_bas, to_crm or both; a row of one direction wins over one of both';

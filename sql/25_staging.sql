@@ -110,6 +110,7 @@ CREATE TABLE crm_order (
     phone            text,
     phone_raw        text,
     customer_name    text,
+    source           text,
     line_count       integer NOT NULL,
     refetch          boolean NOT NULL DEFAULT false,
     received_at      timestamptz NOT NULL,
@@ -141,6 +142,7 @@ COMMENT ON COLUMN crm_order.shipping_address IS 'Delivery address';
 COMMENT ON COLUMN crm_order.phone IS 'First usable phone of its contacts, international digits';
 COMMENT ON COLUMN crm_order.phone_raw IS 'All phones as written';
 COMMENT ON COLUMN crm_order.customer_name IS 'Name of the first contact';
+COMMENT ON COLUMN crm_order.source IS 'Where the customer came from: utmSource, in older accounts prodex24source';
 COMMENT ON COLUMN crm_order.line_count IS 'Number of lines';
 COMMENT ON COLUMN crm_order.refetch IS 'Two deliveries of one version contradict each other: worth fetching again';
 COMMENT ON COLUMN crm_order.received_at IS 'First delivery of the order';

@@ -8,6 +8,7 @@ CREATE TABLE task_kind (
     settle_function text NOT NULL,
     answer          text NOT NULL DEFAULT 'json' CHECK (answer IN ('json', 'metadata')),
     total_timeout   interval CHECK (total_timeout > '0'),
+    target          text NOT NULL DEFAULT 'infobase' CHECK (target IN ('infobase', 'account')),
     PRIMARY KEY (kind, origin)
 );
 COMMENT ON TABLE task_kind IS 'Kinds of tasks; plan(task ids) and settle(results) are set-based functions named here';
@@ -17,9 +18,10 @@ COMMENT ON COLUMN task_kind.plan_function IS 'Function (bigint[]) returning seto
 COMMENT ON COLUMN task_kind.settle_function IS 'Function (http_result[]) returning setof plan_step: takes in the answers';
 COMMENT ON COLUMN task_kind.answer IS 'What its requests are answered with: json, or metadata (read as it arrives; infobase.max_answer does not count)';
 COMMENT ON COLUMN task_kind.total_timeout IS 'Longest time of a request of this kind; NULL: infobase.total_timeout';
+COMMENT ON COLUMN task_kind.target IS 'Whom its requests go to: an infobase, or the API of an account';
 
 CREATE VIEW task_kind_effective AS
-    SELECT DISTINCT ON (kind) kind, origin, plan_function, settle_function, answer, total_timeout FROM task_kind ORDER BY kind, origin DESC;
+    SELECT DISTINCT ON (kind) kind, origin, plan_function, settle_function, answer, total_timeout, target FROM task_kind ORDER BY kind, origin DESC;
 COMMENT ON VIEW task_kind_effective IS 'Kind in force: the user''s row, else the shipped one';
 COMMENT ON COLUMN task_kind_effective.kind IS 'Kind';
 COMMENT ON COLUMN task_kind_effective.origin IS 'shipped or user';
@@ -27,6 +29,7 @@ COMMENT ON COLUMN task_kind_effective.plan_function IS 'Function that plans its 
 COMMENT ON COLUMN task_kind_effective.settle_function IS 'Function that takes in their answers';
 COMMENT ON COLUMN task_kind_effective.answer IS 'What its requests are answered with';
 COMMENT ON COLUMN task_kind_effective.total_timeout IS 'Longest time of a request';
+COMMENT ON COLUMN task_kind_effective.target IS 'Whom their requests go to: infobase or account';
 
 CREATE SEQUENCE task_id_seq;
 COMMENT ON SEQUENCE task_id_seq IS 'Numbers of tasks';
@@ -39,7 +42,8 @@ CREATE TABLE task (
     kind         text NOT NULL,
     key          text NOT NULL,
     account      text,
-    infobase     text NOT NULL,
+    infobase     text,
+    target       text NOT NULL GENERATED ALWAYS AS (coalesce(infobase, 'account:' || account)) STORED,
     state        text NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'in_flight', 'parked')),
     lane         smallint NOT NULL DEFAULT 1 CHECK (lane BETWEEN 1 AND 4),
     run_at       timestamptz NOT NULL DEFAULT clock(),
@@ -66,7 +70,8 @@ COMMENT ON COLUMN task.scope IS 'Account or infobase the key belongs to';
 COMMENT ON COLUMN task.kind IS 'Kind (task_kind)';
 COMMENT ON COLUMN task.key IS 'Order number, phone, dictionary …';
 COMMENT ON COLUMN task.account IS 'Account, when the scope is one';
-COMMENT ON COLUMN task.infobase IS 'Infobase its requests go to';
+COMMENT ON COLUMN task.infobase IS 'Infobase its requests go to; NULL: the API of its account';
+COMMENT ON COLUMN task.target IS 'The same as one name: that of the infobase, or account:NAME';
 COMMENT ON COLUMN task.state IS 'ready, in_flight or parked';
 COMMENT ON COLUMN task.lane IS '1 live, 2 edits, 3 reconciliation, 4 backfill';
 COMMENT ON COLUMN task.run_at IS 'When it is due';
@@ -85,9 +90,9 @@ COMMENT ON COLUMN task.detail IS 'Why, in a sentence';
 COMMENT ON COLUMN task.hint IS 'What to do';
 COMMENT ON COLUMN task.created_at IS 'When it was asked for first';
 COMMENT ON COLUMN task.changed_at IS 'When its state changed last';
-CREATE INDEX task_due ON task (infobase, lane, run_at) WHERE state = 'ready';
-CREATE INDEX task_oldest ON task (infobase, run_at) WHERE state = 'ready';
-CREATE INDEX task_in_flight ON task (infobase, lease_until) WHERE state = 'in_flight';
+CREATE INDEX task_due ON task (target, lane, run_at) WHERE state = 'ready';
+CREATE INDEX task_oldest ON task (target, run_at) WHERE state = 'ready';
+CREATE INDEX task_in_flight ON task (target, lease_until) WHERE state = 'in_flight';
 CREATE INDEX task_blocked ON task (blocked_on) WHERE blocked_on IS NOT NULL;
 
 CREATE FUNCTION task_of(id bigint) RETURNS SETOF task

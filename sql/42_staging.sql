@@ -233,12 +233,12 @@ BEGIN
 
     INSERT INTO crm_order AS o (account, order_id, version, update_at, external_id, form_id, order_time, status_id, type_id, user_id, organization_id,
         site_id, payment_method, shipping_method, payment_amount, payed_amount, rest_pay, discount_amount, shipping_costs, comment, shipping_address,
-        phone, phone_raw, customer_name, line_count, refetch, received_at, changed_at)
+        phone, phone_raw, customer_name, source, line_count, refetch, received_at, changed_at)
     SELECT m.account, m.order_id, m.version, m.update_at, json_text(d -> 'externalId'), json_bigint(d -> 'formId'), json_time(d -> 'orderTime'),
         json_text(d -> 'statusId'), json_text(d -> 'typeId'), json_text(d -> 'userId'), json_text(d -> 'organizationId'),
         json_text(d -> 'sajt'), json_text(d -> 'payment_method'), json_text(d -> 'shipping_method'), json_numeric(d -> 'paymentAmount'),
         json_numeric(d -> 'payedAmount'), json_numeric(d -> 'restPay'), json_numeric(d -> 'discountAmount'), json_numeric(d -> 'shipping_costs'),
-        d ->> 'comment', json_text(d -> 'shipping_address'), c.phone, c.phone_raw, c.name, l.lines,
+        d ->> 'comment', json_text(d -> 'shipping_address'), c.phone, c.phone_raw, c.name, left(coalesce(json_text(d -> 'utmSource'), json_text(d -> 'prodex24source')), 200), l.lines,
         m.deliveries > 1 AND versions_conflict(m.account, m.order_id, m.version), m.received_at, m.changed_at
     FROM few(merged) m
     CROSS JOIN LATERAL (SELECT m.data AS d) x
@@ -255,7 +255,7 @@ BEGIN
         organization_id = excluded.organization_id, site_id = excluded.site_id, payment_method = excluded.payment_method, shipping_method = excluded.shipping_method,
         payment_amount = excluded.payment_amount, payed_amount = excluded.payed_amount, rest_pay = excluded.rest_pay, discount_amount = excluded.discount_amount,
         shipping_costs = excluded.shipping_costs, comment = excluded.comment, shipping_address = excluded.shipping_address, phone = excluded.phone,
-        phone_raw = excluded.phone_raw, customer_name = excluded.customer_name, line_count = excluded.line_count, refetch = excluded.refetch,
+        phone_raw = excluded.phone_raw, customer_name = excluded.customer_name, source = excluded.source, line_count = excluded.line_count, refetch = excluded.refetch,
         received_at = excluded.received_at, changed_at = excluded.changed_at;
 
     DELETE FROM crm_order_line o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;

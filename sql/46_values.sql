@@ -9,15 +9,26 @@ CREATE FUNCTION crm_dictionary(field text) RETURNS text
                       WHEN 'typeId' THEN 'order_type' WHEN 'stockId' THEN 'warehouse' ELSE field END;
 COMMENT ON FUNCTION crm_dictionary(text) IS 'Dictionary that the options of a field of SalesDrive belong to; a field without one of ours names its own';
 
+CREATE FUNCTION option_fields(fields jsonb) RETURNS TABLE (name text, field jsonb)
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT e.key, e.value FROM jsonb_each(CASE jsonb_typeof(fields) WHEN 'object' THEN fields ELSE '{}' END) e
+    UNION ALL
+    SELECT json_text(e -> 'name'), e FROM jsonb_array_elements(CASE jsonb_typeof(fields) WHEN 'array' THEN fields ELSE '[]' END) e;
+END $$;
+COMMENT ON FUNCTION option_fields(jsonb) IS 'Fields that the meta of a delivery describes, whether they come by name or as a list';
+
 CREATE FUNCTION crm_options(meta jsonb) RETURNS TABLE (dictionary text, key text, name text, attributes jsonb)
     LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
     SELECT DISTINCT ON (1, 2) crm_dictionary(f.name), k.key, k.name, o.option
-    FROM (SELECT e.key AS name, e.value AS field FROM jsonb_each(CASE jsonb_typeof(meta -> 'fields') WHEN 'object' THEN meta -> 'fields' ELSE '{}' END) e
+    FROM (SELECT g.name, g.field FROM option_fields(meta -> 'fields') g
           UNION ALL
-          SELECT json_text(e -> 'name'), e FROM jsonb_array_elements(CASE jsonb_typeof(meta -> 'fields') WHEN 'array' THEN meta -> 'fields' ELSE '[]' END) e) f
+          SELECT h.name, h.field FROM option_fields(meta -> 'fields') g CROSS JOIN LATERAL option_fields(g.field -> 'fields') h WHERE g.name = 'products' AND h.name = 'stockId') f    -- warehouses of lines
     CROSS JOIN LATERAL jsonb_array_elements(json_rows(f.field -> 'options')) WITH ORDINALITY o (option, n)
     CROSS JOIN LATERAL (SELECT coalesce(o.option -> 'value', o.option -> 'id') AS key, coalesce(o.option -> 'text', o.option -> 'name') AS name) r
     CROSS JOIN LATERAL (SELECT json_text(r.key) AS key, json_text(r.name) AS name) k
@@ -37,7 +48,7 @@ BEGIN
           WHERE position('"options"'::bytea IN i.body) > 0) v
     WHERE NOT EXISTS (SELECT FROM dictionary_value e WHERE e.scope = v.account AND e.side = 'crm' AND e.dictionary = v.dictionary AND e.key = v.key AND e.name = v.name)
     ORDER BY v.account, v.dictionary, v.key, v.id DESC
-    ON CONFLICT (scope, side, dictionary, key) DO UPDATE SET name = excluded.name, attributes = excluded.attributes, loaded_at = clock();
+    ON CONFLICT (scope, side, dictionary, key) DO UPDATE SET name = excluded.name, attributes = d.attributes || excluded.attributes, loaded_at = clock();
 END $$;
 COMMENT ON FUNCTION note_crm_values(bigint[], timestamptz[]) IS 'Keeps the names of values that deliveries bring along; writes only what is new or renamed';
 
@@ -56,10 +67,10 @@ END $$;
 COMMENT ON FUNCTION order_stock(text, bigint) IS 'Warehouse that all lines of an order name; NULL when none does, or they differ';
 
 CREATE FUNCTION order_keys_of(o crm_order) RETURNS TABLE (dictionary text, crm_key text)
-    LANGUAGE plpgsql STABLE ROWS 9 SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql STABLE ROWS 10 SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY VALUES ('organisation', o.organization_id), ('warehouse', order_stock(o.account, o.order_id)), ('price_type', NULL), ('status', o.status_id),
-        ('payment_method', o.payment_method), ('shipping_method', o.shipping_method), ('site', o.site_id), ('manager', o.user_id), ('order_type', o.type_id);
+        ('payment_method', o.payment_method), ('shipping_method', o.shipping_method), ('site', o.site_id), ('manager', o.user_id), ('order_type', o.type_id), ('source', o.source);
 END $$;
 COMMENT ON FUNCTION order_keys_of(crm_order) IS 'Values of an order by dictionary; SalesDrive has no price type of an order, so only a row for all values gives one';
 
@@ -74,7 +85,7 @@ BEGIN
     WITH asked AS MATERIALIZED (
         SELECT DISTINCT a.name AS account, a.infobase, d AS dictionary, unmapped_parks(a.name, d) AS parks
         FROM (SELECT DISTINCT account FROM few(orders)) k JOIN account a ON a.name = k.account
-        CROSS JOIN few(ARRAY['organisation', 'warehouse', 'price_type', 'status', 'payment_method', 'shipping_method', 'site', 'manager', 'order_type']) d
+        CROSS JOIN few(ARRAY['organisation', 'warehouse', 'price_type', 'status', 'payment_method', 'shipping_method', 'site', 'manager', 'order_type', 'source']) d
         WHERE unmapped_parks(a.name, d)
            OR d = ANY (header_dictionaries()) AND EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = d AND m.direction IN ('to_bas', 'both'))
     ), carried AS MATERIALIZED (
@@ -142,11 +153,12 @@ CREATE VIEW seen_value AS
     FROM (
         SELECT o.account,
                CASE WHEN grouping(o.status_id) = 0 THEN 'status' WHEN grouping(o.payment_method) = 0 THEN 'payment_method' WHEN grouping(o.shipping_method) = 0 THEN 'shipping_method'
-                    WHEN grouping(o.organization_id) = 0 THEN 'organisation' WHEN grouping(o.site_id) = 0 THEN 'site' WHEN grouping(o.user_id) = 0 THEN 'manager' ELSE 'order_type' END AS dictionary,
-               coalesce(o.status_id, o.payment_method, o.shipping_method, o.organization_id, o.site_id, o.user_id, o.type_id) AS crm_key,
+                    WHEN grouping(o.organization_id) = 0 THEN 'organisation' WHEN grouping(o.site_id) = 0 THEN 'site' WHEN grouping(o.user_id) = 0 THEN 'manager'
+                    WHEN grouping(o.source) = 0 THEN 'source' ELSE 'order_type' END AS dictionary,
+               coalesce(o.status_id, o.payment_method, o.shipping_method, o.organization_id, o.site_id, o.user_id, o.type_id, o.source) AS crm_key,
                count(*) AS orders, max(o.order_id) AS last_order, max(o.changed_at) AS last_at
         FROM crm_order o
-        GROUP BY o.account, GROUPING SETS (o.status_id, o.payment_method, o.shipping_method, o.organization_id, o.site_id, o.user_id, o.type_id)
+        GROUP BY o.account, GROUPING SETS (o.status_id, o.payment_method, o.shipping_method, o.organization_id, o.site_id, o.user_id, o.type_id, o.source)
         UNION ALL
         SELECT l.account, 'warehouse', l.stock_id, count(*), max(l.order_id), max(o.changed_at)
         FROM (SELECT DISTINCT account, order_id, stock_id FROM crm_order_line WHERE stock_id IS NOT NULL) l JOIN crm_order o ON o.account = l.account AND o.order_id = l.order_id
@@ -177,13 +189,18 @@ COMMENT ON COLUMN unmapped_value.last_at IS 'When one of them changed last';
 COMMENT ON COLUMN unmapped_value.unmapped IS 'What becomes of such orders: park or empty';
 COMMENT ON COLUMN unmapped_value.hint IS 'The call that maps it';
 
+CREATE FUNCTION folded_name(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN lower(translate(regexp_replace(btrim(name), '\s+', ' ', 'g'), 'АБВГҐДЕЄЁЖЗИІЇЙКЛМНОПРСТУЎФХЦЧШЩЪЫЬЭЮЯ’ʼ`', 'абвгґдеєёжзиіїйклмнопрстуўфхцчшщъыьэюя''''''') COLLATE "C");
+COMMENT ON FUNCTION folded_name(text) IS 'A name without case, runs of spaces and kinds of apostrophes: Latin and Cyrillic letters, whatever the locale of the database';
+
 CREATE VIEW value_suggestion AS
     SELECT a.name AS account, c.dictionary, c.key AS crm_key, c.name AS crm_name, b.key AS bas_key, b.name AS bas_name,
            count(*) OVER (PARTITION BY a.name, c.dictionary, c.key) AS candidates
     FROM account a
     JOIN dictionary_value c ON c.scope = a.name AND c.side = 'crm'
     JOIN dictionary_value b ON b.scope = a.infobase AND b.side = 'bas' AND b.dictionary = c.dictionary
-         AND lower(regexp_replace(btrim(b.name), '\s+', ' ', 'g')) = lower(regexp_replace(btrim(c.name), '\s+', ' ', 'g'))
+         AND folded_name(b.name) = folded_name(c.name)
     WHERE NOT EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = c.dictionary AND m.crm_key = c.key AND m.direction IN ('to_bas', 'both'));
 COMMENT ON VIEW value_suggestion IS 'Values without a mapping whose name is also that of an element in BAS: to be accepted by accept_value(), never applied by themselves';
 COMMENT ON COLUMN value_suggestion.account IS 'Account';
@@ -191,7 +208,7 @@ COMMENT ON COLUMN value_suggestion.dictionary IS 'Dictionary';
 COMMENT ON COLUMN value_suggestion.crm_key IS 'Id of the value in SalesDrive';
 COMMENT ON COLUMN value_suggestion.crm_name IS 'Its name there';
 COMMENT ON COLUMN value_suggestion.bas_key IS 'Ref_Key of the element';
-COMMENT ON COLUMN value_suggestion.bas_name IS 'Its name in BAS: the same, runs of spaces aside, and case as far as the locale of the database knows it';
+COMMENT ON COLUMN value_suggestion.bas_name IS 'Its name in BAS: the same, case, runs of spaces and kinds of apostrophes aside';
 COMMENT ON COLUMN value_suggestion.candidates IS 'Elements of BAS with this name; only a single one can be accepted';
 
 CREATE FUNCTION unmapped(account text) RETURNS SETOF unmapped_value
@@ -218,7 +235,7 @@ BEGIN
     END IF;
     IF dictionary IS NULL OR dictionary !~ '^[^/:[:space:][:cntrl:]]{1,63}$' THEN
         RAISE EXCEPTION '"%" is no name of a dictionary', dictionary
-            USING ERRCODE = '22023', HINT = 'Dictionaries of orders: organisation, warehouse, price_type, status, payment_method, shipping_method, site, manager, order_type.';
+            USING ERRCODE = '22023', HINT = 'Dictionaries of orders: organisation, warehouse, price_type, status, payment_method, shipping_method, site, manager, order_type, source.';
     ELSIF crm_key IS NULL OR crm_key = '' OR length(crm_key) > 200 THEN
         RAISE EXCEPTION 'the value of dictionary "%" that is to be mapped is missing', dictionary
             USING ERRCODE = '22023', HINT = 'Give the id of the value in SalesDrive (see salesdrive.seen_value), or * for every value without a row of its own.';
@@ -272,6 +289,12 @@ CREATE FUNCTION load_dictionaries(account text) RETURNS SETOF bigint
 DECLARE
     a account := require_account(account);
 BEGIN
-    RETURN QUERY SELECT enqueue(a.infobase, 'dictionary', d, a.infobase) FROM unnest(dictionaries()) d;
+    RETURN QUERY
+    SELECT enqueue(a.infobase, 'dictionary', d, a.infobase) FROM unnest(dictionaries()) d
+    UNION ALL
+    SELECT enqueue(a.infobase, 'dictionary', d, a.infobase) FROM unnest(value_dictionaries()) d
+    WHERE EXISTS (SELECT FROM infobase i WHERE i.name = a.infobase AND entity_set(i.profile, d) IS NOT NULL)
+    UNION ALL
+    SELECT enqueue(a.name, 'crm_dictionary', d, NULL) FROM unnest(crm_lists()) d;
 END $$;
-COMMENT ON FUNCTION load_dictionaries(text) IS 'Asks for all lists of the account''s infobase to be read again; returns the tasks. The values of SalesDrive come with its orders';
+COMMENT ON FUNCTION load_dictionaries(text) IS 'Asks for all lists to be read again: those of the account''s infobase, and by the API of SalesDrive those of the account; returns the tasks';

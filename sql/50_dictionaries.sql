@@ -53,7 +53,7 @@ DECLARE
 BEGIN
     FOR n IN 1 .. cardinality(results) LOOP
         r := results[n];
-        IF r.class = 'ok' AND r.method = 'GET' AND r.url NOT LIKE '%/$metadata' AND answers_read(r.url, result_json(r)) IS NOT TRUE THEN
+        IF r.class = 'ok' AND r.method = 'GET' AND r.target NOT LIKE 'account:%' AND r.url NOT LIKE '%/$metadata' AND answers_read(r.url, result_json(r)) IS NOT TRUE THEN
             r.class := 'transient';
             r.error := 'The answer is not one of BAS: it holds neither a list nor the object asked for.';
             results[n] := r;
@@ -66,7 +66,26 @@ COMMENT ON FUNCTION proper_answers(http_result[]) IS 'Answers as they came, but 
 CREATE FUNCTION dictionaries() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate', 'contact_kind'];
-COMMENT ON FUNCTION dictionaries() IS 'Names of the lists that are read from a base';
+COMMENT ON FUNCTION dictionaries() IS 'Names of the lists of a base without which no document is made';
+
+CREATE FUNCTION value_dictionaries() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['status', 'payment_method', 'shipping_method', 'source', 'site', 'manager', 'order_type'];
+COMMENT ON FUNCTION value_dictionaries() IS 'Names of the lists that a base may have besides, where its profile names a set for them: values of orders are checked and suggested by them';
+
+-- A list that no document needs, and that is not published or not allowed, must not stop the base.
+CREATE FUNCTION optional_answers(results http_result[]) RETURNS http_result[]
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    FOR n IN 1 .. cardinality(results) LOOP
+        IF (results[n]).class IN ('config', 'denied') AND (results[n]).odata_code IN ('8', '20')
+           AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key = ANY (value_dictionaries())) THEN
+            results[n].class := 'business';
+        END IF;
+    END LOOP;
+    RETURN results;
+END $$;
+COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list of value_dictionaries() that the base does not publish, or hides, is refused alone and pauses nothing';
 
 CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -114,5 +133,8 @@ BEGIN
     IF old <> '{}' THEN
         INSERT INTO task (scope, kind, key, infobase, lane) SELECT l.infobase, 'dictionary', l.dictionary, l.infobase, 3 FROM few(old) l ORDER BY 1, 3 ON CONFLICT DO NOTHING;
     END IF;
+    IF EXISTS (SELECT FROM crm_dictionary_load) THEN
+        PERFORM refresh_crm_dictionaries(infobases);
+    END IF;
 END $$;
-COMMENT ON FUNCTION refresh_dictionaries(text[]) IS 'Has those lists of the bases read again that are older than infobase.dictionary_age';
+COMMENT ON FUNCTION refresh_dictionaries(text[]) IS 'Has those lists of the bases, and of the accounts that send to them, read again that are older than dictionary_age of infobase and account_api';

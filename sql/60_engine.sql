@@ -35,20 +35,23 @@ CREATE FUNCTION enqueue(scope text, kind text, key text, infobase text, lane sma
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     kinds text := (SELECT string_agg(k.kind, ', ' ORDER BY k.kind) FROM task_kind_effective k);
+    to_account boolean := EXISTS (SELECT FROM task_kind_effective k WHERE k.kind = enqueue.kind AND k.target = 'account');
     asked bigint;
 BEGIN
-    IF scope IS NULL OR kind IS NULL OR key IS NULL OR infobase IS NULL OR lane IS NULL THEN
+    IF scope IS NULL OR kind IS NULL OR key IS NULL OR infobase IS NULL AND NOT to_account OR lane IS NULL THEN
         PERFORM refuse_task('a task has a scope, a kind, a key, an infobase and a lane', 'Example: enqueue(''main'', ''dictionary'', ''organisation'', ''main'').');
     ELSIF NOT EXISTS (SELECT FROM task_kind_effective k WHERE k.kind = enqueue.kind) THEN
         PERFORM refuse_task(format('there is no kind of task "%s"', kind), format('Kinds: %s.', kinds));
+    ELSIF to_account THEN
+        RETURN enqueue_api(scope, kind, key, infobase, lane);
     END IF;
     PERFORM require_infobase(infobase);
     IF kind = 'order' THEN
         PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
     ELSIF kind IN ('dictionary', 'counterparty', 'metadata') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
-    ELSIF kind = 'dictionary' AND key <> ALL (dictionaries()) THEN
-        PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries(), ', ')));
+    ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries()) THEN
+        PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries() || value_dictionaries(), ', ')));
     ELSIF kind = 'counterparty' AND phone_e164('+' || key) IS DISTINCT FROM key THEN
         PERFORM refuse_task(format('"%s" is no phone in international digits', key), format('Phones are written as by phone_e164(), for example %s.', coalesce(phone_e164(key), '380671112233')));
     ELSIF scope <> infobase AND NOT EXISTS (SELECT FROM account a WHERE a.name = scope) THEN
@@ -61,7 +64,7 @@ BEGIN
     RETURNING t.id INTO asked;
     RETURN asked;
 END $$;
-COMMENT ON FUNCTION enqueue(text, text, text, text, smallint) IS 'Asks for one thing to be made right; returns the task';
+COMMENT ON FUNCTION enqueue(text, text, text, text, smallint) IS 'Asks for one thing to be made right; returns the task. A kind that asks the API of an account has the account as scope and no infobase';
 
 -- Only the engine calls it: a task in flight waits for nothing, and is planned anew when its answer is in.
 CREATE FUNCTION wake_blocked(what text[]) RETURNS void
@@ -119,8 +122,9 @@ BEGIN
     INSERT INTO wake_pending (cause, put_off_until)
     SELECT w, clock() + interval '5 s' FROM few(what) w CROSS JOIN LATERAL (SELECT regexp_match(w, '^([^:]+):([^:]+):(.+)$') AS part) c
     JOIN task l ON l.scope = c.part[2] AND l.kind = c.part[1] AND l.key = c.part[3] AND l.state = 'parked';
-    UPDATE task t SET run_at = clock()    -- the base goes on: what was only put off is due now
-    FROM (SELECT l.id FROM few(what) w JOIN task l ON w LIKE 'infobase:%:' AND l.infobase = split_part(w, ':', 2) AND l.state = 'ready' AND l.run_at > clock() AND l.blocked_on IS NULL
+    UPDATE task t SET run_at = clock()    -- the base, or the API, goes on: what was only put off is due now
+    FROM (SELECT l.id FROM few(what) w JOIN task l ON w ~ '^(infobase|account_api):' AND l.target = CASE split_part(w, ':', 1) WHEN 'infobase' THEN '' ELSE 'account:' END || split_part(w, ':', 2)
+             AND l.state = 'ready' AND l.run_at > clock() AND l.blocked_on IS NULL
           FOR UPDATE OF l SKIP LOCKED) l
     WHERE t.id = l.id;
 END $$;
@@ -218,10 +222,10 @@ BEGIN
     FROM few(steps) s, task o, LATERAL (SELECT o.state = 'in_flight' AND o.wish <> o.claimed_wish AND s.step IN ('park', 'wait') AS again) w
     WHERE t.id = s.task_id AND o.id = s.task_id AND s.step <> 'request';
 
-    INSERT INTO task AS t (scope, kind, key, infobase, lane)
-    SELECT DISTINCT b.part[2], b.part[1], b.part[3], b.part[2], 1
-    FROM few(steps) s CROSS JOIN LATERAL (SELECT regexp_match(s.blocked_on, '^([^:]+):([^:]+):(.+)$') AS part) b
-    WHERE s.step = 'wait' AND b.part[1] IN (SELECT k.kind FROM task_kind_effective k WHERE k.kind <> 'order')
+    INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
+    SELECT DISTINCT b.part[2], b.part[1], b.part[3], CASE k.target WHEN 'account' THEN b.part[2] END, CASE k.target WHEN 'infobase' THEN b.part[2] END, 1
+    FROM few(steps) s CROSS JOIN LATERAL (SELECT regexp_match(s.blocked_on, '^([^:]+):([^:]+):(.+)$') AS part) b JOIN task_kind_effective k ON k.kind = b.part[1]
+    WHERE s.step = 'wait' AND k.kind <> 'order'
     ORDER BY 1, 2, 3
     ON CONFLICT (scope, kind, key) DO NOTHING;
 
@@ -233,27 +237,44 @@ COMMENT ON FUNCTION apply_steps(plan_step[]) IS 'Carries out decisions that need
 
 -- Claiming.
 
--- A secret that is gone must stop its own base only, and say so.
-CREATE FUNCTION secret_at_hand(infobase text) RETURNS boolean
+-- A secret that is gone must stop its own base or API only, and say so.
+CREATE FUNCTION secret_at_hand(target text) RETURNS boolean
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
+    named   text := CASE WHEN target LIKE 'account:%' THEN target || ':api_key' ELSE 'infobase:' || target || ':password' END;
     problem text;
 BEGIN
     BEGIN
-        IF secret('infobase:' || infobase || ':password') IS NOT NULL THEN
+        IF secret(named) IS NOT NULL THEN
             RETURN true;
         END IF;
         problem := 'it is not set in this database';
     EXCEPTION WHEN OTHERS THEN
         problem := SQLERRM;
     END;
+    IF target LIKE 'account:%' THEN
+        PERFORM pause_api_for(substr(target, 9), format('The secret %s cannot be used: %s', named, problem), format('SELECT salesdrive.set_secret(%L, ...)', named));
+        RETURN false;
+    END IF;
     UPDATE infobase i SET paused_at = clock(), paused_reason = format('The secret infobase:%s:password cannot be used: %s', i.name, problem)
-    WHERE i.name = secret_at_hand.infobase AND i.paused_at IS NULL;
-    RAISE WARNING 'infobase "%" is paused: its password cannot be used: %', infobase, problem
-        USING ERRCODE = 'SD012', HINT = format('SELECT salesdrive.set_secret(''infobase:%s:password'', ...), then SELECT salesdrive.unpause_infobase(''%s'').', infobase, infobase);
+    WHERE i.name = secret_at_hand.target AND i.paused_at IS NULL;
+    RAISE WARNING 'infobase "%" is paused: its password cannot be used: %', target, problem
+        USING ERRCODE = 'SD012', HINT = format('SELECT salesdrive.set_secret(''infobase:%s:password'', ...), then SELECT salesdrive.unpause_infobase(''%s'').', target, target);
     RETURN false;
 END $$;
-COMMENT ON FUNCTION secret_at_hand(text) IS 'Whether the password of an infobase can be read; if not, the infobase is paused with the reason';
+COMMENT ON FUNCTION secret_at_hand(text) IS 'Whether the password of an infobase, or the key of an API, can be read; if not, that is paused with the reason';
+
+CREATE FUNCTION open_targets() RETURNS TABLE (name text, open_at timestamptz, most integer)
+    LANGUAGE plpgsql STABLE ROWS 2 SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT b.name, b.circuit_open_until, CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 4 * b.max_connections END FROM infobase b WHERE b.paused_at IS NULL
+    UNION ALL
+    SELECT 'account:' || p.account, p.circuit_open_until, CASE WHEN p.circuit_failures >= p.circuit_after THEN 1 ELSE 4 * p.max_connections END FROM account_api p
+    WHERE p.paused_at IS NULL AND EXISTS (SELECT FROM task t WHERE t.target = 'account:' || p.account AND t.state = 'ready');
+END $$;
+COMMENT ON FUNCTION open_targets() IS 'Infobases that are not paused, and such APIs that something waits for: when each may be asked (its circuit), and how many requests it may have in flight';
 
 CREATE FUNCTION pick_due(max_requests integer) RETURNS bigint[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -265,23 +286,21 @@ DECLARE
     picked bigint[];
     part   bigint[];
 BEGIN
-    FOR i IN SELECT b.name, CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 4 * b.max_connections END
-                    - (SELECT count(*) FROM task t WHERE t.infobase = b.name AND t.state = 'in_flight') AS slots
-             FROM infobase b
-             WHERE b.paused_at IS NULL AND (b.circuit_open_until IS NULL OR b.circuit_open_until <= now_at) ORDER BY b.name
+    FOR i IN SELECT b.name, b.most - (SELECT count(*) FROM task t WHERE t.target = b.name AND t.state = 'in_flight') AS slots
+             FROM open_targets() b WHERE b.open_at IS NULL OR b.open_at <= now_at ORDER BY b.name
     LOOP
         CONTINUE WHEN i.slots <= 0 OR room <= 0 OR NOT secret_at_hand(i.name);
         IF oldest THEN
             SELECT array_agg(q.id) INTO part FROM (
                 SELECT t.id FROM task t
-                WHERE t.infobase = i.name AND t.state = 'ready' AND t.run_at <= now_at
+                WHERE t.target = i.name AND t.state = 'ready' AND t.run_at <= now_at
                   AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
                 ORDER BY t.run_at LIMIT least(i.slots, room) FOR UPDATE SKIP LOCKED) q;
         ELSE
             SELECT array_agg(q.id) INTO part FROM (
                 SELECT l.id FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
                     SELECT t.id FROM task t
-                    WHERE t.infobase = i.name AND t.state = 'ready' AND t.lane = g.lane AND t.run_at <= now_at
+                    WHERE t.target = i.name AND t.state = 'ready' AND t.lane = g.lane AND t.run_at <= now_at
                       AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
                     ORDER BY t.run_at LIMIT least(i.slots, room) FOR UPDATE SKIP LOCKED) l
                 LIMIT least(i.slots, room)) q;
@@ -291,7 +310,7 @@ BEGIN
     END LOOP;
     RETURN picked;
 END $$;
-COMMENT ON FUNCTION pick_due(integer) IS 'Locks due tasks, lane by lane (each eighth time the oldest of any lane), within the room of each infobase; an open circuit lets one probe pass';
+COMMENT ON FUNCTION pick_due(integer) IS 'Locks due tasks, lane by lane (each eighth time the oldest of any lane), within the room of each infobase and API; an open circuit lets one probe pass';
 
 CREATE FUNCTION runs_as_superuser() RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -360,34 +379,43 @@ DECLARE
     steps    plan_step[];
     no_step  plan_step[];
     requests http_request[];
+    apis     text[] := '{}';
     k        record;
 BEGIN
-    FOR k IN SELECT t.kind, array_agg(t.id ORDER BY t.id) AS ids FROM task t WHERE t.id = ANY (picked) GROUP BY t.kind ORDER BY t.kind LOOP
+    FOR k IN SELECT t.kind, array_agg(t.id ORDER BY t.id) AS ids, array_agg(DISTINCT t.account) FILTER (WHERE t.infobase IS NULL) AS apis
+             FROM task t WHERE t.id = ANY (picked) GROUP BY t.kind ORDER BY t.kind LOOP
         steps := steps || plan_tasks(k.kind, k.ids);
+        apis := apis || k.apis;
     END LOOP;
     SELECT array_agg(ROW(t.id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('Planning gave no step for %s "%s" of "%s": what it belongs to is not there, or the plan function of its kind left it out.', t.kind, t.key, t.scope),
             'Is the account or the infobase gone, or the order deleted by hand? Put it back and call resume(), or delete the row of salesdrive.task.', NULL)::plan_step)
     INTO no_step FROM few(picked) p JOIN task t ON t.id = p WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = p);
     steps := gate_creations(steps || no_step);
+    IF apis <> '{}' THEN
+        steps := gate_quota(steps, since);
+    END IF;
     PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
     PERFORM note_counterparty_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
     WITH base AS MATERIALIZED (
-        SELECT i.*, longest_write(i) AS longest, secret('infobase:' || i.name || ':password') AS password FROM infobase i
-        WHERE i.name IN (SELECT t.infobase FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request')
+        SELECT i.name, i.url || '/odata/standard.odata/' AS url, longest_write(i) AS longest, i.username, secret('infobase:' || i.name || ':password') AS password, NULL::text[] AS headers,
+               i.connect_timeout, i.total_timeout, i.max_answer, i.max_connections, i.ca_file, i.allow_http
+        FROM infobase i WHERE i.name IN (SELECT t.target FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request')
+        UNION ALL
+        SELECT f.* FROM api_forms(apis) f
     ), own AS MATERIALIZED (
         SELECT e.kind, e.answer, e.total_timeout FROM task_kind_effective e
     ), sent AS (
         UPDATE task t SET state = 'in_flight', attempt = t.attempt + 1, claimed_wish = t.wish, lease_until = i.longest + coalesce(w.total_timeout, '0'), purpose = s.purpose, memo = s.memo,
             creates = coalesce(s.creates, false), blocked_on = NULL, reason = NULL, detail = NULL, hint = NULL, changed_at = clock()
-        FROM few(steps) s, base i, own w WHERE t.id = s.task_id AND i.name = t.infobase AND w.kind = t.kind AND s.step = 'request'
-        RETURNING t.id, t.attempt, t.infobase, s.method, s.path, s.body, w.answer, w.total_timeout
+        FROM few(steps) s, base i, own w WHERE t.id = s.task_id AND i.name = t.target AND w.kind = t.kind AND s.step = 'request'
+        RETURNING t.id, t.attempt, t.target, s.method, s.path, s.body, w.answer, w.total_timeout
     )
-    SELECT array_agg(ROW(q.id, q.attempt, i.name, q.method, i.url || '/odata/standard.odata/' || url_path(q.path), q.body::text, i.username, i.password, NULL::text[],
+    SELECT array_agg(ROW(q.id, q.attempt, i.name, q.method, i.url || url_path(q.path), q.body::text, i.username, i.password, i.headers,
            (extract(epoch FROM i.connect_timeout) * 1000)::integer, (extract(epoch FROM coalesce(q.total_timeout, i.total_timeout)) * 1000)::integer,
            CASE q.answer WHEN 'metadata' THEN 16777216 ELSE i.max_answer END, i.max_connections, i.ca_file, i.allow_http, since + i.total_timeout, q.answer)::http_request) INTO requests
-    FROM sent q JOIN base i ON i.name = q.infobase;
+    FROM sent q JOIN base i ON i.name = q.target;
     RETURN requests;
 END $$;
 COMMENT ON FUNCTION claim_tasks(bigint[], timestamptz) IS 'Plans locked tasks, commits attempts of what needs a request, and returns those requests; each must leave so early after since that it ends before its unsure_until';
@@ -463,7 +491,7 @@ CREATE FUNCTION log_results(results http_result[]) RETURNS void
 BEGIN
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, method, url, http_status, class, error, late,
         ms_queue, ms_connect, ms_tls, ms_first_byte, ms_total, request_body, request_bytes, request_hash, response_body, response_raw, response_bytes, response_hash)
-    SELECT coalesce(r.started_at, clock()), 'out', t.account, r.target, CASE WHEN t.kind = 'order' THEN t.key::bigint END, r.task_id, t.kind, t.key, r.attempt,
+    SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, CASE WHEN t.kind = 'order' THEN t.key::bigint END, r.task_id, t.kind, t.key, r.attempt,
         CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, r.url, r.http_status, r.class,
         concat_ws(': ', r.error, CASE WHEN r.odata_code IS NOT NULL THEN format('BAS code %s', r.odata_code) END, r.odata_message),
         (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,
@@ -485,7 +513,7 @@ BEGIN
                     count(*) FILTER (WHERE u.class IN ('transient', 'throttled', 'unknown_outcome') AND u.odata_code IS NULL) AS failed,
                     (array_agg(concat_ws(', ', u.http_status::text, u.error, u.odata_message)) FILTER (WHERE u.class = 'config'))[1] AS config,
                     (array_agg(u.url) FILTER (WHERE u.class = 'config'))[1] AS config_url, bool_or(u.http_status IS NOT NULL) FILTER (WHERE u.class = 'config') AS refused
-             FROM few(results) u GROUP BY u.target ORDER BY u.target
+             FROM few(results) u WHERE u.target NOT LIKE 'account:%' GROUP BY u.target ORDER BY u.target
     LOOP
         IF r.config IS NOT NULL THEN
             UPDATE infobase i SET paused_at = clock(), paused_reason = format('%s: %s (%s)', CASE WHEN r.refused THEN 'BAS refuses' ELSE 'BAS could not be asked' END, r.config, r.config_url) WHERE i.name = r.target AND i.paused_at IS NULL;
@@ -515,7 +543,9 @@ DECLARE
     i      infobase;
     server text := concat_ws(': ', result.http_status::text, nullif(concat_ws(' ', 'BAS code', result.odata_code), 'BAS code'), result.odata_message, result.error);
 BEGIN
-    IF result.class = 'denied' THEN
+    IF t.infobase IS NULL THEN
+        RETURN api_step(t, result);
+    ELSIF result.class = 'denied' THEN
         RETURN denied_step(t, result, server);
     END IF;
     s.task_id := t.id;
@@ -545,7 +575,11 @@ DECLARE
     k     record;
 BEGIN
     PERFORM t.id FROM task t WHERE t.id IN (SELECT u.task_id FROM few(results) u) ORDER BY t.id FOR UPDATE;
-    results := proper_answers(results);
+    results := optional_answers(proper_answers(results));
+    IF EXISTS (SELECT FROM few(results) u WHERE u.target LIKE 'account:%') THEN
+        results := api_answers(results);
+        PERFORM note_apis(results);
+    END IF;
     PERFORM log_results(results);
     PERFORM note_infobases(results);
     PERFORM note_denials(results);
@@ -608,15 +642,13 @@ BEGIN
                 WHEN EXISTS (SELECT FROM inbox_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock())
                      OR EXISTS (SELECT FROM wake_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock()) THEN '-infinity'::timestamptz
                 ELSE least((SELECT min(p.put_off_until) FROM inbox_pending p), (SELECT min(p.put_off_until) FROM wake_pending p), (
-                      SELECT min(greatest(q.run_at, b.circuit_open_until)) FROM infobase b CROSS JOIN LATERAL (
+                      SELECT min(greatest(q.run_at, b.open_at)) FROM open_targets() b CROSS JOIN LATERAL (
                           SELECT min(l.run_at) AS run_at FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
                               SELECT t.run_at FROM task t
-                              WHERE t.infobase = b.name AND t.state = 'ready' AND t.lane = g.lane
+                              WHERE t.target = b.name AND t.state = 'ready' AND t.lane = g.lane
                                 AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
                               ORDER BY t.run_at LIMIT 1) l) q
-                      WHERE b.paused_at IS NULL
-                        AND (SELECT count(*) FROM task f WHERE f.infobase = b.name AND f.state = 'in_flight')
-                            < CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 4 * b.max_connections END))
+                      WHERE (SELECT count(*) FROM task f WHERE f.target = b.name AND f.state = 'in_flight') < b.most))
            END;
 END $$;
 COMMENT ON FUNCTION next_due() IS 'When the engine has something to do next: the past when now, NULL when nothing is planned';

@@ -42,7 +42,12 @@ BEGIN
     UNION ALL
     SELECT 3, 'warning', 'infobase ' || i.name, format('Its last %s requests failed.', i.circuit_failures), 'Look at exchange_log: is BAS running and reachable?' WHERE i.circuit_failures >= i.circuit_after
     UNION ALL
-    SELECT 3, 'error', 'account ' || a.name, 'It is paused: ' || a.paused_reason, format('SELECT salesdrive.unpause(%L);', a.name) WHERE a.paused_at IS NOT NULL;
+    SELECT 3, 'error', 'account ' || a.name, 'It is paused: ' || a.paused_reason, format('SELECT salesdrive.unpause(%L);', a.name) WHERE a.paused_at IS NOT NULL
+    UNION ALL
+    SELECT 3, CASE WHEN p.state = 'paused' THEN 'error' ELSE 'warning' END, 'API of account ' || p.account,
+           CASE p.state WHEN 'paused' THEN 'It is paused: ' || p.paused_reason ELSE format('Its last %s requests failed.', p.circuit_failures) END,
+           CASE p.state WHEN 'paused' THEN format('SELECT salesdrive.unpause_api(%L);', p.account) ELSE 'Look at exchange_log: is SalesDrive reachable?' END
+    FROM api_status p WHERE p.account = a.name AND p.state IN ('paused', 'circuit open');
 END $$;
 COMMENT ON FUNCTION check_database(account, infobase) IS 'For check(): the database is a copy, secrets are missing, something is paused or fails';
 

@@ -28,7 +28,9 @@ INSERT INTO access_function VALUES
     ('map_value', 'operator'), ('accept_value', 'operator'),
     ('profile_sets', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
     ('check_orders', 'operator'), ('check_peers', 'operator'),
-    ('publishes', 'reader'), ('metadata_wanted', 'reader');
+    ('publishes', 'reader'), ('metadata_wanted', 'reader'),
+    ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'),
+    ('pause_api', 'operator'), ('unpause_api', 'operator');
 
 CREATE TABLE access_table (
     name       name PRIMARY KEY,
@@ -49,6 +51,7 @@ INSERT INTO access_table VALUES
     ('inbox', 'SELECT, INSERT'), ('inbox_pending', 'SELECT, INSERT'), ('inbox_digest', 'SELECT, INSERT'), ('inbox_reject', 'SELECT, INSERT'),
     ('account', 'SELECT, UPDATE (paused_at, paused_reason)'),
     ('infobase', 'SELECT, UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until)'),
+    ('account_api', 'SELECT, UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until)'),
     ('credential_secret', 'SELECT (name)');
 
 CREATE FUNCTION access_grants(level text) RETURNS TABLE (object text, privileges text)

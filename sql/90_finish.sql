@@ -19,6 +19,7 @@ CREATE TRIGGER wake AFTER INSERT ON wake_pending FOR EACH STATEMENT EXECUTE FUNC
 CREATE TRIGGER wake AFTER INSERT ON inbox_pending FOR EACH STATEMENT EXECUTE FUNCTION wake('exchanger');
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON infobase FOR EACH STATEMENT EXECUTE FUNCTION wake('settings');
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON account FOR EACH STATEMENT EXECUTE FUNCTION wake('settings');
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON account_api FOR EACH STATEMENT EXECUTE FUNCTION wake('exchanger');
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON credential FOR EACH STATEMENT EXECUTE FUNCTION wake('settings');
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON instance FOR EACH STATEMENT EXECUTE FUNCTION wake('settings');
 
@@ -89,7 +90,7 @@ DECLARE
 BEGIN
     FOR t IN SELECT * FROM (VALUES ('instance', ''), ('credential', ''), ('infobase', ''), ('account', ''),
              ('profile', 'WHERE origin = ''user'''), ('profile_entity', 'WHERE origin = ''user'''), ('profile_property', 'WHERE origin = ''user'''), ('task_kind', 'WHERE origin = ''user'''),
-             ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('product_pin', ''),
+             ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('account_api', ''), ('quota_window', ''), ('quota_use', ''), ('crm_dictionary_load', ''), ('product_pin', ''),
              ('inbox_default', ''), ('inbox_pending', ''), ('inbox_digest', ''), ('inbox_reject', ''), ('crm_order_version', ''), ('crm_order', ''), ('crm_order_line', ''), ('crm_order_contact', ''),
              ('bas_product', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('wake_pending', ''), ('order_sync', ''),
              ('exchange_log_default', ''), ('order_event_default', ''), ('retention', ''),

@@ -761,7 +761,7 @@ url_problem(const SdRequest *request)
 	else if (curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK)
 		problem = "the URL carries a user name; credentials belong to the settings";
 	else if (strcmp(scheme, "http") == 0 && !request->allow_http && !is_loopback(host))
-		problem = "plain http is allowed to the local machine only, unless infobase.allow_http is true";
+		problem = "plain http is allowed to the local machine only, unless infobase.allow_http or account_api.allow_http is true";
 	curl_free(scheme);
 	curl_free(host);
 	curl_free(user);

@@ -14,7 +14,8 @@ INSERT INTO profile_entity (profile, concept, origin, entity_set, filter) VALUES
     ('unf', 'currency',             'shipped', 'Catalog_Валюты', NULL),
     ('unf', 'price_type',           'shipped', 'Catalog_ВидыЦен', NULL),
     ('unf', 'contact_kind',         'shipped', 'Catalog_ВидыКонтактнойИнформации', 'PredefinedDataName eq ''ТелефонКонтрагента'''),
-    ('unf', 'vat_rate',             'shipped', 'Catalog_СтавкиНДС', NULL);
+    ('unf', 'vat_rate',             'shipped', 'Catalog_СтавкиНДС', NULL),
+    ('unf', 'status',               'shipped', 'Catalog_СостоянияЗаказовПокупателей', NULL);
 
 INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, max_length, constant, rule) VALUES
     ('unf', 'order', 'date',               'shipped', 'Date', 'Edm.DateTime', NULL, NULL, 'orderTime'),
@@ -80,4 +81,6 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('unf', 'contact_kind', 'deleted',     'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),
     ('unf', 'vat_rate', 'name',            'shipped', 'Description', 'Edm.String', NULL, NULL, ''),
     ('unf', 'vat_rate', 'rate',            'shipped', 'Ставка', 'Edm.Double', NULL, NULL, ''),
-    ('unf', 'vat_rate', 'deleted',         'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, '');
+    ('unf', 'vat_rate', 'deleted',         'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),
+    ('unf', 'status', 'name',              'shipped', 'Description', 'Edm.String', NULL, NULL, ''),
+    ('unf', 'status', 'deleted',           'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, '');

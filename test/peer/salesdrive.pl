@@ -24,6 +24,7 @@
 #   GET  /state        {orders, updates [{id, data, ignored}], by_id {id: {version, statusId, ...}}}          POST /reset
 # Options (POST /config): per_minute 10, per_hour 100, per_day 1000 (0 = no limit) for order/list; quota_form 400 | 429 | retry_after | 200;
 #   key_error 200 | 401 | 403; sort newest | oldest | updated; max_limit 100; echo_url: webhooks for status changes made through the API;
+#   key_headers any | both: whether both headers of the key must be there; skew 0: seconds its quota is ahead of the clock;
 #   clock "YYYY-MM-DD HH:MM:SS" of the account or ""; latency_ms, latency_jitter_ms, log, log_limit, log_bodies
 use v5.36;
 no feature 'unicode_strings';
@@ -44,7 +45,7 @@ use Peer::Orders;
 my %opt = (port => 0, 'control-port' => 0, host => '127.0.0.1', key => 'demo-key', config => '{}');
 GetOptions(\%opt, 'port=i', 'control-port=i', 'host=s', 'key=s', 'config=s') or die "see the head of this file\n";
 
-my %config = (per_minute => 10, per_hour => 100, per_day => 1000, quota_form => '400', key_error => '200', sort => 'newest', max_limit => 100, echo_url => '', clock => '',
+my %config = (per_minute => 10, per_hour => 100, per_day => 1000, quota_form => '400', key_error => '200', key_headers => 'any', skew => 0, sort => 'newest', max_limit => 100, echo_url => '', clock => '',
 	latency_ms => 0, latency_jitter_ms => 0, log => true, log_limit => 100_000, log_bodies => false);
 {
 	my ($given, $why) = decode($opt{config});
@@ -87,6 +88,7 @@ sub work ($req, $label)
 	return [ 404, [ 'Content-Type', 'text/html; charset=utf-8' ], '<html><body><h1>Not Found</h1></body></html>' ] if !$route;
 	my $body = $req->{body} eq '' ? {} : body_of($req);
 	my $key = $req->{h}{'x-api-key'} // $req->{h}{'form-api-key'} // (ref $body eq 'HASH' ? $body->{form} : undef) // '';
+	$key = '' if $config{key_headers} eq 'both' && grep { ($req->{h}{$_} // '') ne $opt{key} } qw(x-api-key form-api-key);
 	if ($key ne $opt{key}) { return json($config{key_error}, { status => 'error', message => 'api key is invalid' }) }
 	my $answer = eval { $route->($req, $body) };
 	return json(400, { status => 'error', message => $@ =~ s/\s+\z//r }) if $@;
@@ -121,7 +123,7 @@ sub body_of ($req)
 # undef when within the limits, else the answer.
 sub over_quota ()
 {
-	my $now = Peer::Loop::now();
+	my $now = Peer::Loop::now() + $config{skew};
 	shift @list_calls while @list_calls && $list_calls[0] < $now - 86_400;
 	for my $w ([ per_minute => 60 ], [ per_hour => 3600 ], [ per_day => 86_400 ]) {
 		my ($name, $seconds) = @$w;
@@ -219,7 +221,10 @@ sub fields ()
 		shipping_method => $field->('shipping_method', 'Доставка', map { { value => $_->{id}, text => $_->{name}, active => 1 } } Peer::Orders::delivery_methods()->@*),
 		sajt => $field->('sajt', 'Сайт', map { { value => $_, text => "shop$_.example", active => 1 } } 1 .. 3),
 		userId => $field->('userId', 'Менеджер', map { { value => $_, text => "Менеджер $_", active => 1 } } 1 .. 5),
-		organizationId => $field->('organizationId', 'Організація', { value => 1, text => 'ТОВ «Вигадана Крамниця»', active => 1 }) };
+		organizationId => $field->('organizationId', 'Організація', { value => 1, text => 'ТОВ «Вигадана Крамниця»', active => 1 }),
+		rejectionReason => $field->('rejectionReason', 'Причина відмови', { value => 12, text => 'Дорого', active => 1 }),
+		products => { name => 'products', label => 'Товари', type => 'products', options => [ { value => 9001, text => 'Ліхтар', stockBalance => { 1 => 5 } } ],
+			fields => { stockId => $field->('stockId', 'Склад', { value => 1, text => 'Основний склад', active => 1 }, { value => 2, text => 'Магазин', active => 1 }) } } };
 }
 
 sub account_now () { return $config{clock} || strftime('%Y-%m-%d %H:%M:%S', localtime) }

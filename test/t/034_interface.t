@@ -43,7 +43,7 @@ my @refused = (
 	[ "SELECT salesdrive.enqueue('main', 'dictionary', 'organization', 'main')", '22023', qr/there is no dictionary "organization".*Dictionaries: organisation, /s, 'an unknown dictionary' ],
 	[ "SELECT salesdrive.enqueue('shop', 'dictionary', 'organisation', 'main')", '22023', qr/"shop" is not "main"/, 'a dictionary of an account' ],
 	[ "SELECT salesdrive.enqueue('main', 'order', '1', 'main')", '22023', qr/order 1 .*HINT:.*resume\(account, order_id\)/s, 'an order of an infobase' ],
-	[ "SELECT salesdrive.enqueue('main', 'stock', '1', 'main')", '22023', qr/Kinds: counterparty, dictionary, metadata, order/, 'an unknown kind' ],
+	[ "SELECT salesdrive.enqueue('main', 'stock', '1', 'main')", '22023', qr/Kinds: counterparty, crm_dictionary, dictionary, metadata, order/, 'an unknown kind' ],
 	[ "SELECT salesdrive.enqueue('main', 'counterparty', '0671112233', 'main')", '22023', qr/for example 380671112233/, 'a phone that is not international' ],
 	[ "SELECT salesdrive.enqueue('main', 'dictionary', NULL, 'main')", '22023', qr/a task has a scope/, 'a task without a key' ],
 	[ "UPDATE salesdrive.infobase SET retry_base = '1 h'", '23514', qr/infobase_retry_bounds/, 'a first delay above the longest' ],
@@ -122,7 +122,7 @@ deliver(6);
 sql("CALL salesdrive.run(); SELECT salesdrive.skip('shop', 6, NULL)");
 is(sql("SELECT text FROM salesdrive.order_event WHERE order_id = 6 AND event = 'skipped'"), 'Skipped by ' . sql('SELECT session_user') . ': no reason given', 'skip() without a reason says so');
 sql("UPDATE salesdrive.infobase SET url = 'http://192.0.2.1/base'; SELECT salesdrive.enqueue('main', 'dictionary', 'warehouse', 'main'); CALL salesdrive.run()");
-like(sql("SELECT paused_reason FROM salesdrive.infobase"), qr/^BAS could not be asked: plain http is allowed to the local machine only, unless infobase\.allow_http is true \(http:\/\/192\.0\.2\.1\/base\//,
+like(sql("SELECT paused_reason FROM salesdrive.infobase"), qr/^BAS could not be asked: plain http is allowed to the local machine only, unless infobase\.allow_http or account_api\.allow_http is true \(http:\/\/192\.0\.2\.1\/base\//,
 	'an address that is not asked is no refusal of BAS');
 sql("UPDATE salesdrive.infobase SET url = '$url'; SELECT salesdrive.unpause_infobase('main'); CALL salesdrive.run()");
 

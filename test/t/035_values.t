@@ -186,9 +186,11 @@ like(error_of("SELECT * FROM salesdrive.unmapped('nope')"), qr/there is no accou
 
 sub readings { return sql("SELECT count(*) FROM salesdrive.exchange_log WHERE kind = 'dictionary' AND direction = 'out'") }
 my $before = readings();
-is(sql("SELECT count(*) FROM salesdrive.load_dictionaries('shop')"), 6, 'load_dictionaries() asks for all lists');
+is(sql("SELECT count(*) FROM salesdrive.load_dictionaries('shop')"), 11, 'load_dictionaries() asks for all lists');
+is(sql("SELECT count(*) FILTER (WHERE target = 'main') || ' ' || count(*) FILTER (WHERE target = 'account:shop') FROM salesdrive.task WHERE kind IN ('dictionary', 'crm_dictionary')"), '7 4', 'of both sides');
+sql("SELECT salesdrive.pause_api('shop', 'nobody is there in this test')");
 run_engine();
-is(readings() - $before, 6, 'and they are read');
+is(readings() - $before, 7, 'those of the base are read');
 $before = readings();
 deliver_and_run(50);
 is(readings(), $before, 'fresh lists are not read again');
@@ -205,7 +207,7 @@ is(readings() - $before, 2, 'how old is a setting of the infobase');
 
 # ---- with the account its values go
 
-sql("SELECT salesdrive.map_value('other', 'status', '1', 'x'); INSERT INTO salesdrive.dictionary_rule VALUES ('other', 'status', 'park'); DELETE FROM salesdrive.account WHERE name = 'other'");
+sql("SELECT salesdrive.map_value('other', 'site', '1', 'x'); INSERT INTO salesdrive.dictionary_rule VALUES ('other', 'status', 'park'); DELETE FROM salesdrive.account WHERE name = 'other'");
 is(sql("SELECT count(*) FROM salesdrive.value_map WHERE account = 'other'") + sql("SELECT count(*) FROM salesdrive.dictionary_rule WHERE account = 'other'"), 0, 'the mappings of an account go with it');
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
 

@@ -95,6 +95,7 @@ my %may = (
 		"SELECT salesdrive.resume(task_id => $PARKED)",
 		"SELECT salesdrive.pause(account => 'shop', reason => 'stocktaking'); SELECT salesdrive.unpause(account => 'shop')",
 		"SELECT salesdrive.pause_infobase(infobase => 'main', reason => 'update'); SELECT salesdrive.unpause_infobase(infobase => 'main')",
+		"SELECT salesdrive.pause_api(account => 'shop', reason => 'a new key'); SELECT salesdrive.unpause_api(account => 'shop')",
 		"INSERT INTO salesdrive.product_pin (infobase, sku, product) SELECT infobase, 'NO-SUCH', ref_key FROM salesdrive.bas_product WHERE sku = 'SKU-0001';
 		 UPDATE salesdrive.product_pin SET note = 'as agreed'; DELETE FROM salesdrive.product_pin",
 		"SELECT salesdrive.map_value('shop', 'organisation', '7', key), salesdrive.map_value('*', 'status', '*', NULL) FROM salesdrive.dictionary_value WHERE dictionary = 'organisation'",
@@ -117,7 +118,7 @@ my %may = (
 		"INSERT INTO salesdrive.task_kind (kind, plan_function, settle_function) VALUES ('x', 'f', 'g')",
 		"INSERT INTO salesdrive.profile (name, title) VALUES ('x', 'x')", "INSERT INTO salesdrive.profile_entity (profile, concept) VALUES ('x', 'x')",
 		"INSERT INTO salesdrive.profile_property (profile, entity, concept) VALUES ('x', 'x', 'x')",
-		"INSERT INTO salesdrive.retention VALUES ('inbox', '1 year')",
+		"INSERT INTO salesdrive.retention VALUES ('inbox', '1 year')", "UPDATE salesdrive.quota_window SET most = 1", "DELETE FROM salesdrive.quota_use", "UPDATE salesdrive.account_api SET allow_http = true",
 		"INSERT INTO salesdrive.order_sync (account, order_id, infobase, ref_key) VALUES ('shop', 1, 'main', gen_random_uuid())",
 		"INSERT INTO salesdrive.order_sync (account, order_id, infobase, ref_key, bas_ref) VALUES ('shop', 1, 'main', gen_random_uuid(), gen_random_uuid())",
 		"INSERT INTO salesdrive.task (scope, kind, key, account, infobase) VALUES ('shop', 'order', '1', 'shop', 'main')", 'DELETE FROM salesdrive.wake_pending', 'DELETE FROM salesdrive.order_sync',

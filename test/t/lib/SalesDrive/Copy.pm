@@ -64,6 +64,8 @@ sub fill_database
 		INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('mine', 'order', 'date', 'Date');
 		INSERT INTO salesdrive.task_kind (kind, plan_function, settle_function) VALUES ('own', 'app.plan', 'app.settle');
 		INSERT INTO salesdrive.retention VALUES ('inbox', '10 years');
+		SELECT salesdrive.enqueue('shop', 'crm_dictionary', 'fields', NULL), salesdrive.pause_api('shop', 'nobody is there'); INSERT INTO salesdrive.crm_dictionary_load VALUES ('shop', 'status', salesdrive.clock());
+		INSERT INTO salesdrive.quota_use VALUES (1, 1, 'shop', 'order/list', 'read fields of orders', 1, salesdrive.clock());
 		SELECT salesdrive.map_value('shop', 'status', '1', 'Новий', note => 'dumped'); INSERT INTO salesdrive.dictionary_rule VALUES ('*', 'site', 'empty'); SELECT salesdrive.load_metadata('main');
 		SELECT salesdrive.grant_access('rea', 'reader')");
 	deliver($node, $db, $_) for 1001, 1014, 1015, 1016;

@@ -1,0 +1,380 @@
+-- Purpose: tasks that ask the API of an account of SalesDrive: how a request is made, its quota, what an answer means, the condition of the API;
+-- and the first kind of them, crm_dictionary: the values of an account.
+-- Rights: the engine's role; 'operator' pauses.
+--
+-- A task without an infobase asks the API of its account. It is found, claimed and settled as any other (60_engine.sql); its plan gives the address
+-- below that of the account.
+
+-- Asking.
+
+CREATE FUNCTION enqueue_api(account text, kind text, key text, infobase text DEFAULT NULL, lane smallint DEFAULT 1) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    asked bigint;
+BEGIN
+    PERFORM require_account(account);
+    IF infobase IS NOT NULL THEN
+        PERFORM refuse_task(format('a task of kind "%s" asks the API of account "%s", no infobase', kind, account), 'Give NULL as infobase.');
+    ELSIF kind = 'crm_dictionary' AND key <> ALL (crm_lists()) THEN
+        PERFORM refuse_task(format('there is no list "%s" of SalesDrive', key), format('Lists: %s.', array_to_string(crm_lists(), ', ')));
+    END IF;
+    PERFORM begin_api(account);
+    INSERT INTO task AS t (scope, kind, key, account, lane) VALUES (enqueue_api.account, enqueue_api.kind, enqueue_api.key, enqueue_api.account, enqueue_api.lane)
+    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
+        state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END, run_at = least(t.run_at, excluded.run_at),
+        blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock()
+    RETURNING t.id INTO asked;
+    RETURN asked;
+END $$;
+COMMENT ON FUNCTION enqueue_api(text, text, text, text, smallint) IS 'As enqueue(), of a kind that asks the API of an account';
+
+CREATE FUNCTION begin_api(account text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO account_api (account) VALUES (begin_api.account) ON CONFLICT DO NOTHING;
+    IF FOUND OR NOT EXISTS (SELECT FROM quota_window w WHERE w.account = begin_api.account) THEN
+        INSERT INTO quota_window (account, method, span, most)
+        VALUES (begin_api.account, 'order/list', '1 minute', 10), (begin_api.account, 'order/list', '1 hour', 100), (begin_api.account, 'order/list', '1 day', 1000) ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+COMMENT ON FUNCTION begin_api(text) IS 'Makes the rows of an account''s API and of the limits SalesDrive states for it, where they are not there yet';
+
+CREATE FUNCTION api_forms(accounts text[]) RETURNS TABLE (name text, url text, longest timestamptz, username text, password text, headers text[],
+        connect_timeout interval, total_timeout interval, max_answer integer, max_connections integer, ca_file text, allow_http boolean)
+    LANGUAGE plpgsql VOLATILE ROWS 1 SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    IF accounts = '{}' THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT 'account:' || p.account, a.url || '/', clock() + 2 * p.total_timeout, NULL::text, NULL::text, ARRAY['X-Api-Key: ' || k.key, 'Form-Api-Key: ' || k.key],    -- newer and older accounts
+           p.connect_timeout, p.total_timeout, p.max_answer, p.max_connections, p.ca_file, p.allow_http
+    FROM (SELECT DISTINCT n FROM few(accounts) n) u JOIN account_api p ON p.account = u.n JOIN account a ON a.name = p.account
+    CROSS JOIN LATERAL (SELECT btrim(secret('account:' || p.account || ':api_key')) AS key) k;
+END $$;
+COMMENT ON FUNCTION api_forms(text[]) IS 'What every request to the API of an account has in common, the key in its headers';
+
+-- Quota.
+
+CREATE FUNCTION api_method(path text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN regexp_replace(split_part(path, '?', 1), '^/?(api/)?|/+$', '', 'g');
+COMMENT ON FUNCTION api_method(text) IS 'Method of an address of the API, as quota_window names it: order/list';
+
+CREATE FUNCTION quota_free_at(account text, method text) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT max(greatest(w.closed_until, f.counted_at + w.span)) FROM quota_window w
+            LEFT JOIN LATERAL (SELECT u.counted_at FROM quota_use u WHERE u.account = w.account AND u.method = w.method ORDER BY u.counted_at DESC OFFSET w.most - 1 LIMIT 1) f ON w.most IS NOT NULL
+            WHERE w.account = quota_free_at.account AND w.method = quota_free_at.method);
+END $$;
+COMMENT ON FUNCTION quota_free_at(text, text) IS 'From when on all windows of a method have room for one more request; NULL: it has no limits';
+
+CREATE FUNCTION gate_quota(steps plan_step[], since timestamptz) RETURNS plan_step[]
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r     record;
+    s     plan_step;
+    free  timestamptz;
+BEGIN
+    FOR r IN SELECT u.n, t.id, t.attempt + 1 AS attempt, t.account, t.lane, api_method(u.path) AS method, p.total_timeout
+             FROM few(steps) WITH ORDINALITY u (task_id, step, purpose, method, path, body, memo, creates, run_at, reason, detail, hint, blocked_on, n)
+             CROSS JOIN LATERAL task_of(u.task_id) t JOIN account_api p ON p.account = t.account
+             WHERE u.step = 'request' AND t.infobase IS NULL AND EXISTS (SELECT FROM quota_window w WHERE w.account = t.account AND w.method = api_method(u.path))
+             ORDER BY t.lane, t.run_at, t.id
+    LOOP
+        s := steps[r.n];
+        free := quota_free_at(r.account, r.method);
+        IF free > clock() THEN
+            s.step := 'wait';
+            s.run_at := free;
+            s.reason := 'quota';
+            s.detail := format('The quota of %s in account "%s" has room again at %s.', r.method, r.account, to_char(free, 'YYYY-MM-DD HH24:MI:SS TZ'));
+            s.hint := 'It goes on by itself. What was spent on what: SELECT * FROM salesdrive.quota_status.';
+            s.blocked_on := format('quota:%s:%s', r.account, r.method);
+            steps[r.n] := s;
+        ELSE
+            INSERT INTO quota_use VALUES (r.id, r.attempt, r.account, r.method, s.purpose, r.lane, since + 2 * r.total_timeout);
+        END IF;
+    END LOOP;
+    RETURN steps;
+END $$;
+COMMENT ON FUNCTION gate_quota(plan_step[], timestamptz) IS 'Counts the requests that the quota has room for, lower lanes first, and puts off the others until it has';
+
+-- The windows may move when an answer comes: what waits for them looks again then. A request of which nothing is heard stays counted until the latest
+-- moment at which it can have arrived.
+CREATE FUNCTION note_quota(results http_result[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r    record;
+    w    quota_window;
+    free timestamptz;
+BEGIN
+    FOR r IN SELECT u.task_id, u.attempt, u.class, make_interval(secs => CASE WHEN u.retry_after > 86400 THEN 86400 ELSE u.retry_after END) AS asked, substr(u.target, 9) AS account, api_method(substr(u.url, length(a.url) + 1)) AS method
+             FROM few(results) u JOIN account a ON 'account:' || a.name = u.target WHERE u.target LIKE 'account:%' ORDER BY a.name, u.task_id
+    LOOP
+        UPDATE quota_use q SET counted_at = clock() WHERE q.task_id = r.task_id AND q.attempt = r.attempt AND q.counted_at > clock();
+        IF r.class = 'throttled' AND r.method ~ '^[a-z-]+(/[a-z-]+)*$' THEN
+            SELECT * INTO w FROM quota_window q WHERE q.account = r.account AND q.method = r.method ORDER BY q.span LIMIT 1;    -- the shortest window stands for all
+            IF w.closed_until > clock() THEN    -- one of several that were sent before the first was refused
+                w.closed_until := greatest(w.closed_until, clock() + r.asked);
+            ELSE
+                w.closed_until := clock() + coalesce(r.asked, least(interval '1 minute' * power(2, coalesce(w.refusals, 0)), '1 hour'));
+                w.refusals := coalesce(w.refusals, 0) + 1;
+            END IF;
+            INSERT INTO quota_window AS q (account, method, span, closed_until, refusals) VALUES (r.account, r.method, coalesce(w.span, '1 minute'), w.closed_until, w.refusals)
+            ON CONFLICT (account, method, span) DO UPDATE SET closed_until = excluded.closed_until, refusals = excluded.refusals;
+        ELSIF r.class IN ('ok', 'business') THEN
+            UPDATE quota_window q SET closed_until = NULL, refusals = 0 WHERE q.account = r.account AND q.method = r.method AND q.refusals > 0 AND q.closed_until <= clock();
+        END IF;
+        free := coalesce(quota_free_at(r.account, r.method), clock());
+        UPDATE task t SET run_at = free FROM (SELECT l.id FROM task l WHERE l.blocked_on = format('quota:%s:%s', r.account, r.method) AND l.state = 'ready' AND l.run_at > free FOR UPDATE SKIP LOCKED) l WHERE t.id = l.id;
+    END LOOP;
+    DELETE FROM quota_use q WHERE q.counted_at < clock() - interval '25 hours' AND q.account IN (SELECT substr(u.target, 9) FROM few(results) u);
+END $$;
+COMMENT ON FUNCTION note_quota(http_result[]) IS 'Takes in what answers say of the quota: when each request was counted at the latest, and whether SalesDrive says that the limit is reached';
+
+CREATE FUNCTION quota_window_changed() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    w quota_window := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+    PERFORM wake_later(format('quota:%s:%s', w.account, w.method));
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION quota_window_changed() IS 'Trigger: a limit changed, what waits for it looks again';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OF most, span OR DELETE ON quota_window FOR EACH ROW EXECUTE FUNCTION quota_window_changed();
+
+-- What an answer means. Only here is known how SalesDrive words its errors; a status of 200 says little.
+
+CREATE FUNCTION api_words(body jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN jsonb_typeof(body) = 'object' THEN left(coalesce(json_text(body -> 'message'), json_text(body -> 'errorMessage'), json_text(body -> 'error')), 500) END;
+COMMENT ON FUNCTION api_words(jsonb) IS 'What SalesDrive says of an error';
+
+CREATE FUNCTION api_answer(r http_result) RETURNS http_result
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    body   jsonb := result_json(r);
+    words  text := api_words(body);
+    failed boolean := jsonb_typeof(body) = 'object' AND (coalesce(body ->> 'success' IN ('false', '0'), false) OR coalesce(lower(body ->> 'status') = 'error', false) OR coalesce(json_text(body -> 'error') NOT IN ('0', 'false'), false));
+BEGIN
+    IF r.http_status IS NULL OR r.class = 'bug' THEN    -- no complete answer: what the client made of it holds
+        RETURN r;
+    END IF;
+    r.odata_code := NULL;
+    r.odata_message := NULL;
+    IF r.http_status = 429 OR (failed OR r.http_status >= 400) AND words ~* 'limit.{0,20}(reached|exceed)|exceed.{0,20}limit|too many requests|rate limit|(ліміт|лимит).{0,20}(вичерпан|перевищен|исчерпан|превышен)' THEN
+        r.class := 'throttled';
+        r.error := concat_ws(': ', 'the limit of the API is reached', words);
+    ELSIF r.http_status IN (401, 403) OR (failed OR r.http_status = 400) AND words ~* '\m(api|access|form)[ _-]?(api[ _-]?)?key\M|\mkey\M.{0,20}(invalid|wrong|incorrect)|(invalid|wrong|incorrect).{0,20}\mkey\M|unauthori[sz]ed|access denied|forbidden' THEN
+        r.class := 'config';
+        r.error := concat_ws(': ', 'the key of the API is refused', words);
+    ELSIF r.http_status BETWEEN 200 AND 299 AND failed OR r.http_status IN (400, 409, 413, 422) THEN
+        r.class := 'business';
+        r.error := coalesce(words, r.error, 'SalesDrive refuses it without a word');
+    ELSIF r.class = 'ok' AND (jsonb_typeof(body) <> 'object' OR r.method = 'GET' AND jsonb_typeof(body -> 'data') NOT IN ('array', 'object')
+                              OR NOT body ? 'data' AND NOT body ? 'success' AND NOT body ? 'status') IS NOT FALSE THEN
+        r.class := CASE r.method WHEN 'GET' THEN 'transient' ELSE 'unknown_outcome' END;
+        r.error := 'The answer is not one of SalesDrive: ' || left(coalesce(words, body::text, ''), 200);
+    ELSIF NOT coalesce(r.body_is_json, false) AND r.http_status BETWEEN 200 AND 299 AND r.class <> 'ok' THEN
+        r.error := 'The answer is not one of SalesDrive: ' || left(regexp_replace(coalesce(bytes_text(substring(r.body FROM 1 FOR 2000)), 'bytes that are no text'), '\s+', ' ', 'g'), 200);
+    ELSIF words IS NOT NULL AND r.class <> 'ok' THEN
+        r.error := concat_ws(': ', r.error, words);
+    END IF;
+    RETURN r;
+END $$;
+COMMENT ON FUNCTION api_answer(http_result) IS 'An answer of SalesDrive with its class: limits and keys refused are recognised in every form known (429, 400 with words, 200 with success false or status error); a 200 that SalesDrive would not write counts as no answer';
+
+CREATE FUNCTION api_answers(results http_result[]) RETURNS http_result[]
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    FOR n IN 1 .. cardinality(results) LOOP
+        IF (results[n]).target LIKE 'account:%' THEN
+            results[n] := api_answer(results[n]);
+        END IF;
+    END LOOP;
+    RETURN results;
+END $$;
+COMMENT ON FUNCTION api_answers(http_result[]) IS 'Answers as they came, those of SalesDrive with the class that its words give';
+
+-- Condition.
+
+CREATE FUNCTION pause_api_for(account text, why text, how text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE account_api p SET paused_at = clock(), paused_reason = why WHERE p.account = pause_api_for.account AND p.paused_at IS NULL;
+    IF FOUND THEN
+        RAISE WARNING 'the API of account "%" is paused: %', account, why
+            USING ERRCODE = 'SD012', DETAIL = 'Webhooks are still received, and orders go on to BAS.', HINT = format('%s, then SELECT salesdrive.unpause_api(%L).', how, account);
+    END IF;
+END $$;
+COMMENT ON FUNCTION pause_api_for(text, text, text) IS 'Pauses the API of an account for a reason that the engine found, with one warning';
+
+CREATE FUNCTION note_apis(results http_result[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT substr(u.target, 9) AS account, bool_or(u.class IN ('ok', 'business', 'throttled')) AS alive, count(*) FILTER (WHERE u.class IN ('transient', 'unknown_outcome')) AS failed,
+                    (array_agg(concat_ws(', ', u.http_status::text, u.error)) FILTER (WHERE u.class = 'config'))[1] AS config,
+                    (array_agg(u.url) FILTER (WHERE u.class = 'config'))[1] AS url, bool_or(u.http_status IS NOT NULL) FILTER (WHERE u.class = 'config') AS refused
+             FROM few(results) u WHERE u.target LIKE 'account:%' GROUP BY u.target ORDER BY u.target
+    LOOP
+        IF r.config IS NOT NULL THEN
+            PERFORM pause_api_for(r.account, format('%s: %s (%s)', CASE WHEN r.refused THEN 'SalesDrive refuses' ELSE 'SalesDrive could not be asked' END, r.config, r.url), format('Mend the address, or the key and its rights (SELECT salesdrive.set_secret(''account:%s:api_key'', ...))', r.account));
+        END IF;
+        IF r.alive THEN
+            UPDATE account_api p SET circuit_failures = 0, circuit_open_until = NULL WHERE p.account = r.account AND p.circuit_failures > 0;
+            IF FOUND THEN
+                INSERT INTO wake_pending VALUES (format('account_api:%s:', r.account));
+            END IF;
+        ELSIF r.failed > 0 THEN
+            UPDATE account_api p SET circuit_failures = least(p.circuit_failures + r.failed, 1000),
+                circuit_open_until = CASE WHEN p.circuit_failures + r.failed >= p.circuit_after THEN clock() + p.circuit_pause END
+            WHERE p.account = r.account;
+        END IF;
+    END LOOP;
+    PERFORM note_quota(results);
+END $$;
+COMMENT ON FUNCTION note_apis(http_result[]) IS 'Keeps the condition of each API: pauses it on errors of configuration, opens and closes its circuit, takes in what is said of its quota';
+
+CREATE FUNCTION api_step(t task, result http_result) RETURNS plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    s plan_step;
+    p account_api;
+BEGIN
+    s.task_id := t.id;
+    s.detail := concat_ws(': ', result.http_status::text, result.error);
+    IF result.class IN ('transient', 'throttled') THEN
+        SELECT * INTO p FROM account_api x WHERE x.account = t.account;
+        s.step := 'retry';
+        s.reason := result.class;
+        s.run_at := clock() + CASE result.class WHEN 'throttled' THEN interval '0' ELSE backoff(t.failures, p.retry_base, p.retry_cap, result.retry_after) END;    -- the quota says when
+    ELSIF result.class IN ('ok', 'unknown_outcome', 'config') THEN
+        s.step := 'again';    -- config: the API is paused, the task waits with it
+    ELSE
+        s.step := 'park';
+        s.reason := CASE result.class WHEN 'denied' THEN 'business' ELSE result.class END;
+        s.hint := format('SalesDrive refused it; the words are its own, exchange_log has the whole answer. Mend the cause and call resume(%s).', t.id);
+    END IF;
+    RETURN s;
+END $$;
+COMMENT ON FUNCTION api_step(task, http_result) IS 'What the class of an answer of SalesDrive means where its kind has nothing to say: retry, again, or park';
+
+CREATE FUNCTION pause_api(account text, reason text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM require_account(account);
+    UPDATE account_api p SET paused_at = coalesce(p.paused_at, clock()), paused_reason = coalesce(reason, 'no reason given') WHERE p.account = pause_api.account;
+    IF NOT FOUND THEN
+        RAISE NOTICE 'the API of account "%" is not used yet', account;
+    END IF;
+END $$;
+COMMENT ON FUNCTION pause_api(text, text) IS 'Stops asking the API of an account; its webhooks are received and its orders sent as before';
+
+CREATE FUNCTION unpause_api(account text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM require_account(account);
+    UPDATE account_api p SET paused_at = NULL, paused_reason = NULL, circuit_failures = 0, circuit_open_until = NULL WHERE p.account = unpause_api.account;
+    PERFORM wake_later(format('account_api:%s:', account));
+END $$;
+COMMENT ON FUNCTION unpause_api(text) IS 'Goes on asking the API of an account, at once';
+
+CREATE VIEW quota_status AS
+    SELECT w.account, w.method, w.span, w.most, u.used, w.most - u.used AS room, w.closed_until,
+           CASE WHEN greatest(w.closed_until, CASE WHEN u.used >= w.most THEN f.counted_at + w.span END) > n.at THEN greatest(w.closed_until, CASE WHEN u.used >= w.most THEN f.counted_at + w.span END) END AS free_at,
+           u.last_at + w.span AS resets_at, u.spent_on
+    FROM (SELECT clock() AS at) n CROSS JOIN quota_window w
+    CROSS JOIN LATERAL (SELECT coalesce(sum(g.uses), 0)::bigint AS used, max(g.last_at) AS last_at, coalesce(jsonb_object_agg(g.purpose, g.uses), '{}') AS spent_on
+                        FROM (SELECT coalesce(q.purpose, '') AS purpose, count(*) AS uses, max(q.counted_at) AS last_at FROM quota_use q
+                              WHERE q.account = w.account AND q.method = w.method AND q.counted_at > n.at - w.span GROUP BY 1) g) u
+    LEFT JOIN LATERAL (SELECT q.counted_at FROM quota_use q WHERE q.account = w.account AND q.method = w.method ORDER BY q.counted_at DESC OFFSET w.most - 1 LIMIT 1) f ON w.most IS NOT NULL;
+COMMENT ON VIEW quota_status IS 'Quota of the API of each account: what each window allows, what is used of it and on what it was spent';
+COMMENT ON COLUMN quota_status.account IS 'Account';
+COMMENT ON COLUMN quota_status.method IS 'Method of the API';
+COMMENT ON COLUMN quota_status.span IS 'Length of the window, which slides';
+COMMENT ON COLUMN quota_status.most IS 'Most requests within it';
+COMMENT ON COLUMN quota_status.used IS 'Requests within it now, those under way included';
+COMMENT ON COLUMN quota_status.room IS 'Requests left';
+COMMENT ON COLUMN quota_status.closed_until IS 'SalesDrive said that the limit is reached: nothing is asked before';
+COMMENT ON COLUMN quota_status.free_at IS 'When this window lets the next request pass; NULL: now';
+COMMENT ON COLUMN quota_status.resets_at IS 'When it is empty if nothing more is asked';
+COMMENT ON COLUMN quota_status.spent_on IS 'Number of its requests for each purpose';
+
+CREATE VIEW api_status AS
+    SELECT p.account, CASE WHEN p.paused_at IS NOT NULL THEN 'paused' WHEN a.paused_at IS NOT NULL THEN 'account paused' WHEN p.circuit_failures >= p.circuit_after THEN 'circuit open' ELSE 'open for work' END AS state,
+           p.paused_at, p.paused_reason, p.circuit_failures, p.circuit_open_until,
+           count(t.id) FILTER (WHERE t.state = 'ready') AS ready, count(t.id) FILTER (WHERE t.state = 'in_flight') AS in_flight, count(t.id) FILTER (WHERE t.state = 'parked') AS parked,
+           min(t.created_at) FILTER (WHERE t.state <> 'parked') AS oldest
+    FROM account_api p JOIN account a ON a.name = p.account LEFT JOIN task t ON t.target = 'account:' || p.account GROUP BY p.account, a.name;
+COMMENT ON VIEW api_status IS 'The API of each account that is asked: whether it works, what waits for it';
+COMMENT ON COLUMN api_status.account IS 'Account';
+COMMENT ON COLUMN api_status.state IS 'open for work, circuit open, paused, or account paused';
+COMMENT ON COLUMN api_status.paused_at IS 'Since when it is paused';
+COMMENT ON COLUMN api_status.paused_reason IS 'Why';
+COMMENT ON COLUMN api_status.circuit_failures IS 'Failures of the connection or the server in a row';
+COMMENT ON COLUMN api_status.circuit_open_until IS 'When an open circuit lets one probing request pass';
+COMMENT ON COLUMN api_status.ready IS 'Tasks that wait or are due';
+COMMENT ON COLUMN api_status.in_flight IS 'Requests under way';
+COMMENT ON COLUMN api_status.parked IS 'Tasks that cannot go on without you';
+COMMENT ON COLUMN api_status.oldest IS 'When the oldest task that is not parked was asked for first';
+
+-- Kind crm_dictionary: the values of an account. Three lists have methods of their own; all others come only with a page of orders.
+
+CREATE FUNCTION crm_lists() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['status', 'payment_method', 'shipping_method', 'fields'];
+COMMENT ON FUNCTION crm_lists() IS 'Lists of values that the API of SalesDrive gives; fields: managers, sites, organisations, warehouses and every field with options, as they come with order/list';
+
+CREATE FUNCTION plan_crm_dictionary(tasks bigint[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT t.id, 'request', 'read ' || CASE t.key WHEN 'fields' THEN 'fields of orders' ELSE t.key || ' of SalesDrive' END, 'GET',
+           CASE t.key WHEN 'status' THEN 'api/statuses/' WHEN 'payment_method' THEN 'api/payment-methods/' WHEN 'shipping_method' THEN 'api/delivery-methods/'
+                      ELSE 'api/order/list/?page=1&limit=1&filter%5BstatusId%5D=__ALL__' END,
+           NULL::jsonb, NULL::jsonb, false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+    FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN account a ON a.name = t.account WHERE t.key = ANY (crm_lists());
+END $$;
+COMMENT ON FUNCTION plan_crm_dictionary(bigint[]) IS 'Plan of kind crm_dictionary: one reading of the list';
+
+CREATE FUNCTION settle_crm_dictionary(results http_result[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT u.task_id, t.account, t.key, result_json(u::http_result) AS body FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t WHERE u.class = 'ok' ORDER BY t.account, t.key LOOP
+        IF r.key = 'fields' THEN
+            INSERT INTO dictionary_value AS d (scope, side, dictionary, key, name, attributes)
+            SELECT r.account, 'crm', o.dictionary, o.key, o.name, o.attributes FROM crm_options(r.body -> 'meta') o ORDER BY 3, 4
+            ON CONFLICT (scope, side, dictionary, key) DO UPDATE SET name = excluded.name, attributes = d.attributes || excluded.attributes, loaded_at = clock();
+        ELSE    -- the whole list: what is not in it is there no more
+            DELETE FROM dictionary_value d WHERE d.scope = r.account AND d.side = 'crm' AND d.dictionary = r.key;
+            INSERT INTO dictionary_value (scope, side, dictionary, key, name, code, attributes)
+            SELECT DISTINCT ON (e.key) r.account, 'crm', r.key, e.key, coalesce(json_text(e.row -> 'name'), e.key), json_text(e.row -> 'parameter'), e.row
+            FROM jsonb_array_elements(json_rows(r.body -> 'data')) WITH ORDINALITY x (row, n) CROSS JOIN LATERAL (SELECT x.row, left(json_text(x.row -> 'id'), 200) AS key) e
+            WHERE e.key IS NOT NULL ORDER BY e.key, x.n;
+        END IF;
+        INSERT INTO crm_dictionary_load VALUES (r.account, r.key, clock()) ON CONFLICT (account, list) DO UPDATE SET loaded_at = excluded.loaded_at;
+        RETURN NEXT ROW(r.task_id, 'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION settle_crm_dictionary(http_result[]) IS 'Settle of kind crm_dictionary: replaces a list that was read whole; of fields it keeps what is new or renamed';
+INSERT INTO task_kind VALUES ('crm_dictionary', 'shipped', 'salesdrive.plan_crm_dictionary', 'salesdrive.settle_crm_dictionary', 'account');
+
+CREATE FUNCTION refresh_crm_dictionaries(infobases text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    old crm_dictionary_load[] := ARRAY(SELECT l FROM few(infobases) n JOIN account a ON a.infobase = n JOIN account_api p ON p.account = a.name JOIN crm_dictionary_load l ON l.account = a.name
+                                       WHERE l.loaded_at < clock() - p.dictionary_age
+                                         AND NOT EXISTS (SELECT FROM task t WHERE t.scope = l.account AND t.kind = 'crm_dictionary' AND t.key = l.list));
+BEGIN
+    IF old <> '{}' THEN    -- a statement that inserts nothing would wake the engine, too
+        INSERT INTO task (scope, kind, key, account, lane) SELECT l.account, 'crm_dictionary', l.list, l.account, 3 FROM few(old) l ORDER BY 1, 3 ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+COMMENT ON FUNCTION refresh_crm_dictionaries(text[]) IS 'Has those lists of SalesDrive loaded again that are older than account_api.dictionary_age, for the accounts of these bases';

@@ -147,18 +147,19 @@ CREATE FUNCTION merged_orders(orders order_key[]) RETURNS SETOF merged_order
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT m.account, m.order_id, m.versions[1], m.times[1], m.data, m.deliveries, m.first_at, m.last_at
+    SELECT m.account, m.order_id, m.versions[1], m.times[1], CASE WHEN m.parcels IS NOT NULL THEN m.data || jsonb_build_object('delivery', m.parcels) WHEN m.data ? 'delivery' THEN m.data - 'delivery' ELSE m.data END, m.deliveries, m.first_at, m.last_at
     FROM few(orders) k
     CROSS JOIN LATERAL (
         SELECT v.account, v.order_id, count(*) AS deliveries, min(v.received_at) AS first_at, max(v.received_at) AS last_at,
                array_agg(v.version ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC) AS versions,
                array_agg(v.update_at ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC) AS times,
-               jsonb_merge(CASE WHEN v.outdated THEN v.data - 'primaryContact' ELSE v.data END ORDER BY v.version, v.update_at NULLS FIRST, v.hash) AS data
+               jsonb_merge(CASE WHEN v.outdated THEN v.data - 'primaryContact' ELSE v.data END ORDER BY v.version, v.update_at NULLS FIRST, v.hash) AS data,
+               order_parcels(v.data ORDER BY v.version, v.update_at NULLS FIRST, v.hash) AS parcels
         FROM (SELECT o.*, bool_or(o.data ? 'contacts') OVER (ORDER BY o.version, o.update_at NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS outdated
               FROM crm_order_version o WHERE o.account = k.account AND o.order_id = k.order_id) v
         GROUP BY v.account, v.order_id) m;
 END $$;
-COMMENT ON FUNCTION merged_orders(order_key[]) IS 'Orders made from all their versions: by (version, updateAt, hash), a present key over an absent one, later over earlier; a primaryContact falls away when contacts come later';
+COMMENT ON FUNCTION merged_orders(order_key[]) IS 'Orders made from all their versions: by (version, updateAt, hash), a present key over an absent one, later over earlier; a primaryContact falls away when contacts come later; key delivery holds the parcels in one form';
 
 CREATE FUNCTION order_lines(data jsonb) RETURNS TABLE (line_no integer, product_id text, parameter text, sku text, name text, amount numeric, price numeric,
         discount numeric, is_percent boolean, description text, stock_id text, is_upsell boolean, is_kit boolean, kit jsonb)
@@ -260,8 +261,11 @@ BEGIN
 
     DELETE FROM crm_order_line o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
     INSERT INTO crm_order_line SELECT m.account, m.order_id, l.* FROM few(merged) m CROSS JOIN LATERAL order_lines(m.data) l;
+
+    DELETE FROM crm_order_delivery o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+    INSERT INTO crm_order_delivery SELECT d.* FROM few(merged) m CROSS JOIN LATERAL delivery_rows(m.account, m.order_id, m.data -> 'delivery') d WHERE m.data ? 'delivery';
 END $$;
-COMMENT ON FUNCTION write_orders(merged_order[]) IS 'Writes orders, their lines and contacts';
+COMMENT ON FUNCTION write_orders(merged_order[]) IS 'Writes orders, their lines, contacts and parcels';
 
 CREATE FUNCTION stage_deliveries(ids bigint[], times timestamptz[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

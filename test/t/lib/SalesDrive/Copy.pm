@@ -28,7 +28,7 @@ sub order_body
 	my $version = $o{version} // 1;
 	my $at = time + ($o{day} // -40) * $DAY;
 	my $text = json_encode({ data => { id => $id, version => $version, orderTime => strftime('%Y-%m-%d 12:00:00', gmtime $at),
-		updateAt => strftime("%Y-%m-%d 12:0$version:00", gmtime $at + ($o{later} // 0) * $DAY), paymentAmount => $o{sum} // 100, comment => $o{comment} // 'зразок',
+		updateAt => strftime("%Y-%m-%d 12:0$version:00", gmtime $at + ($o{later} // 0) * $DAY), paymentAmount => $o{sum} // 100, comment => $o{comment} // 'зразок', ord_delivery_data => [ { provider => 'novaposhta', trackingNumber => "2045$id" } ],
 		contacts => [ { id => 1, fName => 'Зразок', lName => 'Вигаданий', phone => [ $o{phone} // '0671112233' ] } ],
 		products => [ { productId => 1, text => 'Товар', sku => $o{sku} // 'SKU-0001', amount => 1, price => 100, discount => 0, percentDiscount => 0 } ] } });
 	utf8::decode($text);

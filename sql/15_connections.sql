@@ -108,6 +108,8 @@ CREATE TABLE account (
     vat_included   boolean NOT NULL DEFAULT true,
     money_discount text NOT NULL DEFAULT 'line' CHECK (money_discount IN ('line', 'unit')),
     posting        boolean NOT NULL DEFAULT false,
+    documents      boolean NOT NULL DEFAULT true,
+    edit_policy    text CHECK (edit_policy IN ('free', 'until_posted', 'never', 'ask')),
     paused_at      timestamptz,
     paused_reason  text,
     created_at     timestamptz NOT NULL DEFAULT clock()
@@ -125,6 +127,8 @@ COMMENT ON COLUMN account.price_type IS 'Price type of the documents: Ref_Key, c
 COMMENT ON COLUMN account.vat_included IS 'Whether the prices in SalesDrive contain VAT; if not, it is added on top';
 COMMENT ON COLUMN account.money_discount IS 'Whether a discount in money is meant for the line or for each unit';
 COMMENT ON COLUMN account.posting IS 'Post the documents in BAS';
+COMMENT ON COLUMN account.documents IS 'Make and change documents in BAS; off: orders are taken in and kept, and go when it is on again';
+COMMENT ON COLUMN account.edit_policy IS 'Which documents a change of the order changes: free (all; a posted one is posted again), until_posted, never, ask (parked with what would change, resend() agrees); NULL: free with posting on, else until_posted';
 COMMENT ON COLUMN account.paused_at IS 'Set while the orders of this account are not sent';
 COMMENT ON COLUMN account.paused_reason IS 'Why it is paused';
 COMMENT ON COLUMN account.created_at IS 'When the row was made';
@@ -191,6 +195,8 @@ BEGIN
         DELETE FROM task t WHERE t.target = 'account:' || OLD.name;
         DELETE FROM value_map m WHERE m.account = OLD.name;
         DELETE FROM dictionary_rule r WHERE r.account = OLD.name;
+        DELETE FROM order_filter f WHERE f.account = OLD.name;
+        DELETE FROM header_rule r WHERE r.account = OLD.name;
         DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'crm';
     END IF;
     RETURN OLD;

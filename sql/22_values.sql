@@ -66,7 +66,8 @@ CREATE TYPE order_value AS (
     bas_key    text,
     ref        uuid,
     problem    text,
-    candidates text
+    candidates text,
+    source     text
 );
 COMMENT ON TYPE order_value IS 'A value of an order and what value_map makes of it';
 COMMENT ON COLUMN order_value.account IS 'Account';
@@ -78,6 +79,7 @@ COMMENT ON COLUMN order_value.bas_key IS 'What the row gives';
 COMMENT ON COLUMN order_value.ref IS 'Ref_Key of that element, in dictionaries of the document''s header';
 COMMENT ON COLUMN order_value.problem IS 'Why there is no such element';
 COMMENT ON COLUMN order_value.candidates IS 'Elements there are';
+COMMENT ON COLUMN order_value.source IS 'Table that gives it: value_map or header_rule';
 
 -- Waking.
 

@@ -130,6 +130,8 @@ CREATE TABLE order_sync (
     skipped_at         timestamptz,
     skip_reason        text,
     requests           integer NOT NULL DEFAULT 0,
+    not_wanted         text,
+    not_wanted_detail  text,
     PRIMARY KEY (account, order_id)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE order_sync IS 'How far each order is on its way into BAS';
@@ -152,3 +154,6 @@ COMMENT ON COLUMN order_sync.synced_at IS 'When it became right last';
 COMMENT ON COLUMN order_sync.skipped_at IS 'Taken out of the exchange by skip()';
 COMMENT ON COLUMN order_sync.skip_reason IS 'Why';
 COMMENT ON COLUMN order_sync.requests IS 'Requests spent on it';
+COMMENT ON COLUMN order_sync.not_wanted IS 'Why the order, or the change of it, is not wanted in BAS: a code; counts while it has no task';
+COMMENT ON COLUMN order_sync.not_wanted_detail IS 'The same in a sentence';
+CREATE INDEX order_sync_not_wanted ON order_sync (account, order_id) WHERE not_wanted IS NOT NULL;

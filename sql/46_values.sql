@@ -67,10 +67,10 @@ END $$;
 COMMENT ON FUNCTION order_stock(text, bigint) IS 'Warehouse that all lines of an order name; NULL when none does, or they differ';
 
 CREATE FUNCTION order_keys_of(o crm_order) RETURNS TABLE (dictionary text, crm_key text)
-    LANGUAGE plpgsql STABLE ROWS 10 SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql STABLE ROWS 11 SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY VALUES ('organisation', o.organization_id), ('warehouse', order_stock(o.account, o.order_id)), ('price_type', NULL), ('status', o.status_id),
-        ('payment_method', o.payment_method), ('shipping_method', o.shipping_method), ('site', o.site_id), ('manager', o.user_id), ('order_type', o.type_id), ('source', o.source);
+        ('payment_method', o.payment_method), ('shipping_method', o.shipping_method), ('site', o.site_id), ('manager', o.user_id), ('order_type', o.type_id), ('source', o.source), ('form', o.form_id::text);
 END $$;
 COMMENT ON FUNCTION order_keys_of(crm_order) IS 'Values of an order by dictionary; SalesDrive has no price type of an order, so only a row for all values gives one';
 
@@ -78,7 +78,7 @@ CREATE FUNCTION order_values(orders order_key[]) RETURNS SETOF order_value
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-    IF NOT EXISTS (SELECT FROM value_map) AND NOT EXISTS (SELECT FROM dictionary_rule) THEN
+    IF NOT EXISTS (SELECT FROM value_map) AND NOT EXISTS (SELECT FROM dictionary_rule) AND NOT EXISTS (SELECT FROM header_rule) THEN
         RETURN;    -- nobody maps anything here
     END IF;
     RETURN QUERY
@@ -87,20 +87,24 @@ BEGIN
         FROM (SELECT DISTINCT account FROM few(orders)) k JOIN account a ON a.name = k.account
         CROSS JOIN few(ARRAY['organisation', 'warehouse', 'price_type', 'status', 'payment_method', 'shipping_method', 'site', 'manager', 'order_type', 'source']) d
         WHERE unmapped_parks(a.name, d)
-           OR d = ANY (header_dictionaries()) AND EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = d AND m.direction IN ('to_bas', 'both'))
+           OR d = ANY (header_dictionaries()) AND (EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = d AND m.direction IN ('to_bas', 'both'))
+                                                   OR EXISTS (SELECT FROM header_rule r WHERE r.account IN (a.name, '*') AND r.dictionary = d))
     ), carried AS MATERIALIZED (
-        SELECT o.account, o.order_id, q.infobase, v.dictionary, v.crm_key
+        SELECT o.account, o.order_id, q.infobase, v.dictionary, v.crm_key, h.account IS NOT NULL AS ruled, h.bas_key AS rule_key
         FROM few(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         CROSS JOIN LATERAL order_keys_of(o) v
         JOIN asked q ON q.account = o.account AND q.dictionary = v.dictionary
+        LEFT JOIN LATERAL header_rule_of(o, v.dictionary) h ON v.dictionary = ANY (header_dictionaries())
     ), known AS MATERIALIZED (
-        SELECT u.*, m.account IS NOT NULL AS mapped, m.bas_key, c.ref, c.problem, c.candidates
-        FROM (SELECT DISTINCT account, infobase, dictionary, crm_key FROM carried) u
-        LEFT JOIN LATERAL value_row(u.account, u.dictionary, u.crm_key) m ON true
-        LEFT JOIN LATERAL (SELECT c.* FROM chosen_value(u.infobase, u.dictionary, m.bas_key, NULL) c WHERE m.bas_key IS NOT NULL AND u.dictionary = ANY (header_dictionaries())) c ON true
+        SELECT u.*, u.ruled OR m.account IS NOT NULL AS mapped, g.bas_key, c.ref, c.problem, c.candidates
+        FROM (SELECT DISTINCT account, infobase, dictionary, crm_key, ruled, rule_key FROM carried) u
+        LEFT JOIN LATERAL value_row(u.account, u.dictionary, u.crm_key) m ON NOT u.ruled
+        CROSS JOIN LATERAL (SELECT CASE WHEN u.ruled THEN u.rule_key ELSE m.bas_key END AS bas_key) g
+        LEFT JOIN LATERAL (SELECT c.* FROM chosen_value(u.infobase, u.dictionary, g.bas_key, NULL) c WHERE g.bas_key IS NOT NULL AND u.dictionary = ANY (header_dictionaries())) c ON true
     )
-    SELECT c.account, c.order_id, c.dictionary, c.crm_key, n.mapped, n.bas_key, n.ref, n.problem, n.candidates
-    FROM carried c JOIN known n ON n.account = c.account AND n.dictionary = c.dictionary AND coalesce(n.crm_key, '') = coalesce(c.crm_key, '');
+    SELECT c.account, c.order_id, c.dictionary, c.crm_key, n.mapped, n.bas_key, n.ref, n.problem, n.candidates, CASE WHEN c.ruled THEN 'header_rule' ELSE 'value_map' END
+    FROM carried c JOIN known n ON n.account = c.account AND n.dictionary = c.dictionary AND coalesce(n.crm_key, '') = coalesce(c.crm_key, '')
+                                   AND n.ruled = c.ruled AND coalesce(n.rule_key, '') = coalesce(c.rule_key, '');
 END $$;
 COMMENT ON FUNCTION order_values(order_key[]) IS 'Values of orders that a rule or a mapping looks at; each is looked up once for the whole set';
 
@@ -133,9 +137,10 @@ CREATE FUNCTION obstacles_values(orders order_key[], vals order_value[]) RETURNS
 BEGIN
     RETURN QUERY
     SELECT DISTINCT ON (v.account, v.order_id) v.account, v.order_id, 25, CASE WHEN v.mapped THEN 'value_wrong' ELSE 'value' END,
-           CASE WHEN v.mapped THEN format('value_map gives "%s" for %s %s, which %s "%s" (there: %s).', v.bas_key, v.dictionary, w.shown, v.problem, a.infobase, coalesce(v.candidates, 'nothing'))
+           CASE WHEN v.mapped THEN format('%s gives "%s" for %s %s, which %s "%s" (there: %s).', v.source, v.bas_key, v.dictionary, w.shown, v.problem, a.infobase, coalesce(v.candidates, 'nothing'))
                 ELSE format('Nobody said what %s %s is in BAS, and the rule of this dictionary is to wait for it.', v.dictionary, w.shown) END,
-           CASE WHEN v.mapped THEN map_call(v.account, v.dictionary, v.crm_key) || ' with a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.'
+           CASE WHEN v.source = 'header_rule' THEN 'UPDATE salesdrive.header_rule SET bas_key = a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.'
+                WHEN v.mapped THEN map_call(v.account, v.dictionary, v.crm_key) || ' with a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.'
                 ELSE map_call(v.account, v.dictionary, v.crm_key) || ' with the value of BAS in place of the dots (NULL leaves it empty); the order goes on by itself.' END,
            format('value:%s:%s/%s', v.account, v.dictionary, v.crm_key), false
     FROM few(vals) v JOIN account a ON a.name = v.account

@@ -69,7 +69,16 @@ DECLARE
     lines    document_line[];
     settings account_setting[];
     vals     order_value[];
+    unwanted obstacle[];
 BEGIN
+    SELECT array_agg(u) INTO unwanted FROM obstacles_wanted(orders) u;
+    IF unwanted IS NOT NULL THEN
+        RETURN QUERY SELECT u.account, u.order_id, 'done', NULL, NULL, NULL, NULL::jsonb, NULL::jsonb, NULL::timestamptz, u.reason, u.detail, NULL, NULL, NULL::jsonb FROM few(unwanted) u;
+        orders := ARRAY(SELECT k FROM few(orders) k WHERE NOT EXISTS (SELECT FROM few(unwanted) u WHERE u.account = k.account AND u.order_id = k.order_id));
+        IF orders = '{}' THEN
+            RETURN;
+        END IF;
+    END IF;
     SELECT array_agg(l) INTO lines FROM document_lines(orders) l;
     SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s;
     SELECT array_agg(v) INTO vals FROM order_values(orders) v;
@@ -87,7 +96,8 @@ BEGIN
     ), doc AS (
         SELECT d.* FROM order_documents(orders, lines, settings) d
     ), state AS (
-        SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, a.identity, y, b, d.document, b.read_body AS held,
+        SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
+               a.identity, y, b, d.document, b.read_body AS held,
                coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus, n.reference_property
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
@@ -105,8 +115,11 @@ BEGIN
                                                                 ELSE changed_properties(z.document, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS changed
         FROM state z
     ), todo AS (
-        SELECT c.*, CASE WHEN c.changed IS NOT NULL THEN odata_wanted(c.changed, c.held) END AS patch
-        FROM change c
+        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.reference_property,
+               CASE WHEN l.out THEN c.document || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.changed) ELSE c.document END AS document,
+               CASE WHEN NOT l.out THEN c.changed END AS changed, CASE WHEN l.out THEN c.changed END AS left_out,
+               CASE WHEN c.changed IS NOT NULL AND NOT l.out THEN odata_wanted(c.changed, c.held) END AS patch
+        FROM change c CROSS JOIN LATERAL (SELECT c.policy = 'never' AND c.changed IS NOT NULL AS out) l
     )
     SELECT t.account, t.order_id, w.step, w.purpose,
            CASE w.purpose WHEN 'create order' THEN 'POST' WHEN 'change order' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
@@ -120,7 +133,7 @@ BEGIN
                 WHEN 'post order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')/Post' END,
            CASE w.purpose WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce((t.y).ref_key, order_ref_key(t.identity, t.order_id))) || t.document
                 WHEN 'change order' THEN t.patch END,
-           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) END,
+           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL THEN jsonb '{}' ELSE '{"again": true}' END END,
            w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document
     FROM todo t
     CROSS JOIN LATERAL (
@@ -135,9 +148,13 @@ BEGIN
         UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE (t.changed IS NOT NULL OR (t.y).force AND (t.b).deleted) AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
         UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('Document %s is marked for deletion in BAS or gone, and the order has changed since.', (t.y).number),
                          'Remove the mark in BAS and call resume(); if the document is gone, resend() makes a new one; or skip() the order.', NULL WHERE (t.patch IS NOT NULL OR (t.y).force) AND (t.b).deleted
+        UNION ALL SELECT 'park', NULL, NULL, 'ask', format('Version %s of the order would change document %s%s: %s.', t.version, (t.y).number, CASE WHEN (t.b).posted THEN ', which is posted,' ELSE '' END,
+                         change_text(change_list(t.held, t.patch, NULL))),
+                         'resend() writes it, skip() leaves the document as it is. account.edit_policy is "ask".', format('account:%s:', t.account)
+                  WHERE t.patch IS NOT NULL AND t.policy = 'ask'
         UNION ALL SELECT 'park', NULL, NULL, 'posted_in_bas', format('Document %s is posted in BAS, and the order has changed since: %s.', (t.y).number, key_list(t.patch)),
-                         'Unpost it in BAS and call resume(); or resend() writes it as it is; or skip() the order. With account.posting on, it is changed and posted again by itself.', NULL
-                  WHERE t.patch IS NOT NULL AND (t.b).posted AND NOT t.posting AND NOT (t.y).force
+                         'Unpost it in BAS and call resume(); or resend() writes it and posts it again; or skip() the order. With account.edit_policy = ''free'' this happens by itself.', format('account:%s:', t.account)
+                  WHERE t.patch IS NOT NULL AND (t.b).posted AND t.policy = 'until_posted'
         UNION ALL SELECT 'park', NULL, NULL, 'conflict', format('Document %s was changed in BAS, and the order in SalesDrive, in the same place: %s.', (t.y).number, key_list(both_changed(t.patch, t.held, (t.b).written_body))),
                          'Compare bas_order.read_body with preview(); then resend() writes the values of SalesDrive, or skip() leaves those of BAS.', NULL
                   WHERE t.patch IS NOT NULL AND both_changed(t.patch, t.held, (t.b).written_body) IS NOT NULL AND NOT (t.y).force
@@ -146,6 +163,8 @@ BEGIN
                   WHERE t.patch IS NOT NULL AND (t.b).sent_body IS NULL AND NOT (t.y).force
         UNION ALL SELECT 'request', 'change order', NULL, NULL, NULL, NULL, NULL WHERE t.patch IS NOT NULL
         UNION ALL SELECT 'request', 'post order', NULL, NULL, NULL, NULL, NULL WHERE ((t.y).needs_post OR t.posting AND NOT coalesce((t.b).posted, false)) AND NOT coalesce((t.b).deleted, false)
+        UNION ALL SELECT 'done', NULL, NULL, 'edit_policy', format('Document %s stays as it is: version %s of the order would change %s.', (t.y).number, t.version, change_text(change_list(t.held, t.left_out, NULL))), NULL, NULL
+                  WHERE t.left_out IS NOT NULL
         UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w;
 END $$;
@@ -203,6 +222,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION begin_orders(order_key[]) IS 'Gives each order its row in order_sync before anything else: its key, and whether it must be read back first';
 
+CREATE FUNCTION note_unwanted(decided order_decision[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    WITH noted AS (
+        UPDATE order_sync y SET not_wanted = d.reason, not_wanted_detail = d.detail
+        FROM few(decided) d
+        WHERE y.account = d.account AND y.order_id = d.order_id
+        RETURNING y.account, y.order_id, y.not_wanted, y.not_wanted_detail
+    )
+    INSERT INTO order_event (account, order_id, event, version, text, detail)
+    SELECT n.account, n.order_id, 'not_wanted', o.version, n.not_wanted_detail, jsonb_build_object('reason', n.not_wanted)
+    FROM noted n JOIN crm_order o ON o.account = n.account AND o.order_id = n.order_id
+    WHERE NOT EXISTS (SELECT FROM (SELECT e.event, e.text FROM order_event e WHERE e.account = n.account AND e.order_id = n.order_id AND e.event <> 'received' ORDER BY e.id DESC LIMIT 1) l
+                      WHERE l.event = 'not_wanted' AND l.text = n.not_wanted_detail);
+END $$;
+COMMENT ON FUNCTION note_unwanted(order_decision[]) IS 'Keeps which orders, or edits of them, were not wanted and why';
+
 CREATE FUNCTION plan_order(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -214,6 +250,7 @@ BEGIN
     PERFORM begin_orders(orders);
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
+    PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
 
     RETURN QUERY
@@ -237,7 +274,7 @@ BEGIN
     WITH base AS MATERIALIZED (
         SELECT i.name, property_names(i.profile, 'order') ->> 'customer_reference' AS reference, longest_write(i) AS longest FROM infobase i
     )
-    UPDATE order_sync y SET requests = y.requests + 1,
+    UPDATE order_sync y SET requests = y.requests + 1, not_wanted = NULL, not_wanted_detail = NULL,
         write_unsure = y.write_unsure OR s.method <> 'GET',
         unsure_until = CASE WHEN s.method <> 'GET' THEN i.longest ELSE y.unsure_until END,
         asked_early = y.asked_early AND s.method = 'GET',
@@ -331,7 +368,7 @@ BEGIN
 
     RETURN QUERY
     SELECT a.task_id, CASE WHEN a.task_id = ANY (hidden) THEN 'park'
-                           WHEN a.class = 'ok' AND (a.purpose = 'post order' OR a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post) THEN 'done' ELSE 'again' END,
+                           WHEN a.class = 'ok' AND NOT a.memo ? 'again' AND (a.purpose = 'post order' OR a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post) THEN 'done' ELSE 'again' END,
            a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean,
            CASE WHEN a.class = 'ok' AND a.purpose = 'read order' THEN t.run_at END,    -- keeps its place: what was read is written before others are read
            CASE WHEN a.task_id = ANY (hidden) THEN 'hidden_in_bas' END,
@@ -524,7 +561,7 @@ COMMENT ON FUNCTION settle_products(order_answer) IS 'Takes in a search by artic
 CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false, read_version = NULL
+    UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false, read_version = NULL, not_wanted = NULL, not_wanted_detail = NULL
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
     WHERE t.kind = 'order' AND s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint
       AND (t.state = 'ready' OR t.wish = t.claimed_wish);    -- a resend() that came while the request was out still counts

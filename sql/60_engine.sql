@@ -109,6 +109,7 @@ BEGIN
     IF what IS NULL THEN
         RETURN;
     END IF;
+    PERFORM wake_unwanted(what);
     patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^value:\*:', 'value:%:'), '/\*$', '/%')
                       FROM few(what) w WHERE w ~ '^value:(\*:|.*/\*$)');
     IF patterns <> '{}' THEN    -- a value of every account, or all values of a dictionary: those that tasks wait for

@@ -249,9 +249,10 @@ BEGIN
     SELECT true, s.system_identifier, s.database_oid, s.database_name, clock(), clock() FROM system_identity() s
     ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, database_name = excluded.database_name,
         adopted_at = excluded.adopted_at, recorded_at = excluded.recorded_at;
-    LOCK TABLE account, value_map, dictionary_rule, product_pin, bas_product, bas_counterparty_phone IN SHARE MODE;    -- changes made while it was quiet woke nothing
+    LOCK TABLE account, value_map, dictionary_rule, order_filter, header_rule, product_pin, bas_product, bas_counterparty_phone IN SHARE MODE;    -- changes made while it was quiet woke nothing
     INSERT INTO wake_pending SELECT DISTINCT t.blocked_on FROM task t WHERE t.state = 'parked' AND t.blocked_on IS NOT NULL;
     UPDATE order_sync SET must_read = true, read_version = NULL;
+    INSERT INTO wake_pending VALUES ('wanted:*:');
     UPDATE bas_counterparty_phone SET state = 'unknown', candidates = NULL WHERE state IN ('absent', 'several');
     UPDATE infobase SET creating_task = NULL;
     PERFORM prepare_partitions();
@@ -347,6 +348,6 @@ BEGIN
            CASE WHEN d.step = 'request' THEN i.url || '/odata/standard.odata/' || d.path END, d.body
     FROM order_decisions(order_keys(o.account, o.order_id)) d JOIN account a ON a.name = o.account JOIN infobase i ON i.name = a.infobase
     UNION ALL
-    SELECT 'document as it should be', NULL, NULL, d.document FROM order_decisions(order_keys(o.account, o.order_id)) d;
+    SELECT 'document as it should be', NULL, NULL, coalesce(d.document, order_document(o.account, o.order_id)) FROM order_decisions(order_keys(o.account, o.order_id)) d;
 END $$;
 COMMENT ON FUNCTION preview(text, bigint) IS 'What the next step of an order would be and send, and the document as it should be, without sending anything';

@@ -8,10 +8,11 @@ CREATE VIEW order_status AS
                 WHEN t.state = 'in_flight' THEN 'in_flight'
                 WHEN t.id IS NOT NULL AND (a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL) THEN 'paused'
                 WHEN t.id IS NOT NULL THEN 'waiting'
+                WHEN y.not_wanted IS NOT NULL THEN 'not_wanted'
                 ELSE 'synced' END AS state,
            o.version, o.customer_name, o.phone, CASE WHEN o.payment_amount = round(o.payment_amount, 2) THEN round(o.payment_amount, 2) ELSE o.payment_amount END AS payment_amount, y.bas_ref, y.number AS bas_number, b.posted, y.synced_version, y.synced_at, y.requests,
-           coalesce(CASE WHEN y.skipped_at IS NOT NULL THEN 'skipped' END, t.reason, CASE WHEN t.id IS NOT NULL AND (a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL) THEN 'paused' END) AS reason,
-           coalesce(y.skip_reason, t.detail, CASE WHEN t.id IS NOT NULL THEN coalesce(i.paused_reason, a.paused_reason) END) AS detail,
+           coalesce(CASE WHEN y.skipped_at IS NOT NULL THEN 'skipped' END, t.reason, CASE WHEN t.id IS NOT NULL AND (a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL) THEN 'paused' END, CASE WHEN t.id IS NULL THEN y.not_wanted END) AS reason,
+           coalesce(y.skip_reason, t.detail, CASE WHEN t.id IS NOT NULL THEN coalesce(i.paused_reason, a.paused_reason) ELSE y.not_wanted_detail END) AS detail,
            CASE WHEN y.skipped_at IS NULL THEN t.hint END AS hint, t.blocked_on, t.id AS task_id, t.attempt, t.run_at, o.received_at, o.changed_at
     FROM crm_order o
     LEFT JOIN account a ON a.name = o.account
@@ -19,10 +20,10 @@ CREATE VIEW order_status AS
     LEFT JOIN order_sync y ON y.account = o.account AND y.order_id = o.order_id
     LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
     LEFT JOIN task t ON t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text;
-COMMENT ON VIEW order_status IS 'Every order: waiting, in_flight, parked, paused, skipped or synced, with the reason and what to do';
+COMMENT ON VIEW order_status IS 'Every order: waiting, in_flight, parked, paused, skipped, not_wanted or synced, with the reason and what to do';
 COMMENT ON COLUMN order_status.account IS 'Account';
 COMMENT ON COLUMN order_status.order_id IS 'Order number in SalesDrive';
-COMMENT ON COLUMN order_status.state IS 'waiting, in_flight, parked, paused, skipped or synced';
+COMMENT ON COLUMN order_status.state IS 'waiting, in_flight, parked, paused, skipped, not_wanted or synced';
 COMMENT ON COLUMN order_status.version IS 'Newest version received';
 COMMENT ON COLUMN order_status.customer_name IS 'Name of the first contact';
 COMMENT ON COLUMN order_status.phone IS 'First usable phone, international digits';

@@ -30,7 +30,8 @@ INSERT INTO access_function VALUES
     ('check_orders', 'operator'), ('check_peers', 'operator'),
     ('publishes', 'reader'), ('metadata_wanted', 'reader'),
     ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'),
-    ('pause_api', 'operator'), ('unpause_api', 'operator');
+    ('pause_api', 'operator'), ('unpause_api', 'operator'),
+    ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('change_list', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator');
 
 CREATE TABLE access_table (
     name       name PRIMARY KEY,
@@ -52,7 +53,8 @@ INSERT INTO access_table VALUES
     ('account', 'SELECT, UPDATE (paused_at, paused_reason)'),
     ('infobase', 'SELECT, UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until)'),
     ('account_api', 'SELECT, UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until)'),
-    ('credential_secret', 'SELECT (name)');
+    ('credential_secret', 'SELECT (name)'),
+    ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE');
 
 CREATE FUNCTION access_grants(level text) RETURNS TABLE (object text, privileges text)
     LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$

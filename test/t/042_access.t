@@ -100,6 +100,8 @@ my %may = (
 		 UPDATE salesdrive.product_pin SET note = 'as agreed'; DELETE FROM salesdrive.product_pin",
 		"SELECT salesdrive.map_value('shop', 'organisation', '7', key), salesdrive.map_value('*', 'status', '*', NULL) FROM salesdrive.dictionary_value WHERE dictionary = 'organisation'",
 		"INSERT INTO salesdrive.dictionary_rule VALUES ('shop', 'status', 'park'); UPDATE salesdrive.dictionary_rule SET unmapped = 'empty'; DELETE FROM salesdrive.dictionary_rule; DELETE FROM salesdrive.value_map",
+		"INSERT INTO salesdrive.order_filter (account, rule, condition) VALUES ('shop', 'not', '{\"status\": \"1\"}'); UPDATE salesdrive.order_filter SET note = 'x'; DELETE FROM salesdrive.order_filter",
+		"INSERT INTO salesdrive.header_rule (account, dictionary, condition, bas_key) VALUES ('shop', 'warehouse', '{\"site\": \"1\"}', 'x'); UPDATE salesdrive.header_rule SET rank = 5; DELETE FROM salesdrive.header_rule",
 		"UPDATE salesdrive.bas_counterparty_phone SET state = 'known', ref_key = ref_key WHERE phone = '380671112233'",
 		"SELECT salesdrive.accept_webhook(account => 'shop', body => '" . body(1009) . "')",
 		'CALL salesdrive.wait(task_id => 1)',

@@ -88,7 +88,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_metadata(http_result[]) IS 'Settle of kind metadata: keeps what was said; an answer that is no $metadata parks the task';
-INSERT INTO task_kind VALUES ('metadata', 'shipped', 'salesdrive.plan_metadata', 'salesdrive.settle_metadata', 'metadata', '5 min');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, answer, total_timeout) VALUES ('metadata', 'shipped', 'salesdrive.plan_metadata', 'salesdrive.settle_metadata', 'metadata', '5 min');
 
 CREATE FUNCTION load_metadata(infobase text) RETURNS bigint
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

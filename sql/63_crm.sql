@@ -364,7 +364,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_crm_dictionary(http_result[]) IS 'Settle of kind crm_dictionary: replaces a list that was read whole; of fields it keeps what is new or renamed';
-INSERT INTO task_kind VALUES ('crm_dictionary', 'shipped', 'salesdrive.plan_crm_dictionary', 'salesdrive.settle_crm_dictionary', 'account');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, target) VALUES ('crm_dictionary', 'shipped', 'salesdrive.plan_crm_dictionary', 'salesdrive.settle_crm_dictionary', 'account');
 
 CREATE FUNCTION refresh_crm_dictionaries(infobases text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -88,7 +88,7 @@ BEGIN
         FROM (SELECT DISTINCT profile FROM few(settings)) p
     ), stop AS (
         SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
-            SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_settings(orders, settings, vals)
+            SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_rules(orders) UNION ALL SELECT * FROM obstacles_settings(orders, settings, vals)
             UNION ALL SELECT * FROM obstacles_values(orders, vals) UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
         ORDER BY x.account, x.order_id, x.rank
     ), ask AS (

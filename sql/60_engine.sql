@@ -110,9 +110,9 @@ BEGIN
         RETURN;
     END IF;
     PERFORM wake_unwanted(what);
-    patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^value:\*:', 'value:%:'), '/\*$', '/%')
-                      FROM few(what) w WHERE w ~ '^value:(\*:|.*/\*$)');
-    IF patterns <> '{}' THEN    -- a value of every account, or all values of a dictionary: those that tasks wait for
+    patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^(value|rule|field):\*:', '\1:%:'), '/\*$', '/%')
+                      FROM few(what) w WHERE w ~ '^((value|rule|field):\*:|value:.*/\*$)');
+    IF patterns <> '{}' THEN    -- a row for every account, or all values of a dictionary: those that tasks wait for
         what := what || ARRAY(SELECT DISTINCT t.blocked_on FROM task t WHERE t.blocked_on LIKE ANY (patterns));
     END IF;
     PERFORM wake_blocked(what);

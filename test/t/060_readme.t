@@ -220,6 +220,7 @@ for my $source (column("SELECT replace(p.prosrc, E'\\n', ' ') FROM pg_proc p WHE
 for my $source (column("SELECT replace(p.prosrc, E'\\n', ' ') FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace AND p.proname LIKE 'obstacles%'"))
 {
 	push @reasons, grep { !/^(much|little)$/ } $source =~ /(?:THEN|ELSE) '([a-z_]+)'/g;
+	push @reasons, $source =~ /, \d+, '([a-z_]+)', format\(/g;
 }
 push @reasons, 'refused', (slurp("$top/src/policy.c") =~ /"(transient|throttled|business|bug)"/g);
 my %reasons = map { $_ => 1 } @reasons;

@@ -110,10 +110,20 @@ CREATE TABLE account (
     posting        boolean NOT NULL DEFAULT false,
     documents      boolean NOT NULL DEFAULT true,
     edit_policy    text CHECK (edit_policy IN ('free', 'until_posted', 'never', 'ask')),
+    kits           text NOT NULL DEFAULT 'keep' CHECK (kits IN ('keep', 'explode')),
+    delivery_line  text NOT NULL DEFAULT 'none' CHECK (delivery_line IN ('none', 'charged', 'shown')),
+    delivery_sku   text CHECK (delivery_sku <> ''),
+    unknown_sku    text NOT NULL DEFAULT 'park' CHECK (unknown_sku IN ('park', 'substitute')),
+    substitute_sku text CHECK (substitute_sku <> ''),
+    characteristics text NOT NULL DEFAULT 'pinned' CHECK (characteristics IN ('pinned', 'required')),
     paused_at      timestamptz,
     paused_reason  text,
-    created_at     timestamptz NOT NULL DEFAULT clock()
+    created_at     timestamptz NOT NULL DEFAULT clock(),
+    CONSTRAINT account_delivery CHECK (delivery_line = 'none' OR delivery_sku IS NOT NULL),
+    CONSTRAINT account_substitute CHECK (unknown_sku <> 'substitute' OR substitute_sku IS NOT NULL)
 );
+COMMENT ON CONSTRAINT account_delivery ON account IS 'A line for delivery needs the SKU of its product';
+COMMENT ON CONSTRAINT account_substitute ON account IS 'A substitute for unknown SKUs needs its SKU';
 COMMENT ON TABLE account IS 'A SalesDrive account, the infobase its orders go to, and how they go';
 COMMENT ON COLUMN account.name IS 'Name used in every call and in the webhook address';
 COMMENT ON COLUMN account.url IS 'Address of the account, https://NAME.salesdrive.me';
@@ -129,6 +139,12 @@ COMMENT ON COLUMN account.money_discount IS 'Whether a discount in money is mean
 COMMENT ON COLUMN account.posting IS 'Post the documents in BAS';
 COMMENT ON COLUMN account.documents IS 'Make and change documents in BAS; off: orders are taken in and kept, and go when it is on again';
 COMMENT ON COLUMN account.edit_policy IS 'Which documents a change of the order changes: free (all; a posted one is posted again), until_posted, never, ask (parked with what would change, resend() agrees); NULL: free with posting on, else until_posted';
+COMMENT ON COLUMN account.kits IS 'keep: a kit is one line; explode: a line for each of its parts, the sum of the kit spread over them to the kopeck';
+COMMENT ON COLUMN account.delivery_line IS 'Line for shipping_costs: none; charged: on top of paymentAmount, the customer pays it; shown: with a discount of 100 %, the sum stays';
+COMMENT ON COLUMN account.delivery_sku IS 'SKU of the product of that line';
+COMMENT ON COLUMN account.unknown_sku IS 'A line whose SKU BAS does not have: park the order, or substitute another product';
+COMMENT ON COLUMN account.substitute_sku IS 'SKU of the product that stands for unknown ones';
+COMMENT ON COLUMN account.characteristics IS 'pinned: a line carries the characteristic of its product_pin, if any; required: a product that uses characteristics must have one there';
 COMMENT ON COLUMN account.paused_at IS 'Set while the orders of this account are not sent';
 COMMENT ON COLUMN account.paused_reason IS 'Why it is paused';
 COMMENT ON COLUMN account.created_at IS 'When the row was made';

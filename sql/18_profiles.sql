@@ -30,7 +30,7 @@ CREATE TABLE profile_entity (
 );
 COMMENT ON TABLE profile_entity IS 'Entity set that stands for a concept';
 COMMENT ON COLUMN profile_entity.profile IS 'Profile';
-COMMENT ON COLUMN profile_entity.concept IS 'Concept: order, order_line, counterparty, counterparty_contact, product, organisation, warehouse, currency, price_type, contact_kind, vat_rate; status, payment_method and further dictionaries of values';
+COMMENT ON COLUMN profile_entity.concept IS 'Concept: order, order_line, counterparty, counterparty_contact, product, organisation, warehouse, currency, price_type, contact_kind, vat_rate, unit; status, payment_method and further dictionaries of values';
 COMMENT ON COLUMN profile_entity.origin IS 'shipped or user';
 COMMENT ON COLUMN profile_entity.entity_set IS 'Name of the entity set; for order_line the name of the section within the order; NULL: the configuration has none';
 COMMENT ON COLUMN profile_entity.filter IS 'OData condition that every reading of the set adds';

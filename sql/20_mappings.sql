@@ -15,7 +15,7 @@ CREATE TABLE dictionary_value (
 COMMENT ON TABLE dictionary_value IS 'Known values of a dictionary: of an infobase (side bas) or of an account (side crm)';
 COMMENT ON COLUMN dictionary_value.scope IS 'Name of the infobase or of the account';
 COMMENT ON COLUMN dictionary_value.side IS 'bas or crm';
-COMMENT ON COLUMN dictionary_value.dictionary IS 'Of BAS: organisation, warehouse, currency, price_type, contact_kind, vat_rate, and those of value_map that the profile has a set for; of SalesDrive: as in value_map, further fields by their own name';
+COMMENT ON COLUMN dictionary_value.dictionary IS 'Of BAS: organisation, warehouse, currency, price_type, contact_kind, vat_rate, unit, and those of value_map that the profile has a set for; of SalesDrive: as in value_map, further fields by their own name';
 COMMENT ON COLUMN dictionary_value.key IS 'Ref_Key of the element, or id of the option';
 COMMENT ON COLUMN dictionary_value.name IS 'Name shown to users';
 COMMENT ON COLUMN dictionary_value.code IS 'Code, where the element has one; of SalesDrive the parameter that is written in its place';

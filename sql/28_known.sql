@@ -10,6 +10,7 @@ CREATE TABLE bas_product (
     unit       uuid,
     vat_rate   uuid,
     is_stock   boolean,
+    uses_characteristics boolean,
     candidates jsonb,
     pinned     uuid,
     checked_at timestamptz NOT NULL,
@@ -24,6 +25,7 @@ COMMENT ON COLUMN bas_product.name IS 'Its name';
 COMMENT ON COLUMN bas_product.unit IS 'Its unit';
 COMMENT ON COLUMN bas_product.vat_rate IS 'Its VAT rate';
 COMMENT ON COLUMN bas_product.is_stock IS 'Whether it is goods (and not a service)';
+COMMENT ON COLUMN bas_product.uses_characteristics IS 'Whether it is kept by characteristics; NULL: not asked, for no account needs to know';
 COMMENT ON COLUMN bas_product.candidates IS 'Elements found that do not count (marked for deletion, folders), or all of several';
 COMMENT ON COLUMN bas_product.pinned IS 'Ref_Key it was asked for by, that of product_pin at that time; NULL: by the article. Where the pin says otherwise by now, the base is asked anew';
 COMMENT ON COLUMN bas_product.checked_at IS 'When the base was asked last';

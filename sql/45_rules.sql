@@ -41,12 +41,14 @@ CREATE TYPE document_line AS (
     unit           uuid,
     is_stock       boolean,
     vat_key        uuid,
-    vat_rate       numeric
+    vat_rate       numeric,
+    place          bigint,
+    content        text
 );
-COMMENT ON TYPE document_line IS 'A line ready for a document: sum with its share of the remainder; kopecks: remainder of the whole order, places: lines that may take one kopeck of it; goods: ok, ask, absent, several, no_sku, no_unit or no_vat';
+COMMENT ON TYPE document_line IS 'A line ready for a document: sum with its share of the remainder; kopecks: remainder of the whole order, places: lines that may take one kopeck of it; goods: ok, ask, absent, several, no_sku, no_unit, no_vat, no_characteristic or kit';
 COMMENT ON COLUMN document_line.account IS 'Account';
 COMMENT ON COLUMN document_line.order_id IS 'Order number';
-COMMENT ON COLUMN document_line.line_no IS 'Position from 1';
+COMMENT ON COLUMN document_line.line_no IS 'Line of the order it comes from; 0: delivery';
 COMMENT ON COLUMN document_line.sku IS 'SKU';
 COMMENT ON COLUMN document_line.name IS 'Name in SalesDrive';
 COMMENT ON COLUMN document_line.quantity IS 'Quantity';
@@ -55,13 +57,15 @@ COMMENT ON COLUMN document_line.discount IS 'Discount in percent';
 COMMENT ON COLUMN document_line.sum IS 'Sum of the line after discount, with its share of the remainder';
 COMMENT ON COLUMN document_line.kopecks IS 'Remainder of the whole order, in kopecks';
 COMMENT ON COLUMN document_line.places IS 'Lines that may take one kopeck of it';
-COMMENT ON COLUMN document_line.goods IS 'ok, ask (to be searched for), absent, several, no_sku, no_unit or no_vat';
+COMMENT ON COLUMN document_line.goods IS 'ok, ask (to be searched for), absent, several, no_sku, no_unit, no_vat, no_characteristic or kit (parts cannot be read)';
 COMMENT ON COLUMN document_line.product IS 'Ref_Key of the product';
 COMMENT ON COLUMN document_line.characteristic IS 'Ref_Key of its characteristic';
 COMMENT ON COLUMN document_line.unit IS 'Ref_Key of the unit';
 COMMENT ON COLUMN document_line.is_stock IS 'Whether it is goods and not a service';
 COMMENT ON COLUMN document_line.vat_key IS 'Ref_Key of the VAT rate';
 COMMENT ON COLUMN document_line.vat_rate IS 'The rate in percent';
+COMMENT ON COLUMN document_line.place IS 'Position in the document from 1';
+COMMENT ON COLUMN document_line.content IS 'What was ordered, where another product stands for it';
 
 CREATE FUNCTION priced_lines(orders order_key[]) RETURNS TABLE (account text, order_id bigint, line_no integer, sku text, name text,
         quantity numeric, price numeric, discount numeric, sum numeric, kopecks numeric, places bigint)
@@ -99,6 +103,87 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION priced_lines(order_key[]) IS 'Sum of each line, exact to the kopeck. The remainder against paymentAmount, at most one kopeck for each discounted or fractional line, goes one kopeck each to the lines that rounding has moved the most, then in order of lines';
 
+-- Kits and delivery. What follows costs nothing where no account of the orders wants it.
+
+CREATE FUNCTION kit_parts(kit jsonb) RETURNS TABLE (part_no integer, sku text, name text, count numeric, price numeric)
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT k.n::integer, json_text(p -> 'sku'), coalesce(json_text(p -> 'name'), json_text(p -> 'text')), json_numeric(coalesce(p -> 'count', p -> 'amount', p -> 'quantity')), json_numeric(p -> 'price')
+    FROM jsonb_array_elements(json_rows(kit)) WITH ORDINALITY k (p, n);
+END $$;
+COMMENT ON FUNCTION kit_parts(jsonb) IS 'Parts of a kit as received';
+
+CREATE FUNCTION kit_of(l crm_order_line) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF json_rows(l.kit) <> '[]' THEN
+        RETURN l.kit;
+    END IF;
+    RETURN (SELECT p -> 'complect' FROM crm_order_version v CROSS JOIN LATERAL jsonb_array_elements(json_rows(v.data -> 'products')) p
+            WHERE v.account = l.account AND v.order_id = l.order_id AND json_text(p -> 'productId') = l.product_id AND json_rows(nullif(p -> 'complect', 'null')) <> '[]'
+            ORDER BY v.version DESC, v.update_at DESC NULLS LAST LIMIT 1);
+END $$;
+COMMENT ON FUNCTION kit_of(crm_order_line) IS 'Parts of the kit of a line; those of another delivery of the order where this one does not list them (rows of order/list)';
+
+CREATE FUNCTION spread_kopecks(total numeric, weights numeric[]) RETURNS numeric[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    whole numeric := (SELECT sum(w) FROM few(weights) w);
+BEGIN
+    RETURN (
+        SELECT array_agg((p.kopecks + CASE WHEN p.turn <= p.rest THEN 1 ELSE 0 END) / 100 ORDER BY p.n)
+        FROM (SELECT f.n, trunc(f.exact) AS kopecks, round(total * 100 - sum(trunc(f.exact)) OVER ()) AS rest, row_number() OVER (ORDER BY f.exact - trunc(f.exact) DESC, f.n) AS turn
+              FROM (SELECT w.n, total * 100 * w.weight / whole AS exact FROM few(weights) WITH ORDINALITY w (weight, n)) f) p);
+END $$;
+COMMENT ON FUNCTION spread_kopecks(numeric, numeric[]) IS 'A sum spread by weights in whole kopecks: rounded down, and one kopeck more to those that rounding has cut the most, then in their order';
+
+CREATE FUNCTION composed_lines(orders order_key[]) RETURNS TABLE (account text, order_id bigint, line_no integer, sku text, name text,
+        quantity numeric, price numeric, discount numeric, sum numeric, kopecks numeric, places bigint, place bigint, kit_wrong boolean)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT EXISTS (SELECT FROM account a WHERE a.kits = 'explode' OR a.delivery_line <> 'none') THEN
+        RETURN QUERY SELECT l.*, l.line_no::bigint, false FROM priced_lines(orders) l;
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH line AS MATERIALIZED (
+        SELECT l.*, CASE WHEN a.kits = 'explode' AND c.is_kit AND l.sum >= 0 AND l.quantity > 0 THEN coalesce(kit_of(c), '[]') END AS kit
+        FROM priced_lines(orders) l
+        JOIN crm_order_line c ON c.account = l.account AND c.order_id = l.order_id AND c.line_no = l.line_no
+        JOIN account a ON a.name = l.account
+    ), kit AS MATERIALIZED (
+        SELECT l.account, l.order_id, l.line_no, k.readable, k.skus, k.names, k.counts, spread_kopecks(l.sum, k.weights) AS sums,
+               CASE WHEN l.discount <> 0 THEN spread_kopecks(round(l.price * l.quantity, 2), k.weights) ELSE spread_kopecks(l.sum, k.weights) END AS grosses
+        FROM line l
+        CROSS JOIN LATERAL (
+            SELECT count(*) > 0 AND bool_and(coalesce(p.count, 0) > 0) AS readable, array_agg(p.sku ORDER BY p.part_no) AS skus, array_agg(p.name ORDER BY p.part_no) AS names,
+                   array_agg(p.count ORDER BY p.part_no) AS counts,
+                   CASE WHEN bool_and(coalesce(p.price, -1) >= 0) AND sum(p.price * p.count) > 0 THEN array_agg(p.price * p.count ORDER BY p.part_no) ELSE array_agg(p.count ORDER BY p.part_no) END AS weights
+            FROM kit_parts(l.kit) p) k
+        WHERE l.kit IS NOT NULL AND k.readable
+    ), row_of AS (
+        SELECT l.account, l.order_id, l.line_no, 0 AS part, l.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places, l.kit IS NOT NULL AS kit_wrong
+        FROM line l WHERE NOT EXISTS (SELECT FROM kit k WHERE k.order_id = l.order_id AND k.account = l.account AND k.line_no = l.line_no)
+        UNION ALL
+        SELECT l.account, l.order_id, l.line_no, p.n::integer, p.sku, p.name, l.quantity * p.count, u.price,
+               CASE WHEN l.discount <> 0 AND u.price > 0 THEN round(100 * (u.price * l.quantity * p.count - p.sum) / (u.price * l.quantity * p.count), 2) ELSE 0 END, p.sum, l.kopecks, l.places, false
+        FROM kit k JOIN line l ON l.order_id = k.order_id AND l.account = k.account AND l.line_no = k.line_no
+        CROSS JOIN LATERAL ROWS FROM (few(k.skus), few(k.names), few(k.counts), few(k.sums), few(k.grosses)) WITH ORDINALITY p (sku, name, count, sum, gross, n)
+        CROSS JOIN LATERAL (SELECT CASE WHEN l.discount <> 0 THEN ceil(100 * p.gross / (l.quantity * p.count)) / 100 ELSE round(p.gross / (l.quantity * p.count), 2) END AS price) u
+        UNION ALL
+        SELECT o.account, o.order_id, 0, 0, a.delivery_sku, NULL, 1, round(o.shipping_costs, 2), CASE a.delivery_line WHEN 'charged' THEN 0 ELSE 100 END,
+               CASE a.delivery_line WHEN 'charged' THEN round(o.shipping_costs, 2) ELSE 0 END, 0, 0, false
+        FROM few(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id JOIN account a ON a.name = k.account
+        WHERE a.delivery_line <> 'none' AND round(o.shipping_costs, 2) > 0 AND o.line_count > 0
+    )
+    SELECT r.account, r.order_id, r.line_no, r.sku, r.name, r.quantity, r.price, r.discount, r.sum, r.kopecks, r.places,
+           row_number() OVER (PARTITION BY r.account, r.order_id ORDER BY r.line_no = 0, r.line_no, r.part), r.kit_wrong
+    FROM row_of r;
+END $$;
+COMMENT ON FUNCTION composed_lines(order_key[]) IS 'Lines of documents: those of the orders, kits in parts where the account wants it, and the line for delivery';
+
 CREATE FUNCTION document_lines(orders order_key[]) RETURNS SETOF document_line
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -108,19 +193,28 @@ BEGIN
     WITH rate_name AS MATERIALIZED (
         SELECT p.profile, property_names(p.profile, 'vat_rate') ->> 'rate' AS property FROM (SELECT DISTINCT i.profile FROM infobase i) p
     )
-    SELECT l.account, l.order_id, l.line_no, l.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
-           CASE WHEN l.sku IS NULL THEN 'no_sku'
+    SELECT l.account, l.order_id, l.line_no, s.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
+           CASE WHEN l.kit_wrong THEN 'kit'
+                WHEN s.sku IS NULL THEN 'no_sku'
                 WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
                 WHEN p.state <> 'found' THEN p.state
-                WHEN coalesce(pin.unit, p.unit) IS NULL THEN 'no_unit'
+                WHEN a.characteristics = 'required' AND p.uses_characteristics IS NULL THEN 'ask'
+                WHEN u.unit IS NULL OR u.listed AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
                 WHEN p.vat_rate IS NOT NULL AND v.key IS NULL THEN 'no_vat'
+                WHEN a.characteristics = 'required' AND p.uses_characteristics AND pin.characteristic IS NULL THEN 'no_characteristic'
                 ELSE 'ok' END,
-           coalesce(pin.product, p.ref_key), pin.characteristic, coalesce(pin.unit, p.unit), p.is_stock, p.vat_rate, v.rate
-    FROM priced_lines(orders) l
+           coalesce(pin.product, p.ref_key), pin.characteristic, u.unit, p.is_stock, p.vat_rate, v.rate, l.place,
+           CASE WHEN s.sku IS DISTINCT FROM l.sku THEN concat_ws(', ', l.sku, l.name) END
+    FROM composed_lines(orders) l
     JOIN account a ON a.name = l.account
     JOIN infobase i ON i.name = a.infobase
-    LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = l.sku
-    LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = l.sku
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN a.unknown_sku = 'substitute' AND (l.sku IS NULL OR EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
+                                                            WHERE q.infobase = a.infobase AND q.sku = l.sku AND q.state = 'absent' AND q.checked_at >= fresh AND q.pinned IS NOT DISTINCT FROM h.product))
+                    THEN a.substitute_sku ELSE l.sku END AS sku) s
+    LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = s.sku
+    LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = s.sku
+    CROSS JOIN LATERAL (SELECT coalesce(pin.unit, p.unit) AS unit, EXISTS (SELECT FROM dictionary_load d WHERE d.infobase = a.infobase AND d.dictionary = 'unit') AS listed) u
     LEFT JOIN rate_name n ON n.profile = i.profile
     LEFT JOIN LATERAL (
         SELECT d.key, coalesce(json_numeric(d.attributes -> n.property), 0) AS rate
@@ -236,7 +330,7 @@ BEGIN
         SELECT l.account, l.order_id,
                (array_agg(l.line_no ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS bad, (array_agg(l.quantity ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS quantity,
                (array_agg(l.price ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS price, (array_agg(l.discount ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS discount,
-               sum(l.sum) AS total, bool_and(l.sum IS NOT NULL) AND max(abs(l.kopecks)) <= max(l.places) AND max(l.kopecks) = trunc(max(l.kopecks)) AS fits
+               sum(l.sum) FILTER (WHERE l.line_no > 0) AS total, bool_and(l.sum IS NOT NULL) AND max(abs(l.kopecks)) <= max(l.places) AND max(l.kopecks) = trunc(max(l.kopecks)) AS fits
         FROM few(lines) l
         CROSS JOIN LATERAL (SELECT (l.quantity > 0 AND l.quantity = round(l.quantity, 3) AND l.quantity < 1e12 AND l.price >= 0 AND l.price < 1e12
                                     AND l.discount >= 0 AND coalesce(l.sum >= 0, true)) IS NOT TRUE AS bad) b
@@ -290,27 +384,33 @@ BEGIN
     RETURN QUERY
     SELECT DISTINCT ON (l.account, l.order_id) l.account, l.order_id, 40,
            CASE l.goods WHEN 'absent' THEN 'product_unknown' WHEN 'several' THEN 'product_several' WHEN 'no_sku' THEN 'product_no_sku'
-                        WHEN 'no_unit' THEN 'product_unit' ELSE 'product_vat' END,
+                        WHEN 'no_unit' THEN 'product_unit' WHEN 'no_characteristic' THEN 'product_characteristic' WHEN 'kit' THEN 'kit' ELSE 'product_vat' END,
            format('Line %s, %s%s: ', l.line_no, coalesce('SKU "' || l.sku || '", ', ''), coalesce('"' || l.name || '"', 'no name'))
            || CASE l.goods WHEN 'absent' THEN format('infobase "%s" has no product with this article%s.', s.infobase,
                                 coalesce(' (only: ' || (SELECT string_agg(c ->> 'name', ', ') FROM jsonb_array_elements(p.candidates) c) || ', marked for deletion or a folder)', ''))
                            WHEN 'several' THEN format('infobase "%s" has several products with this article: %s.', s.infobase,
                                 (SELECT string_agg(format('%s (%s)', c ->> 'name', c ->> 'ref_key'), ', ') FROM jsonb_array_elements(p.candidates) c))
                            WHEN 'no_sku' THEN 'the line has no SKU.'
-                           WHEN 'no_unit' THEN 'the product has no unit in BAS.'
+                           WHEN 'no_unit' THEN CASE WHEN l.unit IS NULL THEN 'the product has no unit in BAS.'
+                                                    ELSE format('its unit %s is not in the list of units of infobase "%s".', l.unit, s.infobase) END
+                           WHEN 'no_characteristic' THEN 'the product is kept by characteristics, and no pin says which one is meant.'
+                           WHEN 'kit' THEN 'it is a kit, and its parts cannot be read: each needs a count above 0.'
                            ELSE 'the VAT rate of the product is not in the list of rates.' END,
            CASE l.goods WHEN 'absent' THEN format('Create the product with this article in BAS and call resume(), or say which product is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself. Keys of known goods: salesdrive.bas_product.', s.infobase, l.sku)
                         WHEN 'several' THEN format('Say which one is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself.', s.infobase, l.sku)
                         WHEN 'no_sku' THEN 'Give the product an SKU in SalesDrive, equal to the article in BAS; the new version goes on by itself.'
-                        WHEN 'no_unit' THEN 'Set the unit of the product in BAS and call resume(), or set product_pin.unit.'
+                        WHEN 'no_unit' THEN 'Set the unit of the product in BAS and call resume(), or set product_pin.unit to one of: SELECT key, name FROM salesdrive.dictionary_value WHERE dictionary = ''unit''.'
+                        WHEN 'no_characteristic' THEN format('Say which one: UPDATE or INSERT INTO salesdrive.product_pin (infobase, sku, product, characteristic) VALUES (%L, %L, %L, ''its Ref_Key''); then the order goes on by itself. Or set account.characteristics to ''pinned''.', s.infobase, l.sku, l.product)
+                        WHEN 'kit' THEN 'Have SalesDrive send the order again (a list of orders does not carry the parts), or set account.kits to ''keep'', or skip() the order.'
                         ELSE 'Call resume() to read the rates again.' END,
-           CASE WHEN l.goods IN ('absent', 'several', 'no_unit') THEN format('product:%s:%s', s.infobase, l.sku)
+           CASE WHEN l.goods IN ('absent', 'several', 'no_unit', 'no_characteristic') THEN format('product:%s:%s', s.infobase, l.sku)
+                WHEN l.goods IN ('kit', 'no_sku') THEN format('account:%s:', l.account)
                 WHEN l.goods = 'no_vat' THEN format('dictionary:%s:vat_rate', s.infobase) END,
            false
     FROM few(lines) l JOIN few(settings) s ON s.account = l.account
     LEFT JOIN bas_product p ON p.infobase = s.infobase AND p.sku = l.sku
     WHERE l.goods NOT IN ('ok', 'ask')
-    ORDER BY l.account, l.order_id, l.line_no;
+    ORDER BY l.account, l.order_id, l.place;
 END $$;
 COMMENT ON FUNCTION obstacles_goods(document_line[], account_setting[]) IS 'Orders with a line whose product is unknown, ambiguous or incomplete in BAS: the first such line';
 
@@ -392,9 +492,9 @@ BEGIN
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
     CROSS JOIN LATERAL (
         SELECT sum(w.total) AS total,
-               jsonb_agg(renamed(jsonb_build_object('line_no', l.line_no, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,
+               jsonb_agg(renamed(jsonb_build_object('line_no', l.place, 'content', l.content, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,
                     'unit', l.unit, 'unit_type', n.unit_set, 'quantity', l.quantity, 'price', round(l.price, 2), 'discount', l.discount, 'sum', l.sum,
-                    'vat_rate', l.vat_key, 'vat_sum', w.vat, 'total', w.total), n.line) ORDER BY l.line_no) AS rows
+                    'vat_rate', l.vat_key, 'vat_sum', w.vat, 'total', w.total), n.line) ORDER BY l.place) AS rows
         FROM few(lines) l
         CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, a.vat_included) AS vat) v
         CROSS JOIN LATERAL (SELECT v.vat, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total) w

@@ -169,7 +169,7 @@ COMMENT ON FUNCTION obstacles_wanted(order_key[]) IS 'Orders that are not to bec
 
 -- Called by the engine with what has changed: wanted:ACCOUNT:, or wanted:*:. So many at a time: the cause that is left behind names the last, so that
 -- what is found to be not wanted once more does not come up again.
-CREATE FUNCTION wake_unwanted(what text[]) RETURNS void
+CREATE FUNCTION wake_options(what text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     cause  record;
@@ -191,8 +191,12 @@ BEGIN
             INSERT INTO wake_pending VALUES (format('wanted:%s:%s/%s', cause.account, (woken[cardinality(woken)]).account, (woken[cardinality(woken)]).order_id));
         END IF;
     END LOOP;
+    IF EXISTS (SELECT FROM few(what) w WHERE w LIKE 'goods:%') THEN    -- goods:ACCOUNT:, how its lines are made has changed
+        PERFORM wake_blocked(ARRAY(SELECT DISTINCT t.blocked_on FROM few(what) w JOIN task t ON w LIKE 'goods:%' AND t.scope = split_part(w, ':', 2) AND t.kind = 'order'
+                                   WHERE t.state = 'parked' AND t.blocked_on LIKE 'product:%'));
+    END IF;
 END $$;
-COMMENT ON FUNCTION wake_unwanted(text[]) IS 'Has orders that were not wanted looked at again, behind the live ones';
+COMMENT ON FUNCTION wake_options(text[]) IS 'Has orders that were not wanted looked at again, behind the live ones, and those parked for goods';
 
 CREATE FUNCTION order_document(account text, order_id bigint) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

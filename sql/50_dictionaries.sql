@@ -70,8 +70,8 @@ COMMENT ON FUNCTION dictionaries() IS 'Names of the lists of a base without whic
 
 CREATE FUNCTION value_dictionaries() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['status', 'payment_method', 'shipping_method', 'source', 'site', 'manager', 'order_type'];
-COMMENT ON FUNCTION value_dictionaries() IS 'Names of the lists that a base may have besides, where its profile names a set for them: values of orders are checked and suggested by them';
+    RETURN ARRAY['status', 'payment_method', 'shipping_method', 'source', 'site', 'manager', 'order_type', 'unit'];
+COMMENT ON FUNCTION value_dictionaries() IS 'Names of the lists that a base may have besides, where its profile names a set for them: values of orders, and units of pins, are checked and suggested by them';
 
 -- A list that no document needs, and that is not published or not allowed, must not stop the base.
 CREATE FUNCTION optional_answers(results http_result[]) RETURNS http_result[]

@@ -15,7 +15,8 @@ DECLARE
 BEGIN
     SELECT * INTO i FROM infobase b WHERE b.name = product_search.infobase;
     names := property_names(i.profile, 'product');
-    head := entity_set(i.profile, 'product') || '?$format=json&allowedOnly=true&$select=' || url_encode(concat_ws(',', 'Ref_Key', names ->> 'article', names ->> 'name', names ->> 'unit', names ->> 'vat_rate', names ->> 'kind', names ->> 'deleted', names ->> 'is_folder'))
+    head := entity_set(i.profile, 'product') || '?$format=json&allowedOnly=true&$select=' || url_encode(concat_ws(',', 'Ref_Key', names ->> 'article', names ->> 'name', names ->> 'unit', names ->> 'vat_rate', names ->> 'kind', names ->> 'deleted', names ->> 'is_folder',
+                CASE WHEN EXISTS (SELECT FROM account a WHERE a.infobase = product_search.infobase AND a.characteristics = 'required') THEN names ->> 'uses_characteristics' END))
             || '&$filter=';
     RETURN QUERY
     SELECT head || url_encode(string_agg(c.condition, ' or ' ORDER BY c.n)), jsonb_object_agg(c.sku, c.pinned)
@@ -540,10 +541,10 @@ DECLARE
     n jsonb := property_names(answer.profile, 'product');
     stock_kind text := profile_constant(answer.profile, 'product', 'stock_kind');
 BEGIN
-    INSERT INTO bas_product AS p (infobase, sku, state, ref_key, name, unit, vat_rate, is_stock, candidates, pinned, checked_at)
+    INSERT INTO bas_product AS p (infobase, sku, state, ref_key, name, unit, vat_rate, is_stock, uses_characteristics, candidates, pinned, checked_at)
     SELECT answer.infobase, s.sku, CASE f.alive WHEN 0 THEN 'absent' WHEN 1 THEN 'found' ELSE 'several' END,
            (f.one ->> 'Ref_Key')::uuid, f.one ->> (n ->> 'name'), nil_free(f.one ->> (n ->> 'unit')), nil_free(f.one ->> (n ->> 'vat_rate')), f.one ->> (n ->> 'kind') = stock_kind,
-           f.candidates, s.pinned::uuid, clock()
+           CASE WHEN NOT n ? 'uses_characteristics' OR f.one ? (n ->> 'uses_characteristics') THEN json_flag(f.one -> (n ->> 'uses_characteristics')) END, f.candidates, s.pinned::uuid, clock()
     FROM jsonb_each_text(answer.memo) s (sku, pinned)
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE g.alive) AS alive,
@@ -554,7 +555,7 @@ BEGIN
               WHERE CASE WHEN s.pinned IS NULL THEN rtrim(e ->> (n ->> 'article')) = s.sku ELSE e ->> 'Ref_Key' = s.pinned END) g) f
     ORDER BY s.sku
     ON CONFLICT (infobase, sku) DO UPDATE SET state = excluded.state, ref_key = excluded.ref_key, name = excluded.name, unit = excluded.unit, vat_rate = excluded.vat_rate,
-        is_stock = excluded.is_stock, candidates = excluded.candidates, pinned = excluded.pinned, checked_at = excluded.checked_at;
+        is_stock = excluded.is_stock, uses_characteristics = excluded.uses_characteristics, candidates = excluded.candidates, pinned = excluded.pinned, checked_at = excluded.checked_at;
 END $$;
 COMMENT ON FUNCTION settle_products(order_answer) IS 'Takes in a search by articles: what was asked for and not found is kept as absent; also by which pin it was asked for, for it may have changed meanwhile';
 

@@ -109,7 +109,7 @@ BEGIN
     IF what IS NULL THEN
         RETURN;
     END IF;
-    PERFORM wake_unwanted(what);
+    PERFORM wake_options(what);
     patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^(value|rule|field):\*:', '\1:%:'), '/\*$', '/%')
                       FROM few(what) w WHERE w ~ '^((value|rule|field):\*:|value:.*/\*$)');
     IF patterns <> '{}' THEN    -- a row for every account, or all values of a dictionary: those that tasks wait for

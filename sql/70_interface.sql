@@ -147,7 +147,7 @@ BEGIN
     PERFORM set_secret('infobase:' || name || ':password', password);
     PERFORM record_instance();
     PERFORM enqueue(add_infobase.name, 'dictionary', d, add_infobase.name)    -- read at once, so that the first order need not wait for it
-    FROM unnest(dictionaries()) d;
+    FROM unnest(dictionaries() || ARRAY['unit']) d;
     PERFORM load_metadata(add_infobase.name) WHERE metadata_wanted(add_infobase.name);
 END $$;
 COMMENT ON FUNCTION add_infobase(text, text, text, text, text, boolean) IS 'Adds a BAS infobase: name, profile, address of the publication, user and password (or file:NAME, env:NAME), whether plain http to another host will do; further options are columns of infobase';
@@ -284,9 +284,9 @@ BEGIN
                   WHERE w.state <> 'in_flight' FOR UPDATE OF w SKIP LOCKED);
     DELETE FROM bas_product p
     WHERE p.infobase = a.infobase AND p.sku IN (SELECT q.sku FROM crm_order_line l JOIN bas_product q ON q.infobase = a.infobase AND q.sku = l.sku
-        WHERE l.account = o.account AND l.order_id = o.order_id AND (q.state <> 'found' OR q.unit IS NULL) FOR UPDATE OF q SKIP LOCKED);
+        WHERE l.account = o.account AND l.order_id = o.order_id AND (q.state <> 'found' OR q.unit IS NULL OR before.reason = 'product_unit') FOR UPDATE OF q SKIP LOCKED);
     DELETE FROM dictionary_load d
-    WHERE d.infobase = a.infobase AND d.dictionary IN (SELECT e.dictionary FROM dictionary_load e WHERE e.infobase = a.infobase AND (before.reason IN ('setting', 'value_wrong', 'product_vat')
+    WHERE d.infobase = a.infobase AND d.dictionary IN (SELECT e.dictionary FROM dictionary_load e WHERE e.infobase = a.infobase AND (before.reason IN ('setting', 'value_wrong', 'product_vat', 'product_unit')
         OR e.dictionary = 'contact_kind' AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind')) FOR UPDATE OF e SKIP LOCKED);
     UPDATE bas_counterparty_phone p SET state = 'unknown', candidates = NULL
     WHERE p.infobase = a.infobase AND p.phone IN (SELECT q.phone FROM bas_counterparty_phone q WHERE q.infobase = a.infobase AND q.phone = o.phone AND q.state = 'several' FOR UPDATE SKIP LOCKED);

@@ -32,7 +32,8 @@ INSERT INTO access_function VALUES
     ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'),
     ('pause_api', 'operator'), ('unpause_api', 'operator'),
     ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('change_list', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),
-    ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator');
+    ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),
+    ('kit_parts', 'operator'), ('kit_of', 'operator'), ('spread_kopecks', 'operator'), ('composed_lines', 'operator');
 
 CREATE TABLE access_table (
     name       name PRIMARY KEY,

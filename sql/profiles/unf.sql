@@ -15,7 +15,9 @@ INSERT INTO profile_entity (profile, concept, origin, entity_set, filter) VALUES
     ('unf', 'price_type',           'shipped', 'Catalog_ВидыЦен', NULL),
     ('unf', 'contact_kind',         'shipped', 'Catalog_ВидыКонтактнойИнформации', 'PredefinedDataName eq ''ТелефонКонтрагента'''),
     ('unf', 'vat_rate',             'shipped', 'Catalog_СтавкиНДС', NULL),
-    ('unf', 'status',               'shipped', 'Catalog_СостоянияЗаказовПокупателей', NULL);
+    ('unf', 'status',               'shipped', 'Catalog_СостоянияЗаказовПокупателей', NULL),
+
+    ('unf', 'unit',                 'shipped', 'Catalog_КлассификаторЕдиницИзмерения', NULL);
 
 INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, max_length, constant, rule) VALUES
     ('unf', 'order', 'date',               'shipped', 'Date', 'Edm.DateTime', NULL, NULL, 'orderTime'),
@@ -45,6 +47,7 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('unf', 'order_line', 'vat_rate',      'shipped', 'СтавкаНДС_Key', 'Edm.Guid', NULL, NULL, 'VAT rate of the product'),
     ('unf', 'order_line', 'vat_sum',       'shipped', 'СуммаНДС', 'Edm.Double', NULL, NULL, 'sum and VAT rate'),
     ('unf', 'order_line', 'total',         'shipped', 'Всего', 'Edm.Double', NULL, NULL, 'sum and VAT'),
+    ('unf', 'order_line', 'content',       'shipped', 'Содержание', 'Edm.String', NULL, NULL, 'SKU and name of a product that was substituted'),
     ('unf', 'counterparty', 'name',        'shipped', 'Description', 'Edm.String', 100, NULL, 'contact'),
     ('unf', 'counterparty', 'full_name',   'shipped', 'НаименованиеПолное', 'Edm.String', NULL, NULL, 'contact'),
     ('unf', 'counterparty', 'kind',        'shipped', 'ВидКонтрагента', 'Edm.String', NULL, '"ФизическоеЛицо"', 'constant'),
@@ -64,6 +67,10 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('unf', 'product', 'stock_kind',       'shipped', NULL, 'Edm.String', NULL, '"Запас"', ''),
     ('unf', 'product', 'deleted',          'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),
     ('unf', 'product', 'is_folder',        'shipped', 'IsFolder', 'Edm.Boolean', NULL, NULL, ''),
+    ('unf', 'product', 'uses_characteristics', 'shipped', 'ИспользоватьХарактеристики', 'Edm.Boolean', NULL, NULL, ''),
+    ('unf', 'unit', 'name',                'shipped', 'Description', 'Edm.String', NULL, NULL, ''),
+    ('unf', 'unit', 'code',                'shipped', 'Code', 'Edm.String', NULL, NULL, ''),
+    ('unf', 'unit', 'deleted',             'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),
     ('unf', 'organisation', 'name',        'shipped', 'Description', 'Edm.String', NULL, NULL, ''),
     ('unf', 'organisation', 'code',        'shipped', 'Code', 'Edm.String', NULL, NULL, ''),
     ('unf', 'organisation', 'deleted',     'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),

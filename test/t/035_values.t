@@ -186,11 +186,11 @@ like(error_of("SELECT * FROM salesdrive.unmapped('nope')"), qr/there is no accou
 
 sub readings { return sql("SELECT count(*) FROM salesdrive.exchange_log WHERE kind = 'dictionary' AND direction = 'out'") }
 my $before = readings();
-is(sql("SELECT count(*) FROM salesdrive.load_dictionaries('shop')"), 11, 'load_dictionaries() asks for all lists');
-is(sql("SELECT count(*) FILTER (WHERE target = 'main') || ' ' || count(*) FILTER (WHERE target = 'account:shop') FROM salesdrive.task WHERE kind IN ('dictionary', 'crm_dictionary')"), '7 4', 'of both sides');
+is(sql("SELECT count(*) FROM salesdrive.load_dictionaries('shop')"), 12, 'load_dictionaries() asks for all lists');
+is(sql("SELECT count(*) FILTER (WHERE target = 'main') || ' ' || count(*) FILTER (WHERE target = 'account:shop') FROM salesdrive.task WHERE kind IN ('dictionary', 'crm_dictionary')"), '8 4', 'of both sides');
 sql("SELECT salesdrive.pause_api('shop', 'nobody is there in this test')");
 run_engine();
-is(readings() - $before, 7, 'those of the base are read');
+is(readings() - $before, 8, 'those of the base are read');
 $before = readings();
 deliver_and_run(50);
 is(readings(), $before, 'fresh lists are not read again');

@@ -365,7 +365,7 @@ BEGIN
     PERFORM settle_order_written(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
     PERFORM settle_order_posted(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
     hidden := ARRAY(SELECT a.task_id FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));
-    PERFORM settle_products(a) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
+    PERFORM note_products(a.infobase, a.profile, a.memo, a.body -> 'value') FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
 
     RETURN QUERY
     SELECT a.task_id, CASE WHEN a.task_id = ANY (hidden) THEN 'park'
@@ -535,29 +535,30 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_document_read(text, bigint, order_sync, uuid, jsonb) IS 'Keeps a document as read';
 
-CREATE FUNCTION settle_products(answer order_answer) RETURNS void
+CREATE FUNCTION note_products(infobase text, profile text, asked jsonb, rows jsonb) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
-    n jsonb := property_names(answer.profile, 'product');
-    stock_kind text := profile_constant(answer.profile, 'product', 'stock_kind');
+    n jsonb := property_names(profile, 'product');
+    stock_kind text := profile_constant(profile, 'product', 'stock_kind');
 BEGIN
     INSERT INTO bas_product AS p (infobase, sku, state, ref_key, name, unit, vat_rate, is_stock, uses_characteristics, candidates, pinned, checked_at)
-    SELECT answer.infobase, s.sku, CASE f.alive WHEN 0 THEN 'absent' WHEN 1 THEN 'found' ELSE 'several' END,
+    SELECT note_products.infobase, f.sku, CASE f.alive WHEN 0 THEN 'absent' WHEN 1 THEN 'found' ELSE 'several' END,
            (f.one ->> 'Ref_Key')::uuid, f.one ->> (n ->> 'name'), nil_free(f.one ->> (n ->> 'unit')), nil_free(f.one ->> (n ->> 'vat_rate')), f.one ->> (n ->> 'kind') = stock_kind,
-           CASE WHEN NOT n ? 'uses_characteristics' OR f.one ? (n ->> 'uses_characteristics') THEN json_flag(f.one -> (n ->> 'uses_characteristics')) END, f.candidates, s.pinned::uuid, clock()
-    FROM jsonb_each_text(answer.memo) s (sku, pinned)
-    CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE g.alive) AS alive,
+           CASE WHEN NOT n ? 'uses_characteristics' OR f.one ? (n ->> 'uses_characteristics') THEN json_flag(f.one -> (n ->> 'uses_characteristics')) END, f.candidates, f.pinned::uuid, clock()
+    FROM (
+        SELECT s.sku, s.pinned, count(*) FILTER (WHERE g.alive) AS alive,
                CASE WHEN count(*) FILTER (WHERE g.alive) = 1 THEN (jsonb_agg(g.e) FILTER (WHERE g.alive)) -> 0 END AS one,
-               CASE WHEN count(*) FILTER (WHERE g.alive) <> 1 THEN jsonb_agg(jsonb_build_object('ref_key', g.e ->> 'Ref_Key', 'name', g.e ->> (n ->> 'name'), 'alive', g.alive)) END AS candidates
-        FROM (SELECT e, NOT json_flag(e -> (n ->> 'deleted')) AND NOT json_flag(e -> (n ->> 'is_folder')) AS alive
-              FROM jsonb_array_elements(answer.body -> 'value') e
-              WHERE CASE WHEN s.pinned IS NULL THEN rtrim(e ->> (n ->> 'article')) = s.sku ELSE e ->> 'Ref_Key' = s.pinned END) g) f
-    ORDER BY s.sku
+               CASE WHEN count(*) FILTER (WHERE g.alive) <> 1 THEN jsonb_agg(jsonb_build_object('ref_key', g.e ->> 'Ref_Key', 'name', g.e ->> (n ->> 'name'), 'alive', g.alive)) FILTER (WHERE g.e IS NOT NULL) END AS candidates
+        FROM jsonb_each_text(asked) s (sku, pinned)
+        LEFT JOIN (SELECT e, e ->> 'Ref_Key' AS ref, rtrim(e ->> (n ->> 'article')) AS article, NOT json_flag(e -> (n ->> 'deleted')) AND NOT json_flag(e -> (n ->> 'is_folder')) AS alive
+                   FROM jsonb_array_elements(rows) e) g ON CASE WHEN s.pinned IS NULL THEN g.article = s.sku ELSE g.ref = s.pinned END
+        GROUP BY s.sku, s.pinned) f
+    ORDER BY f.sku
     ON CONFLICT (infobase, sku) DO UPDATE SET state = excluded.state, ref_key = excluded.ref_key, name = excluded.name, unit = excluded.unit, vat_rate = excluded.vat_rate,
         is_stock = excluded.is_stock, uses_characteristics = excluded.uses_characteristics, candidates = excluded.candidates, pinned = excluded.pinned, checked_at = excluded.checked_at;
 END $$;
-COMMENT ON FUNCTION settle_products(order_answer) IS 'Takes in a search by articles: what was asked for and not found is kept as absent; also by which pin it was asked for, for it may have changed meanwhile';
+COMMENT ON FUNCTION note_products(text, text, jsonb, jsonb) IS 'Keeps what rows of goods say of the SKUs asked for: {sku: pinned Ref_Key or null}; what was asked for and is not among them is kept as absent. By which pin it was asked for is kept too, for it may have changed meanwhile';
 
 CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

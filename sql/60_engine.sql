@@ -48,12 +48,14 @@ BEGIN
     PERFORM require_infobase(infobase);
     IF kind = 'order' THEN
         PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
-    ELSIF kind IN ('dictionary', 'counterparty', 'metadata') AND scope <> infobase THEN
+    ELSIF kind IN ('dictionary', 'counterparty', 'metadata', 'products') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
     ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries()) THEN
         PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries() || value_dictionaries(), ', ')));
     ELSIF kind = 'counterparty' AND phone_e164('+' || key) IS DISTINCT FROM key THEN
         PERFORM refuse_task(format('"%s" is no phone in international digits', key), format('Phones are written as by phone_e164(), for example %s.', coalesce(phone_e164(key), '380671112233')));
+    ELSIF kind = 'products' AND key NOT IN ('whole', 'changes') THEN
+        PERFORM refuse_task(format('goods are not loaded by "%s"', key), 'Call load_products(infobase).');
     ELSIF scope <> infobase AND NOT EXISTS (SELECT FROM account a WHERE a.name = scope) THEN
         PERFORM refuse_task(format('"%s" is neither infobase "%s" nor an account', scope, infobase), 'The scope of a task is an account or its infobase.');
     END IF;
@@ -110,9 +112,9 @@ BEGIN
         RETURN;
     END IF;
     PERFORM wake_options(what);
-    patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^(value|rule|field):\*:', '\1:%:'), '/\*$', '/%')
-                      FROM few(what) w WHERE w ~ '^((value|rule|field):\*:|value:.*/\*$)');
-    IF patterns <> '{}' THEN    -- a row for every account, or all values of a dictionary: those that tasks wait for
+    patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^(value|rule|field):\*:', '\1:%:'), '([/:])\*$', '\1%')
+                      FROM few(what) w WHERE w ~ '^((value|rule|field):\*:|value:.*/\*$|product:[^:]+:\*$)');
+    IF patterns <> '{}' THEN    -- a row for every account, all values of a dictionary, many goods: those that tasks wait for
         what := what || ARRAY(SELECT DISTINCT t.blocked_on FROM task t WHERE t.blocked_on LIKE ANY (patterns));
     END IF;
     PERFORM wake_blocked(what);

@@ -43,14 +43,18 @@ END $$;
 COMMENT ON FUNCTION product_pin_changed() IS 'Trigger: orders parked for the SKU become due';
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON product_pin FOR EACH ROW EXECUTE FUNCTION product_pin_changed();
 
+-- A whole catalog comes as one cause for each page, which take_wakes() compares with what tasks wait for.
 CREATE FUNCTION bas_product_known() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    PERFORM wake_later(format('product:%s:%s', NEW.infobase, NEW.sku));
+    PERFORM wake_later(c.cause) FROM (
+        SELECT CASE WHEN count(*) OVER (PARTITION BY n.infobase) > 50 THEN format('product:%s:*', n.infobase) ELSE format('product:%s:%s', n.infobase, n.sku) END
+        FROM now_known n WHERE n.state = 'found') c (cause) GROUP BY c.cause;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION bas_product_known() IS 'Trigger: a product became known, orders parked for it become due';
-CREATE TRIGGER known AFTER INSERT OR UPDATE ON bas_product FOR EACH ROW WHEN (NEW.state = 'found') EXECUTE FUNCTION bas_product_known();
+COMMENT ON FUNCTION bas_product_known() IS 'Trigger: products became known, orders parked for them become due';
+CREATE TRIGGER known AFTER INSERT ON bas_product REFERENCING NEW TABLE AS now_known FOR EACH STATEMENT EXECUTE FUNCTION bas_product_known();
+CREATE TRIGGER known_again AFTER UPDATE ON bas_product REFERENCING NEW TABLE AS now_known FOR EACH STATEMENT EXECUTE FUNCTION bas_product_known();
 
 CREATE FUNCTION bas_counterparty_phone_known() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -101,7 +105,7 @@ BEGIN
              ('inbox_default', ''), ('inbox_pending', ''), ('inbox_digest', ''), ('inbox_reject', ''), ('crm_order_version', ''), ('crm_order', ''), ('crm_order_line', ''), ('crm_order_contact', ''), ('crm_order_delivery', ''),
              ('bas_product', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('wake_pending', ''), ('order_sync', ''),
              ('exchange_log_default', ''), ('order_event_default', ''), ('retention', ''),
-             ('bas_metadata', ''), ('metadata_load', ''), ('inbox_id_seq', ''), ('task_id_seq', ''), ('claim_turn_seq', ''), ('exchange_log_id_seq', ''), ('order_event_id_seq', '')) t (name, condition) LOOP
+             ('bas_metadata', ''), ('product_load', ''), ('metadata_load', ''), ('inbox_id_seq', ''), ('task_id_seq', ''), ('claim_turn_seq', ''), ('exchange_log_id_seq', ''), ('order_event_id_seq', '')) t (name, condition) LOOP
         PERFORM pg_catalog.pg_extension_config_dump(t.name::regclass, t.condition);
     END LOOP;
 END $$;

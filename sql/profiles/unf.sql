@@ -65,6 +65,7 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('unf', 'product', 'vat_rate',         'shipped', 'СтавкаНДС_Key', 'Edm.Guid', NULL, NULL, ''),
     ('unf', 'product', 'kind',             'shipped', 'ТипНоменклатуры', 'Edm.String', NULL, NULL, ''),
     ('unf', 'product', 'stock_kind',       'shipped', NULL, 'Edm.String', NULL, '"Запас"', ''),
+    ('unf', 'product', 'changed',          'shipped', 'ДатаИзменения', 'Edm.DateTime', NULL, NULL, ''),
     ('unf', 'product', 'deleted',          'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),
     ('unf', 'product', 'is_folder',        'shipped', 'IsFolder', 'Edm.Boolean', NULL, NULL, ''),
     ('unf', 'product', 'uses_characteristics', 'shipped', 'ИспользоватьХарактеристики', 'Edm.Boolean', NULL, NULL, ''),

@@ -68,6 +68,7 @@ sub fill_database
 		INSERT INTO salesdrive.quota_use VALUES (1, 1, 'shop', 'order/list', 'read fields of orders', 1, salesdrive.clock());
 		SELECT salesdrive.map_value('shop', 'status', '1', 'Новий', note => 'dumped'); INSERT INTO salesdrive.dictionary_rule VALUES ('*', 'site', 'empty'); SELECT salesdrive.load_metadata('main');
 		INSERT INTO salesdrive.order_filter VALUES ('shop', 'not', '{\"status\": \"99\"}'); INSERT INTO salesdrive.header_rule VALUES ('shop', 'warehouse', '{\"site\": \"99\"}', NULL);
+		INSERT INTO salesdrive.product_load (infobase, products) VALUES ('main', 1);
 		INSERT INTO salesdrive.check_rule (account, name, condition) VALUES ('shop', 'dumped', 'o.order_id > 0'); UPDATE salesdrive.check_rule SET enabled = false;
 		SELECT salesdrive.grant_access('rea', 'reader')");
 	deliver($node, $db, $_) for 1001, 1014, 1015, 1016;

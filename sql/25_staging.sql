@@ -17,7 +17,7 @@ COMMENT ON TABLE inbox IS 'Every delivery as received; equal bodies of one accou
 COMMENT ON COLUMN inbox.id IS 'Number of the delivery';
 COMMENT ON COLUMN inbox.received_at IS 'When it was received';
 COMMENT ON COLUMN inbox.account IS 'Account it is for';
-COMMENT ON COLUMN inbox.source IS 'webhook, or call (accept_webhook)';
+COMMENT ON COLUMN inbox.source IS 'webhook, call (accept_webhook), poll or backfill (pages read by fetch_orders)';
 COMMENT ON COLUMN inbox.address IS 'Address of the sender';
 COMMENT ON COLUMN inbox.body IS 'The body, byte for byte';
 COMMENT ON COLUMN inbox.problem IS 'Why the receiver refused it (not JSON); NULL for a body that went on to staging';

@@ -273,6 +273,7 @@ DECLARE
     delivered crm_order_version[];
     numbers   jsonb;
     fresh     order_key[];
+    old       order_key[];
     merged    merged_order[];
 BEGIN
     SELECT array_agg(v) INTO delivered FROM delivered_versions(ids, times) v;
@@ -293,7 +294,8 @@ BEGIN
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, purpose, method, http_status, class, request_bytes, inbox_id)
     SELECT i.received_at, 'in', i.account, a.infobase, (numbers ->> i.id::text)::bigint, i.source, 'POST',
            200, 'ok', octet_length(i.body), i.id
-    FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at LEFT JOIN account a ON a.name = i.account;
+    FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at LEFT JOIN account a ON a.name = i.account
+    WHERE i.source NOT IN ('poll', 'backfill');    -- those are in the log as answers
 
     WITH kept AS (
         INSERT INTO crm_order_version SELECT v.* FROM few(delivered) v WHERE v.order_id IS NOT NULL ORDER BY v.account, v.order_id, v.version, v.hash
@@ -312,6 +314,14 @@ BEGIN
     IF fresh IS NOT NULL THEN
         SELECT array_agg(m) INTO merged FROM merged_orders(fresh) m;
         PERFORM write_orders(merged);
+        IF EXISTS (SELECT FROM few(delivered) v WHERE v.shape = 'list') THEN    -- what only a backfill brought has time
+            old := ARRAY(SELECT (v.account, v.order_id)::order_key FROM few(delivered) v JOIN inbox i ON i.id = v.inbox_id AND i.received_at = v.received_at
+                         WHERE (v.account, v.order_id)::order_key = ANY (fresh) GROUP BY v.account, v.order_id HAVING bool_and(i.source = 'backfill'));
+        END IF;
+        IF old <> '{}' THEN
+            PERFORM enqueue_orders(old, 4::smallint);
+            fresh := ARRAY(SELECT k FROM few(fresh) k WHERE NOT k = ANY (old));
+        END IF;
         PERFORM enqueue_orders(fresh);
     END IF;
 END $$;

@@ -17,6 +17,8 @@ BEGIN
         PERFORM refuse_task(format('a task of kind "%s" asks the API of account "%s", no infobase', kind, account), 'Give NULL as infobase.');
     ELSIF kind = 'crm_dictionary' AND key <> ALL (crm_lists()) THEN
         PERFORM refuse_task(format('there is no list "%s" of SalesDrive', key), format('Lists: %s.', array_to_string(crm_lists(), ', ')));
+    ELSIF kind = 'crm_orders' AND NOT EXISTS (SELECT FROM crm_poll p WHERE p.account = enqueue_api.account AND p.feed = key) THEN
+        PERFORM refuse_task(format('there is no feed "%s" of account "%s"', key, account), 'Call fetch_orders().');
     END IF;
     PERFORM begin_api(account);
     INSERT INTO task AS t (scope, kind, key, account, lane) VALUES (enqueue_api.account, enqueue_api.kind, enqueue_api.key, enqueue_api.account, enqueue_api.lane)
@@ -62,14 +64,16 @@ CREATE FUNCTION api_method(path text) RETURNS text
     RETURN regexp_replace(split_part(path, '?', 1), '^/?(api/)?|/+$', '', 'g');
 COMMENT ON FUNCTION api_method(text) IS 'Method of an address of the API, as quota_window names it: order/list';
 
-CREATE FUNCTION quota_free_at(account text, method text) RETURNS timestamptz
+CREATE FUNCTION quota_free_at(account text, method text, lane smallint DEFAULT 1) RETURNS timestamptz
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN (SELECT max(greatest(w.closed_until, f.counted_at + w.span)) FROM quota_window w
-            LEFT JOIN LATERAL (SELECT u.counted_at FROM quota_use u WHERE u.account = w.account AND u.method = w.method ORDER BY u.counted_at DESC OFFSET w.most - 1 LIMIT 1) f ON w.most IS NOT NULL
+            LEFT JOIN LATERAL (SELECT u.counted_at FROM quota_use u WHERE u.account = w.account AND u.method = w.method ORDER BY u.counted_at DESC
+                               OFFSET CASE WHEN quota_free_at.lane < 4 THEN w.most ELSE greatest(floor(w.most * (SELECT p.backfill_share FROM account_api p WHERE p.account = w.account)), 1) END - 1 LIMIT 1) f
+                ON w.most IS NOT NULL
             WHERE w.account = quota_free_at.account AND w.method = quota_free_at.method);
 END $$;
-COMMENT ON FUNCTION quota_free_at(text, text) IS 'From when on all windows of a method have room for one more request; NULL: it has no limits';
+COMMENT ON FUNCTION quota_free_at(text, text, smallint) IS 'From when on all windows of a method have room for one more request of a lane, that of backfills within its share; NULL: it has no limits';
 
 CREATE FUNCTION gate_quota(steps plan_step[], since timestamptz) RETURNS plan_step[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -85,7 +89,7 @@ BEGIN
              ORDER BY t.lane, t.run_at, t.id
     LOOP
         s := steps[r.n];
-        free := quota_free_at(r.account, r.method);
+        free := quota_free_at(r.account, r.method, r.lane);
         IF free > clock() THEN
             s.step := 'wait';
             s.run_at := free;
@@ -109,7 +113,6 @@ CREATE FUNCTION note_quota(results http_result[]) RETURNS void
 DECLARE
     r    record;
     w    quota_window;
-    free timestamptz;
 BEGIN
     FOR r IN SELECT u.task_id, u.attempt, u.class, make_interval(secs => CASE WHEN u.retry_after > 86400 THEN 86400 ELSE u.retry_after END) AS asked, substr(u.target, 9) AS account, api_method(substr(u.url, length(a.url) + 1)) AS method
              FROM few(results) u JOIN account a ON 'account:' || a.name = u.target WHERE u.target LIKE 'account:%' ORDER BY a.name, u.task_id
@@ -128,8 +131,9 @@ BEGIN
         ELSIF r.class IN ('ok', 'business') THEN
             UPDATE quota_window q SET closed_until = NULL, refusals = 0 WHERE q.account = r.account AND q.method = r.method AND q.refusals > 0 AND q.closed_until <= clock();
         END IF;
-        free := coalesce(quota_free_at(r.account, r.method), clock());
-        UPDATE task t SET run_at = free FROM (SELECT l.id FROM task l WHERE l.blocked_on = format('quota:%s:%s', r.account, r.method) AND l.state = 'ready' AND l.run_at > free FOR UPDATE SKIP LOCKED) l WHERE t.id = l.id;
+        UPDATE task t SET run_at = l.free
+        FROM (SELECT b.id, coalesce(quota_free_at(r.account, r.method, b.lane), clock()) AS free FROM task b WHERE b.blocked_on = format('quota:%s:%s', r.account, r.method) AND b.state = 'ready' FOR UPDATE SKIP LOCKED) l
+        WHERE t.id = l.id AND t.run_at > l.free;
     END LOOP;
     DELETE FROM quota_use q WHERE q.counted_at < clock() - interval '25 hours' AND q.account IN (SELECT substr(u.target, 9) FROM few(results) u);
 END $$;

@@ -29,7 +29,7 @@ INSERT INTO access_function VALUES
     ('profile_sets', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
     ('check_orders', 'operator'), ('check_peers', 'operator'),
     ('publishes', 'reader'), ('metadata_wanted', 'reader'),
-    ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'),
+    ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'), ('local_hour_shift', 'reader'),
     ('pause_api', 'operator'), ('unpause_api', 'operator'),
     ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('change_list', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),
     ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),

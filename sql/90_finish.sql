@@ -101,7 +101,7 @@ DECLARE
 BEGIN
     FOR t IN SELECT * FROM (VALUES ('instance', ''), ('credential', ''), ('infobase', ''), ('account', ''),
              ('profile', 'WHERE origin = ''user'''), ('profile_entity', 'WHERE origin = ''user'''), ('profile_property', 'WHERE origin = ''user'''), ('task_kind', 'WHERE origin = ''user'''),
-             ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('account_api', ''), ('quota_window', ''), ('quota_use', ''), ('crm_dictionary_load', ''), ('product_pin', ''), ('order_filter', ''), ('header_rule', ''), ('check_rule', ''),
+             ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('account_api', ''), ('quota_window', ''), ('quota_use', ''), ('crm_dictionary_load', ''), ('crm_poll', ''), ('product_pin', ''), ('order_filter', ''), ('header_rule', ''), ('check_rule', ''),
              ('inbox_default', ''), ('inbox_pending', ''), ('inbox_digest', ''), ('inbox_reject', ''), ('crm_order_version', ''), ('crm_order', ''), ('crm_order_line', ''), ('crm_order_contact', ''), ('crm_order_delivery', ''),
              ('bas_product', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('wake_pending', ''), ('order_sync', ''),
              ('exchange_log_default', ''), ('order_event_default', ''), ('retention', ''),

@@ -111,7 +111,7 @@ my %may = (
 		"SELECT salesdrive.add_infobase(name => 'other', profile => 'unf', url => 'http://127.0.0.1:1/o', username => 'u', password => 'p')",
 		"SELECT salesdrive.add_account(name => 'other', url => 'https://other.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => '0123456789abcdef')",
 		"SELECT salesdrive.set_secret(name => 'infobase:main:password', value => '$PASSWORD')",
-		"SELECT salesdrive.webhook_url(account => 'shop')", "SELECT salesdrive.load_dictionaries(account => 'shop')",
+		"SELECT salesdrive.webhook_url(account => 'shop')", "SELECT salesdrive.load_dictionaries(account => 'shop')", "SELECT salesdrive.fetch_orders(account => 'shop')",
 		"SELECT salesdrive.secret('infobase:main:password')", "SELECT salesdrive.secret_value('x')", 'SELECT * FROM salesdrive.receiver_accounts()',
 		'SELECT value FROM salesdrive.credential_secret', 'SELECT * FROM salesdrive.credential_secret',
 		"INSERT INTO salesdrive.credential (name, kind) VALUES ('x', 'literal')",

@@ -65,6 +65,7 @@ sub fill_database
 		INSERT INTO salesdrive.task_kind (kind, plan_function, settle_function) VALUES ('own', 'app.plan', 'app.settle');
 		INSERT INTO salesdrive.retention VALUES ('inbox', '10 years');
 		SELECT salesdrive.enqueue('shop', 'crm_dictionary', 'fields', NULL), salesdrive.pause_api('shop', 'nobody is there'); INSERT INTO salesdrive.crm_dictionary_load VALUES ('shop', 'status', salesdrive.clock());
+		SELECT salesdrive.fetch_orders('shop', salesdrive.clock() - interval '1 year');
 		INSERT INTO salesdrive.quota_use VALUES (1, 1, 'shop', 'order/list', 'read fields of orders', 1, salesdrive.clock());
 		SELECT salesdrive.map_value('shop', 'status', '1', 'Новий', note => 'dumped'); INSERT INTO salesdrive.dictionary_rule VALUES ('*', 'site', 'empty'); SELECT salesdrive.load_metadata('main');
 		INSERT INTO salesdrive.order_filter VALUES ('shop', 'not', '{\"status\": \"99\"}'); INSERT INTO salesdrive.header_rule VALUES ('shop', 'warehouse', '{\"site\": \"99\"}', NULL);

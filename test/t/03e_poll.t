@@ -1,0 +1,134 @@
+# Orders read by the API of SalesDrive: what changed lately and all since a day, every page of a fixed window though rows change meanwhile, once,
+# within the quota, over a restart; and the lanes they go to.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use SalesDrive::Test;
+
+my $node = new_node('poll', preload => 0);
+my $bas = start_peer('bas');
+my $crm = start_peer('salesdrive', '--config', '{"per_minute": 10, "per_hour": 0, "per_day": 0}');
+my $clock = 0;
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub error_of { my ($query) = @_; my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
+sub run_engine { return sql('CALL salesdrive.run()') }
+sub later { my ($seconds) = @_; $clock += $seconds; sql("ALTER DATABASE postgres SET salesdrive.clock_offset = '$clock s'"); kyiv(); return }
+sub kyiv { return $crm->control(POST => '/config', { skew => $clock, clock => sql("SELECT to_char(salesdrive.clock() AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')") }) }
+sub fetch { my ($since) = @_; sql("SELECT salesdrive.fetch_orders('shop'" . (defined $since ? ", '$since'" : '') . ')'); run_engine(); return }
+sub feed { my ($feed, $columns) = @_; return sql("SELECT concat_ws(' ', $columns) FROM salesdrive.fetch_status WHERE account = 'shop' AND feed = '$feed'") }
+sub received { return $crm->control(GET => '/requests')->{counts}{'GET /api/order/list/'} // 0 }
+sub refused { return $crm->control(GET => '/requests')->{statuses}{400} // 0 }
+sub edit { my ($id, %data) = @_; kyiv(); return $crm->control(POST => '/edit', { id => $id, data => \%data }) }
+sub order { my ($id, $columns) = @_; return sql("SELECT concat_ws(' ', $columns) FROM salesdrive.crm_order WHERE order_id = $id") }
+
+sql("SELECT salesdrive.add_infobase('main', 'unf', '" . $bas->url('/base') . "', 'Обмен', 'secret');
+	SELECT salesdrive.add_account(name => 'shop', url => '" . $crm->url . "', api_key => 'demo-key', infobase => 'main', webhook_token => 'a-token-of-24-characters', identity => 'shop');
+	SELECT salesdrive.pause_infobase('main', 'only SalesDrive here')");
+$crm->control(POST => '/orders', { count => 250, seed => 3, first_id => 1001, from => '2026-09-01 08:00:00', days => 20, plain => 1 });
+kyiv();
+
+# ---- a backfill: all pages, from the last to the first
+
+fetch('2026-08-01');
+is(feed('backfill', 'state, pages, pages_left, orders, requests'), 'idle 3 0 350 4', 'all pages of the window; the first one twice');
+is(sql('SELECT count(*), min(order_id), max(order_id) FROM salesdrive.crm_order'), '250|1001|1250', 'every order is here');
+is(sql("SELECT string_agg(DISTINCT (regexp_match(url, 'page=(\\d+)'))[1] || ':' || task_id::text, ' ') IS NOT NULL FROM salesdrive.exchange_log WHERE purpose = 'read all orders'"), 't', 'as one task');
+is(sql("SELECT string_agg((regexp_match(url, 'page=(\\d+)'))[1], ' ' ORDER BY id) FROM salesdrive.exchange_log WHERE purpose = 'read all orders'"), '1 3 2 1', 'in this order');
+is(sql("SELECT count(DISTINCT (lane, state)) || ' ' || min(lane) FROM salesdrive.task WHERE kind = 'order'"), '1 4', 'they wait in the lane of backfills');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'in'"), 0, 'no delivery is logged that was none');
+is(sql("SELECT string_agg(DISTINCT source, ' ') FROM salesdrive.inbox"), 'backfill', 'the pages are kept as received');
+is(sql("SELECT name FROM salesdrive.dictionary_value WHERE side = 'crm' AND dictionary = 'manager' AND key = '2'"), 'Менеджер 2', 'names of values come along');
+my $bodies = sql('SELECT count(*) FROM salesdrive.crm_order_version');
+later(61);
+fetch('2026-08-01');
+is(sql('SELECT count(*) FROM salesdrive.crm_order_version'), $bodies, 'once more: nothing is new');
+
+# ---- what changed lately
+
+later(61);
+fetch();
+is(feed('live', 'state, orders, requests'), 'idle 0 1', 'nothing changed');
+edit(1010, comment => 'змінено', statusId => 2);
+later(120);
+fetch();
+is(order(1010, 'comment, status_id'), 'змінено 2', 'an edit that no webhook told of is found');
+is(sql("SELECT lane FROM salesdrive.task WHERE kind = 'order' AND key = '1010'"), 1, 'and goes ahead of the backfill');
+is(feed('live', 'orders, requests'), '1 1', 'by one request');
+my $versions = sql('SELECT count(*) FROM salesdrive.crm_order_version');
+later(61);
+fetch();
+is(feed('live', 'orders') . ' ' . sql("SELECT count(*) - $versions FROM salesdrive.crm_order_version"), '1 0', 'windows overlap, and what is known changes nothing');
+edit(1011, statusId => 8);
+later(61);
+my $until = sql("SELECT seen_until FROM salesdrive.crm_poll WHERE feed = 'live'");
+fetch();
+is(order(1011, 'status_id'), '8', 'a deleted order is seen');
+is(sql("SELECT window_from = date_trunc('second', (timestamptz '$until' - interval '15 min') AT TIME ZONE 'Europe/Kyiv') AND window_to <= seen_until AT TIME ZONE 'Europe/Kyiv' FROM salesdrive.crm_poll WHERE feed = 'live'"), 't', 'a window begins before the end of the last one');
+is(sql("SELECT salesdrive.local_hour_shift('2026-10-25 01:30+00', 'Europe/Kyiv') || ' ' || salesdrive.local_hour_shift('2026-10-25 06:00+00', 'Europe/Kyiv') || ' ' || salesdrive.local_hour_shift('2026-03-29 02:00+00', 'Europe/Kyiv')"), '01:00:00 00:00:00 01:00:00', 'in the night of the change of time it is wider');
+
+# ---- rows that change while pages are read; a page a minute; a restart
+
+later(3700);
+sql("UPDATE salesdrive.quota_window SET most = 1 WHERE span = '1 minute'");
+fetch('2026-08-02');
+my $newest = 1250;
+for (1 .. 3)
+{
+	is(feed('backfill', 'state'), 'quota', 'the next page waits for the quota');
+	edit($newest--, comment => 'рухається') for 1 .. 30;    # they leave the window: what is behind them moves up
+	$node->restart if $_ == 2;
+	later(61);
+	run_engine();
+}
+is(feed('backfill', 'state, pages, requests'), 'idle 3 4', 'it goes on where it was, over a restart');
+later(61);
+sql("UPDATE salesdrive.quota_window SET most = 10 WHERE span = '1 minute'");
+fetch();
+is(sql("SELECT count(*) FROM salesdrive.crm_order WHERE comment = 'рухається'"), 90, 'those that left it are found as changed');
+is(sql('SELECT count(DISTINCT order_id) FROM salesdrive.crm_order_version'), 250, 'no order is missed');
+
+# ---- the backfill leaves room
+
+later(3700);
+sql("UPDATE salesdrive.quota_window SET most = 5 WHERE span = '1 minute'");
+my $before = received();
+fetch('2026-08-03');
+is(received() - $before, 3, 'a backfill takes its share of a window');
+is(feed('backfill', 'state, pages_left'), 'quota 1', 'then it waits');
+fetch();
+is(feed('live', 'state'), 'idle', 'while live work goes on');
+is(refused(), 0, 'SalesDrive never had to refuse');
+sql("SELECT salesdrive.fetch_orders('shop', '2026-08-03')");
+is(feed('backfill', 'pages_left'), '1', 'asked for again it goes on, and does not begin again');
+sql("SELECT salesdrive.fetch_orders('shop', '2026-08-04')");
+is(feed('backfill', 'seen_until::date'), '2026-08-04', 'another day begins another');
+
+# ---- accounts that do not say how many pages there are; other answers; errors
+
+later(3700);
+sql("UPDATE salesdrive.quota_window SET most = 10 WHERE span = '1 minute'; UPDATE salesdrive.account_api SET retry_base = '1 ms', retry_cap = '1 ms', backfill_share = 1; DELETE FROM salesdrive.task WHERE kind = 'crm_orders'; DELETE FROM salesdrive.crm_poll");
+$crm->control(POST => '/faults', { path => 'page=1&', action => 'status', status => 200, body => 'json', text => '{"status":"success","data":[{"id":9001,"version":1,"orderTime":"2026-11-20 10:00:00"}]}', times => 1 });
+$crm->control(POST => '/faults', { path => 'page=2&', action => 'status', status => 200, body => 'json', text => '{"status":"success","data":[{"id":9002,"version":1,"orderTime":"2026-11-20 10:00:00"}]}', times => 1 });
+$crm->control(POST => '/faults', { path => 'page=3&', action => 'status', status => 200, body => 'json', text => '{"status":"success","data":[]}', times => 1 });
+fetch('2026-08-05');
+is(feed('backfill', 'state, orders, requests') . ' ' . sql('SELECT count(*) FROM salesdrive.crm_order WHERE order_id > 9000'), 'idle 2 3 2', 'without pagination it goes on to an empty page');
+$crm->control(POST => '/faults', { path => 'order/list', action => 'html_ok', times => 2 });
+sql("SELECT salesdrive.fetch_orders('shop')");
+ok(wait_for('the feed', sub { run_engine(); feed('live', 'state') eq 'idle' }, 30), 'a page that is none is asked for again');
+like(error_of("SELECT salesdrive.fetch_orders('shop', now() + interval '1 year')"), qr/which is to come.*HINT:.*day of the oldest order/s, 'since a day to come');
+like(error_of("SELECT salesdrive.fetch_orders('nope')"), qr/there is no account "nope"/, 'of no account');
+like(error_of("SELECT salesdrive.enqueue('shop', 'crm_orders', 'all', NULL)"), qr/no feed "all".*fetch_orders/s, 'an unknown feed');
+
+# ---- into the base
+
+sql("DELETE FROM salesdrive.task WHERE kind = 'order' AND key::bigint NOT BETWEEN 1020 AND 1024; SELECT salesdrive.unpause_infobase('main')");
+run_engine();
+is(sql("SELECT count(*) FROM salesdrive.order_sync WHERE synced_at IS NOT NULL") + sql("SELECT count(*) FROM salesdrive.parked WHERE kind = 'order'"), 5, 'orders that came by the API become documents');
+is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
+
+done_testing();

@@ -10,35 +10,6 @@ CREATE FUNCTION carrier_name(name text) RETURNS text
                 WHEN 'rozetka' THEN 'rozetka' WHEN 'rozetkadelivery' THEN 'rozetka' WHEN 'justin' THEN 'justin' ELSE left(folded_name(name), 63) END;
 COMMENT ON FUNCTION carrier_name(text) IS 'Carrier in one spelling';
 
-CREATE FUNCTION parcel_keys(carrier text, is_block boolean) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN NOT is_block THEN
-        '{"type": "service", "ukrposhtaType": "service", "trackingNumber": "ttn", "trackingNumberRef": "ttn_ref", "parentTrackingNumber": "parent_ttn", "status": "status", "statusCode": "status_code",
-          "areaName": "area", "regionName": "district", "cityName": "city", "cityType": "city_type", "cityRef": "city_ref", "settlementRef": "settlement_ref", "branchNumber": "branch", "branchRef": "branch_ref",
-          "address": "branch_name", "streetName": "street", "house": "house", "flat": "flat", "payer": "payer", "paymentMethod": "payment_method", "hasPostpay": "postpay", "backDelivery": "postpay", "postpaySum": "postpay_sum",
-          "postpayPayer": "postpay_payer", "cost": "cost", "cargoType": "cargo_type", "senderId": "sender", "idEntity": "entity", "deliveryDateAndTime": "expected_at"}'::jsonb
-    ELSE
-        '{"EN": "ttn", "barcode": "ttn", "ttn": "ttn", "trackingNumber": "ttn", "ENref": "ttn_ref", "barcodeUuid": "ttn_ref", "status": "status", "statusCode": "status_code", "dateStatusUpdate": "status_at",
-          "typeUkrPoshta": "service", "type": "service", "areaName": "area", "districtName": "district", "cityName": "city", "city": "city_ref", "settlementRef": "settlement_ref", "branchNumber": "branch", "branchName": "branch_name",
-          "streetName": "street", "house": "house", "flat": "flat", "note": "note", "payer": "payer", "paymentMethod": "payment_method", "backDelivery": "postpay", "hasPostpay": "postpay", "postpaySum": "postpay_sum",
-          "backDeliverySum": "postpay_sum", "postpayPayer": "postpay_payer", "cost": "cost", "cargoType": "cargo_type", "senderId": "sender", "idEntity": "entity", "deliveryDateAndTime": "expected_at",
-          "receiveDateTime": "received_at", "recipientDateTime": "received_at"}'::jsonb
-        || CASE carrier WHEN 'ukrposhta' THEN '{"regionName": "area", "branch": "branch"}'::jsonb ELSE '{"regionName": "district", "branch": "branch_ref"}'::jsonb END
-    END;
-COMMENT ON FUNCTION parcel_keys(text, boolean) IS 'What the keys of a parcel are called here: of a row of ord_delivery_data, or of the block of a carrier';
-
-CREATE FUNCTION parcel_part(source jsonb, carrier text, is_block boolean) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN (SELECT coalesce(jsonb_object_agg(k.target, v.value ORDER BY v.value IS NOT NULL, e.key = 'EN', e.key), '{}')    -- of several spellings of one thing a filled one
-            FROM jsonb_each(source) e JOIN jsonb_each_text(parcel_keys(carrier, is_block)) k (key, target) ON k.key = e.key
-            CROSS JOIN LATERAL (SELECT CASE k.target WHEN 'status_code' THEN nullif(json_text(e.value), '0')
-                                                     WHEN 'postpay' THEN CASE WHEN e.key = 'backDelivery' THEN CASE WHEN json_text(e.value) NOT IN ('0', 'None') THEN '1' END ELSE json_text(e.value) END
-                                                     ELSE left(json_text(e.value), 1000) END AS value) v)
-           || jsonb_build_object('carrier', carrier);
-END $$;
-COMMENT ON FUNCTION parcel_part(jsonb, text, boolean) IS 'What one source says of a parcel; a key that is there and blank is null';
-
 CREATE FUNCTION parcel_match(parcel jsonb, parcels jsonb, taken integer[]) RETURNS integer
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -52,28 +23,47 @@ COMMENT ON FUNCTION parcel_match(jsonb, jsonb, integer[]) IS 'Which of some parc
 CREATE FUNCTION body_parcels(data jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
+    -- what the keys of a row of ord_delivery_data, and of the block of a carrier, are called here
+    row_keys   CONSTANT jsonb := '{"type": "service", "ukrposhtaType": "service", "trackingNumber": "ttn", "trackingNumberRef": "ttn_ref", "parentTrackingNumber": "parent_ttn", "status": "status", "statusCode": "status_code",
+        "areaName": "area", "regionName": "district", "cityName": "city", "cityType": "city_type", "cityRef": "city_ref", "settlementRef": "settlement_ref", "branchNumber": "branch", "branchRef": "branch_ref",
+        "address": "branch_name", "streetName": "street", "house": "house", "flat": "flat", "payer": "payer", "paymentMethod": "payment_method", "hasPostpay": "postpay", "backDelivery": "postpay", "postpaySum": "postpay_sum",
+        "postpayPayer": "postpay_payer", "cost": "cost", "cargoType": "cargo_type", "senderId": "sender", "idEntity": "entity", "deliveryDateAndTime": "expected_at"}';
+    block_keys CONSTANT jsonb := '{"EN": "ttn", "barcode": "ttn", "ttn": "ttn", "trackingNumber": "ttn", "ENref": "ttn_ref", "barcodeUuid": "ttn_ref", "status": "status", "statusCode": "status_code", "dateStatusUpdate": "status_at",
+        "typeUkrPoshta": "service", "type": "service", "areaName": "area", "regionName": "district", "districtName": "district", "cityName": "city", "city": "city_ref", "settlementRef": "settlement_ref", "branch": "branch_ref",
+        "branchNumber": "branch", "branchName": "branch_name", "streetName": "street", "house": "house", "flat": "flat", "note": "note", "payer": "payer", "paymentMethod": "payment_method", "backDelivery": "postpay",
+        "hasPostpay": "postpay", "postpaySum": "postpay_sum", "backDeliverySum": "postpay_sum", "postpayPayer": "postpay_payer", "cost": "cost", "cargoType": "cargo_type", "senderId": "sender", "idEntity": "entity",
+        "deliveryDateAndTime": "expected_at", "receiveDateTime": "received_at", "recipientDateTime": "received_at"}';
+    ukr_keys   CONSTANT jsonb := block_keys || '{"regionName": "area", "branch": "branch"}';
     listed  boolean := coalesce(jsonb_typeof(data -> 'ord_delivery_data') IN ('array', 'object'), false);
-    parcels jsonb := '[]';
-    r       record;
+    parcels jsonb;
+    blocks  jsonb[];
     part    jsonb;
     n       integer;
     taken   integer[] := '{}';
 BEGIN
-    IF listed THEN
-        SELECT coalesce(jsonb_agg(parcel_part(e, carrier_name(coalesce(json_text(e -> 'provider'), json_text(data -> 'ord_delivery'), 'unknown')), false) ORDER BY k), '[]') INTO parcels
-        FROM jsonb_array_elements(json_rows(data -> 'ord_delivery_data')) WITH ORDINALITY d (e, k) WHERE jsonb_typeof(e) = 'object';
-    END IF;
-    FOR r IN SELECT carrier_name(substr(b.key, 5)) AS carrier, b.value FROM jsonb_each(data) b
-             WHERE b.key ~ '^ord_(novaposhta|ukrposhta|meest|rozetka|justin)' AND jsonb_typeof(b.value) = 'object' ORDER BY 1, b.key LOOP
-        part := parcel_part(r.value, r.carrier, true);
-        n := parcel_match(part, parcels, taken);
-        IF n IS NULL AND NOT part ? 'entity' THEN    -- the block of a carrier is its first parcel, whatever the list says of its TTN
-            n := (SELECT o.n FROM jsonb_array_elements(parcels) WITH ORDINALITY o (p, n) WHERE o.n <> ALL (taken) AND o.p ->> 'carrier' = r.carrier ORDER BY o.n LIMIT 1);
+    SELECT coalesce(jsonb_agg(p.part ORDER BY p.n) FILTER (WHERE NOT p.is_block), '[]'), coalesce(array_agg(p.part ORDER BY p.n) FILTER (WHERE p.is_block), '{}') INTO parcels, blocks
+    FROM (SELECT s.n, s.is_block, (
+              SELECT coalesce(jsonb_object_agg(k.target, v.value ORDER BY v.value IS NOT NULL, k.key = 'EN', k.key), '{}')    -- of several spellings of one thing a filled one
+              FROM (SELECT e.key, e.value, s.keys ->> e.key AS target FROM jsonb_each(s.source) e OFFSET 0) k
+              CROSS JOIN LATERAL (SELECT CASE k.target WHEN 'status_code' THEN nullif(json_text(k.value), '0')
+                                                       WHEN 'postpay' THEN CASE WHEN k.key = 'backDelivery' THEN CASE WHEN json_text(k.value) NOT IN ('0', 'None') THEN '1' END ELSE json_text(k.value) END
+                                                       ELSE left(json_text(k.value), 1000) END AS value) v
+              WHERE k.target IS NOT NULL) || jsonb_build_object('carrier', s.carrier) AS part
+          FROM (SELECT d.k AS n, false AS is_block, carrier_name(coalesce(json_text(d.e -> 'provider'), json_text(data -> 'ord_delivery'), 'unknown')) AS carrier, row_keys AS keys, d.e AS source
+                FROM jsonb_array_elements(CASE WHEN listed THEN json_rows(data -> 'ord_delivery_data') ELSE '[]' END) WITH ORDINALITY d (e, k) WHERE jsonb_typeof(d.e) = 'object'
+                UNION ALL
+                SELECT b.n, true, b.carrier, CASE b.carrier WHEN 'ukrposhta' THEN ukr_keys ELSE block_keys END, data -> b.key
+                FROM (VALUES (1, 'justin', 'ord_justin'), (2, 'meest', 'ord_meest'), (3, 'novaposhta', 'ord_novaposhta'), (4, 'rozetka', 'ord_rozetka'), (5, 'rozetka', 'ord_rozetka_delivery'), (6, 'ukrposhta', 'ord_ukrposhta')) b (n, carrier, key)
+                WHERE jsonb_typeof(data -> b.key) = 'object') s OFFSET 0) p;
+    FOREACH part IN ARRAY blocks LOOP
+        n := CASE WHEN parcels <> '[]' THEN parcel_match(part, parcels, taken) END;
+        IF n IS NULL AND parcels <> '[]' AND NOT part ? 'entity' THEN    -- the block of a carrier is its first parcel, whatever the list says of its TTN
+            n := (SELECT o.n FROM jsonb_array_elements(parcels) WITH ORDINALITY o (p, n) WHERE o.n <> ALL (taken) AND o.p ->> 'carrier' = part ->> 'carrier' ORDER BY o.n LIMIT 1);
         END IF;
         IF n IS NOT NULL THEN    -- both speak of it at one time: a filled value before a blank one, the block before the list
             parcels := jsonb_set(parcels, ARRAY[(n - 1)::text], part || (parcels -> (n - 1)) || jsonb_strip_nulls(part));
             taken := taken || n;
-        ELSIF EXISTS (SELECT FROM jsonb_each_text(part) p WHERE p.key IN ('ttn', 'city', 'city_ref', 'branch', 'branch_ref', 'branch_name', 'street') AND p.value IS NOT NULL) OR NOT listed AND part <> jsonb_build_object('carrier', r.carrier) THEN
+        ELSIF coalesce(part ->> 'ttn', part ->> 'city', part ->> 'city_ref', part ->> 'branch', part ->> 'branch_ref', part ->> 'branch_name', part ->> 'street') IS NOT NULL OR NOT listed AND part <> jsonb_build_object('carrier', part -> 'carrier') THEN
             parcels := parcels || part;
         END IF;
     END LOOP;

@@ -346,6 +346,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION plan_crm_dictionary(bigint[]) IS 'Plan of kind crm_dictionary: one reading of the list';
 
+CREATE FUNCTION keep_crm_values(account text, meta jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO dictionary_value AS d (scope, side, dictionary, key, name, attributes)
+    SELECT keep_crm_values.account, 'crm', o.dictionary, o.key, o.name, o.attributes FROM crm_options(meta) o ORDER BY 3, 4
+    ON CONFLICT ON CONSTRAINT dictionary_value_pkey DO UPDATE SET name = excluded.name, attributes = d.attributes || excluded.attributes, loaded_at = clock();
+END $$;
+COMMENT ON FUNCTION keep_crm_values(text, jsonb) IS 'Keeps the values that come with a page of orders';
+
 CREATE FUNCTION settle_crm_dictionary(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -353,9 +362,7 @@ DECLARE
 BEGIN
     FOR r IN SELECT u.task_id, t.account, t.key, result_json(u::http_result) AS body FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t WHERE u.class = 'ok' ORDER BY t.account, t.key LOOP
         IF r.key = 'fields' THEN
-            INSERT INTO dictionary_value AS d (scope, side, dictionary, key, name, attributes)
-            SELECT r.account, 'crm', o.dictionary, o.key, o.name, o.attributes FROM crm_options(r.body -> 'meta') o ORDER BY 3, 4
-            ON CONFLICT (scope, side, dictionary, key) DO UPDATE SET name = excluded.name, attributes = d.attributes || excluded.attributes, loaded_at = clock();
+            PERFORM keep_crm_values(r.account, r.body -> 'meta');
         ELSE    -- the whole list: what is not in it is there no more
             DELETE FROM dictionary_value d WHERE d.scope = r.account AND d.side = 'crm' AND d.dictionary = r.key;
             INSERT INTO dictionary_value (scope, side, dictionary, key, name, code, attributes)

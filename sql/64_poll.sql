@@ -85,10 +85,14 @@ BEGIN
         body := result_json(r.result);
         rows := jsonb_array_length(json_rows(body -> 'data'));
         IF rows > 0 THEN
+            IF octet_length(r.body) > 1048576 THEN    -- every page brings all lists of the account along: large ones are not kept with each
+                PERFORM keep_crm_values(r.account, body -> 'meta');
+                r.body := convert_to((body - 'meta')::text, 'UTF8');
+            END IF;
             PERFORM keep_deliveries(ARRAY[r.account], ARRAY[r.body], ARRAY[NULL::text], ARRAY[NULL::text], CASE r.key WHEN 'live' THEN 'poll' ELSE 'backfill' END);
         END IF;
         IF p.requests = 0 THEN    -- how many pages there are is known by now: on from the last
-            p.pages := json_bigint(body #> '{pagination,pageCount}')::integer;
+            p.pages := CASE WHEN json_bigint(body #> '{pagination,pageCount}') < 1000000 THEN json_bigint(body #> '{pagination,pageCount}')::integer END;
             next := CASE WHEN p.pages > 1 THEN p.pages WHEN p.pages IS NULL AND rows > 0 THEN 2 END;
         ELSIF p.pages IS NULL THEN    -- an account that does not say: forward to an empty page
             next := CASE WHEN rows > 0 THEN p.page + 1 END;

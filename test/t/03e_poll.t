@@ -124,6 +124,14 @@ like(error_of("SELECT salesdrive.fetch_orders('shop', now() + interval '1 year')
 like(error_of("SELECT salesdrive.fetch_orders('nope')"), qr/there is no account "nope"/, 'of no account');
 like(error_of("SELECT salesdrive.enqueue('shop', 'crm_orders', 'all', NULL)"), qr/no feed "all".*fetch_orders/s, 'an unknown feed');
 
+later(61);
+sql("SELECT salesdrive.fetch_orders('shop'); SELECT count(*) FROM salesdrive.claim(10)");
+sql(q(SELECT salesdrive.settle(ARRAY[jsonb_populate_record(NULL::salesdrive.http_result, jsonb_build_object('task_id', t.id, 'attempt', t.attempt, 'target', t.target, 'method', 'GET', 'url', a.url || '/api/order/list/', 'http_status', 200, 'class', 'ok', 'body_is_json', true,
+	'body', convert_to(jsonb_build_object('status', 'success', 'data', '[{"id":9003,"version":1,"orderTime":"2026-11-20 10:00:00"}]'::jsonb, 'pagination', '{"pageCount":1}'::jsonb, 'meta', jsonb_build_object('fields', jsonb_build_object('kolir', '{"options":[{"value":1,"text":"red"}]}'::jsonb, 'filler', repeat('x', 1100000))))::text, 'UTF8')::text))])
+	FROM salesdrive.task t, salesdrive.account a WHERE t.kind = 'crm_orders'));
+run_engine();
+is(sql("SELECT (SELECT octet_length(body) < 1000 FROM salesdrive.inbox ORDER BY id DESC LIMIT 1) || ' ' || (SELECT count(*) FROM salesdrive.crm_order WHERE order_id = 9003) || ' ' || (SELECT name FROM salesdrive.dictionary_value WHERE scope = 'shop' AND dictionary = 'kolir')"), 'true 1 red', 'a large page is kept without its lists, which are known');
+
 # ---- into the base
 
 sql("DELETE FROM salesdrive.task WHERE kind = 'order' AND key::bigint NOT BETWEEN 1020 AND 1024; SELECT salesdrive.unpause_infobase('main')");

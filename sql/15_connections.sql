@@ -214,6 +214,7 @@ BEGIN
         DELETE FROM dictionary_rule r WHERE r.account = OLD.name;
         DELETE FROM order_filter f WHERE f.account = OLD.name;
         DELETE FROM header_rule r WHERE r.account = OLD.name;
+        DELETE FROM field_map f WHERE f.account = OLD.name;
         DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'crm';
     END IF;
     RETURN OLD;

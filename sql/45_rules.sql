@@ -464,7 +464,7 @@ CREATE FUNCTION line_vat(sum numeric, rate numeric, included boolean) RETURNS nu
     RETURN CASE WHEN coalesce(rate, 0) = 0 THEN 0 WHEN included THEN round(sum * rate / (100 + rate), 2) ELSE round(sum * rate / 100, 2) END;
 COMMENT ON FUNCTION line_vat(numeric, numeric, boolean) IS 'VAT of a sum: the part contained in it, or the part on top of it';
 
-CREATE FUNCTION order_documents(orders order_key[], lines document_line[], settings account_setting[]) RETURNS TABLE (account text, order_id bigint, document jsonb)
+CREATE FUNCTION order_documents(orders order_key[], lines document_line[], settings account_setting[], fields order_fields[]) RETURNS TABLE (account text, order_id bigint, document jsonb)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -479,7 +479,7 @@ BEGIN
                 'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE a.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'),
                 'organisation', s.organisation, 'counterparty', p.ref_key, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
                 'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
-                'vat_included', a.vat_included, 'comment', coalesce(o.comment, ''), 'total', r.total) || coalesce(v.given, '{}'), n.header)
+                'vat_included', a.vat_included, 'comment', coalesce(o.comment, ''), 'total', r.total) || coalesce(v.given, '{}'), n.header) || coalesce(f.header, '{}')
            || jsonb_build_object(n.section, r.rows)
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
@@ -489,15 +489,16 @@ BEGIN
     JOIN few(settings) s ON s.account = k.account
     JOIN names n ON n.profile = s.profile
     LEFT JOIN header_values(orders) v ON v.order_id = o.order_id AND v.account = o.account
+    LEFT JOIN few(fields) f ON f.order_id = o.order_id AND f.account = o.account
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
     CROSS JOIN LATERAL (
         SELECT sum(w.total) AS total,
                jsonb_agg(renamed(jsonb_build_object('line_no', l.place, 'content', l.content, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,
                     'unit', l.unit, 'unit_type', n.unit_set, 'quantity', l.quantity, 'price', round(l.price, 2), 'discount', l.discount, 'sum', l.sum,
-                    'vat_rate', l.vat_key, 'vat_sum', w.vat, 'total', w.total), n.line) ORDER BY l.place) AS rows
+                    'vat_rate', l.vat_key, 'vat_sum', w.vat, 'total', w.total), n.line) || coalesce(f.by_line -> l.line_no::text, '{}') ORDER BY l.place) AS rows
         FROM few(lines) l
         CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, a.vat_included) AS vat) v
         CROSS JOIN LATERAL (SELECT v.vat, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total) w
         WHERE l.order_id = o.order_id AND l.account = o.account) r;
 END $$;
-COMMENT ON FUNCTION order_documents(order_key[], document_line[], account_setting[]) IS 'Documents the orders should be in BAS, in the names of its configuration; without Ref_Key';
+COMMENT ON FUNCTION order_documents(order_key[], document_line[], account_setting[], order_fields[]) IS 'Documents the orders should be in BAS, in the names of its configuration, mapped fields over all others; without Ref_Key and additional attributes';

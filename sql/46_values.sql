@@ -300,6 +300,8 @@ BEGIN
     SELECT enqueue(a.infobase, 'dictionary', d, a.infobase) FROM unnest(value_dictionaries()) d
     WHERE EXISTS (SELECT FROM infobase i WHERE i.name = a.infobase AND entity_set(i.profile, d) IS NOT NULL)
     UNION ALL
+    SELECT enqueue(a.infobase, 'dictionary', l.dictionary, a.infobase) FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary <> ALL (dictionaries() || value_dictionaries())    -- of mapped fields
+    UNION ALL
     SELECT enqueue(a.name, 'crm_dictionary', d, NULL) FROM unnest(crm_lists()) d;
 END $$;
 COMMENT ON FUNCTION load_dictionaries(text) IS 'Asks for all lists to be read again: those of the account''s infobase, and by the API of SalesDrive those of the account; returns the tasks';

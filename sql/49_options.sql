@@ -203,6 +203,6 @@ CREATE FUNCTION order_document(account text, order_id bigint) RETURNS jsonb
 DECLARE
     keys order_key[] := order_keys(account, order_id);
 BEGIN
-    RETURN (SELECT d.document FROM order_documents(keys, ARRAY(SELECT l FROM document_lines(keys) l), ARRAY(SELECT s FROM account_settings(ARRAY[account]) s)) d);
+    RETURN (SELECT d.document FROM order_documents(keys, ARRAY(SELECT l FROM document_lines(keys) l), ARRAY(SELECT s FROM account_settings(ARRAY[account]) s), ARRAY(SELECT f FROM mapped_fields(keys) f)) d);
 END $$;
 COMMENT ON FUNCTION order_document(text, bigint) IS 'Document an order would be, also while it is not wanted';

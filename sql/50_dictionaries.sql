@@ -79,13 +79,13 @@ CREATE FUNCTION optional_answers(results http_result[]) RETURNS http_result[]
 BEGIN
     FOR n IN 1 .. cardinality(results) LOOP
         IF (results[n]).class IN ('config', 'denied') AND (results[n]).odata_code IN ('8', '20')
-           AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key = ANY (value_dictionaries())) THEN
+           AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key <> ALL (dictionaries())) THEN
             results[n].class := 'business';
         END IF;
     END LOOP;
     RETURN results;
 END $$;
-COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list of value_dictionaries() that the base does not publish, or hides, is refused alone and pauses nothing';
+COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list beyond dictionaries() that the base does not publish, or hides, is refused alone and pauses nothing';
 
 CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -111,9 +111,9 @@ BEGIN
         names := property_names(r.profile, r.key);
         DELETE FROM dictionary_value WHERE scope = r.scope AND side = 'bas' AND dictionary = r.key;
         INSERT INTO dictionary_value (scope, side, dictionary, key, name, code, attributes)
-        SELECT DISTINCT ON (e ->> 'Ref_Key') r.scope, 'bas', r.key, e ->> 'Ref_Key', btrim(e ->> (names ->> 'name')), btrim(e ->> (names ->> 'code')), e
+        SELECT DISTINCT ON (e ->> 'Ref_Key') r.scope, 'bas', r.key, e ->> 'Ref_Key', btrim(e ->> coalesce(names ->> 'name', 'Description')), btrim(e ->> coalesce(names ->> 'code', 'Code')), e
         FROM result_rows(r.result) e
-        WHERE e ->> 'Ref_Key' IS NOT NULL AND NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder');
+        WHERE e ->> 'Ref_Key' IS NOT NULL AND NOT json_flag(e -> coalesce(names ->> 'deleted', 'DeletionMark')) AND NOT json_flag(e -> 'IsFolder');
         INSERT INTO dictionary_load VALUES (r.scope, r.key, clock())
         ON CONFLICT (infobase, dictionary) DO UPDATE SET loaded_at = excluded.loaded_at;
         RETURN NEXT ROW(r.task_id, 'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;

@@ -37,22 +37,60 @@ CREATE FUNCTION next_candidates(candidates uuid[], max_url integer) RETURNS uuid
     RETURN candidates[1 : greatest(1, least(20, (max_url - 80) / 70))];
 COMMENT ON FUNCTION next_candidates(uuid[], integer) IS 'So many of the candidates as one reading may ask for';
 
+CREATE FUNCTION counterparty_order(infobase text, phone text) RETURNS order_key
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT (c.account, c.order_id)::order_key FROM crm_order c JOIN account a ON a.name = c.account
+            WHERE a.infobase = counterparty_order.infobase AND c.phone = counterparty_order.phone
+            ORDER BY c.customer_name IS NULL, c.order_id, c.account LIMIT 1);
+END $$;
+COMMENT ON FUNCTION counterparty_order(text, text) IS 'Order that a counterparty is made after: the first of its phone, one with a name before others';
+
+CREATE FUNCTION counterparty_fields(infobase text, phone text) RETURNS SETOF order_fields
+    LANGUAGE plpgsql STABLE ROWS 1 SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    k order_key;
+BEGIN
+    IF NOT EXISTS (SELECT FROM field_map f WHERE f.target IN ('counterparty', 'contact')) THEN
+        RETURN;
+    END IF;
+    k := counterparty_order(infobase, phone);
+    RETURN QUERY
+    SELECT v.account, v.order_id, jsonb_merge(v.given ORDER BY v.property), jsonb_object_agg(v.property, v.item) FILTER (WHERE v.item -> 'value' <> 'null'), NULL::jsonb, NULL::jsonb, NULL::text[], NULL::text[],
+           (array_agg(v.problem ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1], (array_agg(v.detail ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1],
+           (array_agg(v.hint ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1], (array_agg(v.blocked_on ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1]
+    FROM field_values(ARRAY[k], ARRAY['counterparty', 'contact']) v GROUP BY v.account, v.order_id;
+END $$;
+COMMENT ON FUNCTION counterparty_fields(text, text) IS 'What field_map gives for the counterparty of a phone, as header, and for its contact information, as by_line; nothing when nothing is mapped';
+
+CREATE FUNCTION contact_line(profile text, n bigint, item jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    shown  text := item ->> 'value';
+    number text := CASE WHEN item ->> 'kind' = profile_constant(profile, 'contact_row', 'type') THEN phone_e164(shown) END;
+BEGIN
+    RETURN jsonb_build_object('LineNumber', n)
+        || renamed(jsonb_build_object('type', item ->> 'kind', 'kind', item ->> 'ref', 'presentation', left(shown, 500), 'number', number, 'number_short', CASE WHEN number LIKE '380%' THEN right(number, 7) ELSE number END,
+                                      'email', CASE WHEN item ->> 'kind' = profile_constant(profile, 'contact_row', 'email_type') THEN left(shown, 100) END), property_names(profile, 'contact_row'));
+END $$;
+COMMENT ON FUNCTION contact_line(text, bigint, jsonb) IS 'A row of contact information of any kind: e-mail addresses and phones in the columns BAS searches, too';
+
 CREATE FUNCTION counterparty_body(infobase text, profile text, phone text, ref uuid, contact_kind uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-    RETURN (SELECT jsonb_build_object('Ref_Key', ref) || constants(profile, 'counterparty')
-        || renamed(jsonb_build_object('name', left(coalesce(o.customer_name, 'Покупець +' || phone), 100), 'full_name', coalesce(o.customer_name, 'Покупець +' || phone)),
-                   property_names(profile, 'counterparty'))
+    RETURN (SELECT constants(profile, 'counterparty')
+        || renamed(jsonb_build_object('name', left(n.name, 100), 'full_name', n.name), property_names(profile, 'counterparty'))
+        || coalesce(f.header, '{}') || jsonb_build_object('Ref_Key', ref)
         || jsonb_build_object(entity_set(profile, 'contact_row'), jsonb_build_array(constants(profile, 'contact_row') || jsonb_build_object('LineNumber', 1)
             || renamed(jsonb_build_object('kind', contact_kind, 'presentation', '+' || phone, 'number', phone,
-                                          'number_short', CASE WHEN phone LIKE '380%' THEN right(phone, 7) ELSE phone END), property_names(profile, 'contact_row'))))
-    FROM (SELECT 1) one
-    LEFT JOIN LATERAL (SELECT c.customer_name FROM crm_order c JOIN account a ON a.name = c.account
-                       WHERE a.infobase = counterparty_body.infobase AND c.phone = counterparty_body.phone AND c.customer_name IS NOT NULL
-                       ORDER BY c.order_id, c.account LIMIT 1) o ON true);
+                                          'number_short', CASE WHEN phone LIKE '380%' THEN right(phone, 7) ELSE phone END), property_names(profile, 'contact_row')))
+            || coalesce((SELECT jsonb_agg(contact_line(profile, c.n + 1, c.value) ORDER BY c.n) FROM jsonb_each(f.by_line) WITH ORDINALITY c (key, value, n)), '[]'))
+    FROM (SELECT coalesce((SELECT o.customer_name FROM counterparty_order(infobase, phone) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id), 'Покупець +' || phone) AS name) n
+    LEFT JOIN counterparty_fields(infobase, phone) f ON true);
 END $$;
-COMMENT ON FUNCTION counterparty_body(text, text, text, uuid, uuid) IS 'Counterparty to be created for a phone, named after the contact of its first order';
+COMMENT ON FUNCTION counterparty_body(text, text, text, uuid, uuid) IS 'Counterparty to be created for a phone, named after the contact of its first order, mapped fields over all others';
 
 CREATE FUNCTION plan_counterparty(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -87,6 +125,7 @@ BEGIN
         UNION ALL SELECT 'park', NULL, NULL, 'contact_kind', format('Infobase "%s" has no kind of contact information with the predefined name that phones of counterparties have.', t.scope),
                       'Publish the catalog of contact kinds for OData, or name the kind in salesdrive.profile_entity (origin user, concept contact_kind); then call resume().',
                       format('dictionary:%s:contact_kind', t.scope) WHERE kind.ref IS NULL
+        UNION ALL SELECT CASE WHEN o.waits THEN 'wait' ELSE 'park' END, NULL, NULL, o.reason, o.detail, o.hint, o.blocked_on FROM counterparty_fields(t.scope, t.key) f CROSS JOIN LATERAL obstacles_fields(ARRAY[f]) o
         UNION ALL SELECT 'request', 'create counterparty', NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w
     WHERE t.id = ANY (tasks);

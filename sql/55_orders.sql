@@ -71,6 +71,7 @@ DECLARE
     settings account_setting[];
     vals     order_value[];
     unwanted obstacle[];
+    fields   order_fields[];
 BEGIN
     SELECT array_agg(u) INTO unwanted FROM obstacles_wanted(orders) u;
     IF unwanted IS NOT NULL THEN
@@ -83,6 +84,7 @@ BEGIN
     SELECT array_agg(l) INTO lines FROM document_lines(orders) l;
     SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s;
     SELECT array_agg(v) INTO vals FROM order_values(orders) v;
+    SELECT array_agg(f) INTO fields FROM mapped_fields(orders) f;
     RETURN QUERY
     WITH profile_name AS MATERIALIZED (
         SELECT p.profile, entity_set(p.profile, 'order') AS set, property_names(p.profile, 'order') ->> 'customer_reference' AS reference_property
@@ -90,15 +92,16 @@ BEGIN
     ), stop AS (
         SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
             SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_rules(orders) UNION ALL SELECT * FROM obstacles_settings(orders, settings, vals)
-            UNION ALL SELECT * FROM obstacles_values(orders, vals) UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
+            UNION ALL SELECT * FROM obstacles_values(orders, vals) UNION ALL SELECT * FROM obstacles_fields(fields) UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
         ORDER BY x.account, x.order_id, x.rank
     ), ask AS (
         SELECT l.account, l.order_id, array_agg(DISTINCT l.sku) AS skus FROM few(lines) l WHERE l.goods = 'ask' GROUP BY l.account, l.order_id
     ), doc AS (
-        SELECT d.* FROM order_documents(orders, lines, settings) d
+        SELECT d.* FROM order_documents(orders, lines, settings, fields) d
     ), state AS (
         SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
-               a.identity, y, b, d.document, b.read_body AS held,
+               a.identity, y, b, b.read_body AS held, e AS fields,
+               CASE WHEN e.account IS NULL THEN d.document ELSE fitted_document(d.document, e, b.read_body, y.bas_ref IS NOT NULL, y.read_version = o.version AND b.read_at >= clock() - greatest(f.total_timeout, interval '10 s')) END AS document,
                coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus, n.reference_property
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
@@ -111,12 +114,13 @@ BEGIN
         LEFT JOIN stop x ON x.order_id = k.order_id AND x.account = k.account
         LEFT JOIN ask q ON q.order_id = k.order_id AND q.account = k.account
         LEFT JOIN doc d ON d.order_id = k.order_id AND d.account = k.account
+        LEFT JOIN few(fields) e ON e.order_id = k.order_id AND e.account = k.account
     ), change AS (
         SELECT z.*, CASE WHEN (z.y).bas_ref IS NOT NULL THEN CASE WHEN (z.y).force THEN odata_wanted(z.document, z.held)
                                                                 ELSE changed_properties(z.document, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS changed
         FROM state z
     ), todo AS (
-        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.reference_property,
+        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.reference_property,
                CASE WHEN l.out THEN c.document || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.changed) ELSE c.document END AS document,
                CASE WHEN NOT l.out THEN c.changed END AS changed, CASE WHEN l.out THEN c.changed END AS left_out,
                CASE WHEN c.changed IS NOT NULL AND NOT l.out THEN odata_wanted(c.changed, c.held) END AS patch
@@ -156,9 +160,9 @@ BEGIN
         UNION ALL SELECT 'park', NULL, NULL, 'posted_in_bas', format('Document %s is posted in BAS, and the order has changed since: %s.', (t.y).number, key_list(t.patch)),
                          'Unpost it in BAS and call resume(); or resend() writes it and posts it again; or skip() the order. With account.edit_policy = ''free'' this happens by itself.', format('account:%s:', t.account)
                   WHERE t.patch IS NOT NULL AND (t.b).posted AND t.policy = 'until_posted'
-        UNION ALL SELECT 'park', NULL, NULL, 'conflict', format('Document %s was changed in BAS, and the order in SalesDrive, in the same place: %s.', (t.y).number, key_list(both_changed(t.patch, t.held, (t.b).written_body))),
+        UNION ALL SELECT 'park', NULL, NULL, 'conflict', format('Document %s was changed in BAS, and the order in SalesDrive, in the same place: %s.', (t.y).number, key_list(both_changed(t.patch, t.held, (t.b).written_body, t.fields))),
                          'Compare bas_order.read_body with preview(); then resend() writes the values of SalesDrive, or skip() leaves those of BAS.', NULL
-                  WHERE t.patch IS NOT NULL AND both_changed(t.patch, t.held, (t.b).written_body) IS NOT NULL AND NOT (t.y).force
+                  WHERE t.patch IS NOT NULL AND both_changed(t.patch, t.held, (t.b).written_body, t.fields) IS NOT NULL AND NOT (t.y).force
         UNION ALL SELECT 'park', NULL, NULL, 'found_in_bas', format('Document %s was in BAS before this database wrote it, and differs from version %s of the order: %s.', (t.y).number, t.version, key_list(t.patch)),
                          'Compare bas_order.read_body with preview(); then resend() writes the values of SalesDrive, or skip() leaves those of BAS.', NULL
                   WHERE t.patch IS NOT NULL AND (t.b).sent_body IS NULL AND NOT (t.y).force
@@ -178,12 +182,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION order_marker(text, bigint, text) IS 'Marker by which a document of the order is recognised when its key is not ours';
 
-CREATE FUNCTION both_changed(patch jsonb, held jsonb, written jsonb) RETURNS jsonb
+-- What was never written from here counts as changed in BAS when it holds something; what is filled where BAS holds nothing was not. Of additional attributes only those that are mapped count.
+CREATE FUNCTION both_changed(patch jsonb, held jsonb, written jsonb, fields order_fields) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN (SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each(patch) p WHERE written IS NOT NULL AND held -> p.key IS DISTINCT FROM written -> p.key);
+    RETURN (SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each(patch) p
+    WHERE written IS NOT NULL AND p.key <> ALL (coalesce(fields.if_empty, '{}'))
+      AND CASE WHEN p.key = fields.names ->> 'section' THEN own_attributes(held -> p.key, fields) IS DISTINCT FROM own_attributes(written -> p.key, fields)
+               WHEN written ? p.key THEN held -> p.key IS DISTINCT FROM written -> p.key
+               ELSE NOT holds_nothing(held -> p.key) END);
 END $$;
-COMMENT ON FUNCTION both_changed(jsonb, jsonb, jsonb) IS 'Properties to be changed that were changed in BAS too since our last write; NULL when there are none';
+COMMENT ON FUNCTION both_changed(jsonb, jsonb, jsonb, order_fields) IS 'Properties to be changed that were changed in BAS too since our last write; NULL when there are none';
 
 CREATE FUNCTION key_list(object jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
@@ -199,7 +208,7 @@ BEGIN
     UPDATE bas_order b SET accepted_body = NULL, sent_body = coalesce(b.accepted_body, b.sent_body, '{}') || g.got,
         sent_version = CASE WHEN d.purpose IS DISTINCT FROM 'change order' THEN (d.memo ->> 'version')::bigint ELSE b.sent_version END,
         written_body = coalesce(b.written_body, '{}') || same_keys(b.read_body, g.got),
-        lineage = b.lineage || lineage_of(g.got, (d.memo ->> 'version')::bigint, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase)))
+        lineage = b.lineage || lineage_of(g.got, (d.memo ->> 'version')::bigint, property_rules(b.account))
     FROM few(decided) d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
     JOIN bas_order o ON o.infobase = y.infobase AND o.ref_key = y.bas_ref
     CROSS JOIN LATERAL (SELECT changed_properties(d.document, coalesce(o.accepted_body, o.sent_body))
@@ -380,13 +389,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
 
-CREATE FUNCTION property_rules(profile text) RETURNS jsonb
+CREATE FUNCTION property_rules(account text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN (SELECT coalesce(jsonb_object_agg(p.property, p.rule), '{}') || jsonb_build_object(entity_set(property_rules.profile, 'order_line'), 'lines of the order')
-    FROM profile_property_effective p WHERE p.profile = property_rules.profile AND p.entity = 'order' AND p.property IS NOT NULL);
+    RETURN (SELECT coalesce(jsonb_object_agg(p.property, p.rule) FILTER (WHERE p.property IS NOT NULL), '{}') || jsonb_build_object(entity_set(i.profile, 'order_line'), 'lines of the order')
+                   || field_lineages(property_rules.account)
+            FROM account a JOIN infobase i ON i.name = a.infobase LEFT JOIN profile_property_effective p ON p.profile = i.profile AND p.entity = 'order'
+            WHERE a.name = property_rules.account GROUP BY i.profile);
 END $$;
-COMMENT ON FUNCTION property_rules(text) IS 'Rule behind each property of the order document';
+COMMENT ON FUNCTION property_rules(text) IS 'Rule behind each property of the documents of an account; of a mapped one its row of field_map';
 
 CREATE FUNCTION settle_order_written(answers order_answer[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -399,14 +410,14 @@ BEGIN
     WHERE b.infobase = a.infobase AND b.ref_key = y.ref_key AND a.ref_key <> y.ref_key AND a.purpose = 'create order';
 
     WITH rules AS MATERIALIZED (
-        SELECT p.profile, property_rules(p.profile) AS rules FROM (SELECT DISTINCT profile FROM few(answers)) p
+        SELECT p.account, property_rules(p.account) AS rules FROM (SELECT DISTINCT account FROM few(answers)) p
     ), written AS (
         UPDATE bas_order b SET number = a.body ->> 'Number', posted = json_flag(a.body -> 'Posted'), deleted = json_flag(a.body -> 'DeletionMark'),
             data_version = a.body ->> 'DataVersion', read_body = a.body, read_at = clock(), accepted_body = NULL,
             written_body = coalesce(b.written_body, '{}') || same_keys(a.body, changed_properties(b.sent_body, b.accepted_body)),
             differences = odata_differences(b.sent_body, a.body),
             lineage = b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, r.rules)
-        FROM few(answers) a JOIN rules r ON r.profile = a.profile
+        FROM few(answers) a JOIN rules r ON r.account = a.account
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
         RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.posted, b.sent_version, b.differences
     ), synced AS (
@@ -531,7 +542,7 @@ BEGIN
         accepted_body = CASE WHEN y.write_unsure AND unwritten(b, body) IS NULL THEN NULL
                              WHEN y.write_unsure AND b.written_body IS NULL THEN coalesce(b.accepted_body, '{}') ELSE b.accepted_body END,
         differences = CASE WHEN y.write_unsure THEN odata_differences(b.sent_body, body) ELSE b.differences END,
-        lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN lineage_of(b.sent_body, b.sent_version, property_rules((SELECT i.profile FROM infobase i WHERE i.name = b.infobase))) ELSE b.lineage END;
+        lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN lineage_of(b.sent_body, b.sent_version, property_rules(b.account)) ELSE b.lineage END;
 END $$;
 COMMENT ON FUNCTION note_document_read(text, bigint, order_sync, uuid, jsonb) IS 'Keeps a document as read';
 

@@ -50,8 +50,8 @@ BEGIN
         PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
     ELSIF kind IN ('dictionary', 'counterparty', 'metadata', 'products') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
-    ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries()) THEN
-        PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries() || value_dictionaries(), ', ')));
+    ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries() || field_dictionaries()) THEN
+        PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries() || value_dictionaries() || field_dictionaries(), ', ')));
     ELSIF kind = 'counterparty' AND phone_e164('+' || key) IS DISTINCT FROM key THEN
         PERFORM refuse_task(format('"%s" is no phone in international digits', key), format('Phones are written as by phone_e164(), for example %s.', coalesce(phone_e164(key), '380671112233')));
     ELSIF kind = 'products' AND key NOT IN ('whole', 'changes') THEN

@@ -249,7 +249,7 @@ BEGIN
     SELECT true, s.system_identifier, s.database_oid, s.database_name, clock(), clock() FROM system_identity() s
     ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, database_name = excluded.database_name,
         adopted_at = excluded.adopted_at, recorded_at = excluded.recorded_at;
-    LOCK TABLE account, value_map, dictionary_rule, order_filter, header_rule, product_pin, bas_product, bas_counterparty_phone IN SHARE MODE;    -- changes made while it was quiet woke nothing
+    LOCK TABLE account, value_map, dictionary_rule, order_filter, header_rule, field_map, product_pin, bas_product, bas_counterparty_phone IN SHARE MODE;    -- changes made while it was quiet woke nothing
     INSERT INTO wake_pending SELECT DISTINCT t.blocked_on FROM task t WHERE t.state = 'parked' AND t.blocked_on IS NOT NULL;
     UPDATE order_sync SET must_read = true, read_version = NULL;
     INSERT INTO wake_pending VALUES ('wanted:*:');
@@ -286,7 +286,7 @@ BEGIN
     WHERE p.infobase = a.infobase AND p.sku IN (SELECT q.sku FROM crm_order_line l JOIN bas_product q ON q.infobase = a.infobase AND q.sku = l.sku
         WHERE l.account = o.account AND l.order_id = o.order_id AND (q.state <> 'found' OR q.unit IS NULL OR before.reason = 'product_unit') FOR UPDATE OF q SKIP LOCKED);
     DELETE FROM dictionary_load d
-    WHERE d.infobase = a.infobase AND d.dictionary IN (SELECT e.dictionary FROM dictionary_load e WHERE e.infobase = a.infobase AND (before.reason IN ('setting', 'value_wrong', 'product_vat', 'product_unit')
+    WHERE d.infobase = a.infobase AND d.dictionary IN (SELECT e.dictionary FROM dictionary_load e WHERE e.infobase = a.infobase AND (before.reason IN ('setting', 'value_wrong', 'product_vat', 'product_unit', 'field')
         OR e.dictionary = 'contact_kind' AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind')) FOR UPDATE OF e SKIP LOCKED);
     UPDATE bas_counterparty_phone p SET state = 'unknown', candidates = NULL
     WHERE p.infobase = a.infobase AND p.phone IN (SELECT q.phone FROM bas_counterparty_phone q WHERE q.infobase = a.infobase AND q.phone = o.phone AND q.state = 'several' FOR UPDATE SKIP LOCKED);

@@ -34,6 +34,12 @@ INSERT INTO access_function VALUES
     ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('change_list', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),
     ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),
     ('kit_parts', 'operator'), ('kit_of', 'operator'), ('spread_kopecks', 'operator'), ('composed_lines', 'operator');
+INSERT INTO access_function VALUES    -- mapped fields
+    ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'operator'), ('path_problem', 'operator'), ('field_problem', 'operator'),
+    ('json_blank', 'operator'), ('field_time', 'operator'), ('text_flag', 'operator'), ('empty_value', 'operator'), ('holds_nothing', 'operator'), ('typed_value', 'operator'), ('filled_template', 'operator'),
+    ('name_part', 'operator'), ('transformed', 'operator'), ('field_rules', 'operator'), ('field_call', 'operator'), ('called_fields', 'operator'), ('field_elements', 'operator'), ('field_values', 'operator'),
+    ('mapped_fields', 'operator'), ('obstacles_fields', 'operator'), ('own_attributes', 'operator'), ('attribute_section', 'operator'), ('fitted_document', 'operator'), ('field_text', 'operator'),
+    ('merged_orders', 'operator'), ('map_field', 'operator');
 
 CREATE TABLE access_table (
     name       name PRIMARY KEY,
@@ -43,7 +49,7 @@ COMMENT ON TABLE access_table IS 'What operators may do with a table, where it i
 COMMENT ON COLUMN access_table.name IS 'Name of the table';
 COMMENT ON COLUMN access_table.privileges IS 'As in GRANT';
 INSERT INTO access_table VALUES
-    ('product_pin', 'SELECT, INSERT, UPDATE, DELETE'), ('value_map', 'SELECT, INSERT, UPDATE, DELETE'), ('dictionary_rule', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('product_pin', 'SELECT, INSERT, UPDATE, DELETE'), ('value_map', 'SELECT, INSERT, UPDATE, DELETE'), ('dictionary_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('field_map', 'SELECT, INSERT, UPDATE, DELETE'),
     ('bas_counterparty_phone', 'SELECT, UPDATE (state, ref_key, candidates)'),
     ('bas_product', 'SELECT, DELETE, UPDATE (checked_at)'),
     ('dictionary_load', 'SELECT, DELETE, UPDATE (loaded_at)'),

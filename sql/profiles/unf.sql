@@ -92,3 +92,29 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('unf', 'vat_rate', 'deleted',         'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),
     ('unf', 'status', 'name',              'shipped', 'Description', 'Edm.String', NULL, NULL, ''),
     ('unf', 'status', 'deleted',           'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, '');
+
+INSERT INTO profile_entity (profile, concept, origin, entity_set, filter) VALUES
+    ('unf', 'attribute_row',       'shipped', 'ДополнительныеРеквизиты', NULL),
+    ('unf', 'attribute',           'shipped', 'ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения', 'ЭтоДополнительноеСведение eq false'),
+    ('unf', 'contact_information', 'shipped', 'Catalog_ВидыКонтактнойИнформации', NULL);
+
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, max_length, constant, rule) VALUES
+    ('unf', 'attribute_row', 'attribute',  'shipped', 'Свойство_Key', 'Edm.Guid', NULL, NULL, 'field_map'),
+    ('unf', 'attribute_row', 'value',      'shipped', 'Значение', 'Edm.String', NULL, NULL, 'field_map'),
+    ('unf', 'attribute_row', 'value_type', 'shipped', 'Значение_Type', 'Edm.String', NULL, NULL, 'field_map'),
+    ('unf', 'attribute_row', 'text',       'shipped', 'ТекстоваяСтрока', 'Edm.String', NULL, NULL, 'field_map'),
+    ('unf', 'attribute', 'name',           'shipped', 'Description', 'Edm.String', NULL, NULL, ''),
+    ('unf', 'attribute', 'code',           'shipped', 'Заголовок', 'Edm.String', NULL, NULL, ''),
+    ('unf', 'attribute', 'kind',           'shipped', 'МногострочноеПолеВвода', 'Edm.Int16', NULL, NULL, ''),
+    ('unf', 'attribute', 'deleted',        'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),
+    ('unf', 'contact_information', 'name', 'shipped', 'Description', 'Edm.String', NULL, NULL, ''),
+    ('unf', 'contact_information', 'code', 'shipped', 'PredefinedDataName', 'Edm.String', NULL, NULL, ''),
+    ('unf', 'contact_information', 'kind', 'shipped', 'Тип', 'Edm.String', NULL, NULL, ''),
+    ('unf', 'contact_information', 'deleted', 'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, '');
+
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, max_length, constant, rule) VALUES
+    ('unf', 'contact_row', 'email',      'shipped', 'АдресЭП', 'Edm.String', 100, NULL, 'field_map'),
+    ('unf', 'contact_row', 'email_type', 'shipped', NULL, 'Edm.String', NULL, '"АдресЭлектроннойПочты"', '');
+
+INSERT INTO field_map (account, target, property, origin, profile, source, note) VALUES
+    ('*', 'contact', 'EmailКонтрагента', 'shipped', 'unf', '$.contacts[*].email[*] ? (@ != "")', 'first e-mail address of the contacts');

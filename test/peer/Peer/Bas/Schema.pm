@@ -46,7 +46,7 @@ EOT
 my $ATTRIBUTES = <<'EOT';
 section ДополнительныеРеквизиты
 Свойство guid -
-Значение comp Edm.String,Edm.Boolean,Edm.Double,Catalog_Номенклатура
+Значение comp Edm.String,Edm.Boolean,Edm.Double,Edm.DateTime,Catalog_Номенклатура,Catalog_Контрагенты
 ТекстоваяСтрока str 0
 EOT
 
@@ -219,6 +219,15 @@ set Catalog_ВидыКонтактнойИнформации nocode folders
 Тип enum ТипыКонтактнойИнформации
 РеквизитДопУпорядочивания int 5
 Используется bool
+set ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения nocode
+Виден bool
+Доступен bool
+Заголовок str 0
+ЗаполнятьОбязательно bool
+Комментарий str 0
+МногострочноеПолеВвода int 4
+НаборСвойств guid -
+ЭтоДополнительноеСведение bool
 set Catalog_СтавкиНДС nocode
 Ставка num 5 2
 НеОблагается bool

@@ -70,7 +70,7 @@ sub fill_database
 		SELECT salesdrive.map_value('shop', 'status', '1', 'Новий', note => 'dumped'); INSERT INTO salesdrive.dictionary_rule VALUES ('*', 'site', 'empty'); SELECT salesdrive.load_metadata('main');
 		INSERT INTO salesdrive.order_filter VALUES ('shop', 'not', '{\"status\": \"99\"}'); INSERT INTO salesdrive.header_rule VALUES ('shop', 'warehouse', '{\"site\": \"99\"}', NULL);
 		INSERT INTO salesdrive.product_load (infobase, products) VALUES ('main', 1);
-		INSERT INTO salesdrive.check_rule (account, name, condition) VALUES ('shop', 'dumped', 'o.order_id > 0'); UPDATE salesdrive.check_rule SET enabled = false;
+		INSERT INTO salesdrive.check_rule (account, name, condition) VALUES ('shop', 'dumped', 'o.order_id > 0'); UPDATE salesdrive.check_rule SET enabled = false; SELECT salesdrive.map_field('*', 'order', 'Заметки', 'comment', note => 'dumped');
 		SELECT salesdrive.grant_access('rea', 'reader')");
 	deliver($node, $db, $_) for 1001, 1014, 1015, 1016;
 	deliver($node, $db, 1002, sku => 'NO-SUCH');

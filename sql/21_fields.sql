@@ -21,7 +21,7 @@ CREATE TABLE field_map (
     edm_type      text CHECK (edm_type ~ '^(Edm\.(String|Boolean|Double|Decimal|Int16|Int32|Int64|DateTime|Guid)|StandardODATA\.[^[:space:][:cntrl:]/()''"]+)$'),
     enabled       boolean NOT NULL DEFAULT true,
     note          text,
-    changed_at    timestamptz NOT NULL DEFAULT clock(),
+    changed_at    timestamptz DEFAULT clock(),
     PRIMARY KEY (account, target, property, origin, profile, turn)
 );
 COMMENT ON TABLE field_map IS 'The exchange entity: which property of BAS is filled from what of an order; written by map_field()';
@@ -43,7 +43,7 @@ COMMENT ON COLUMN field_map.required IS 'An order without a value is parked';
 COMMENT ON COLUMN field_map.edm_type IS 'Type of the property, as in $metadata, or StandardODATA. and an entity set for a reference with its _Type; NULL: as the profile has it, else Edm.Guid of a name that ends with _Key, else Edm.String';
 COMMENT ON COLUMN field_map.enabled IS 'False: the property is left to the engine, and the rows that would come after this one are off';
 COMMENT ON COLUMN field_map.note IS 'Anything worth remembering';
-COMMENT ON COLUMN field_map.changed_at IS 'When it was set last';
+COMMENT ON COLUMN field_map.changed_at IS 'When it was set last; NULL of a shipped row';
 
 -- Of an order.
 
@@ -134,9 +134,9 @@ COMMENT ON FUNCTION transform_problem(text[], jsonb) IS 'Why the steps of a tran
 CREATE FUNCTION template_paths(template text) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN ARRAY(SELECT DISTINCT m[1] FROM regexp_matches(template, '\{([^{}]+)\}', 'g') m ORDER BY 1);
+    RETURN ARRAY(SELECT m[1] FROM regexp_matches(template, '\{([^{}]+)\}', 'g') m);
 END $$;
-COMMENT ON FUNCTION template_paths(text) IS 'Paths that stand in braces in a template';
+COMMENT ON FUNCTION template_paths(text) IS 'Paths that stand in braces in a template, in their order';
 
 -- Variables and datetime() would fail only when an order comes: the engine gives $order and no other variable, and no time zone.
 CREATE FUNCTION path_problem(source text, predicate boolean) RETURNS text

@@ -10,8 +10,14 @@ CREATE FUNCTION json_blank(value jsonb) RETURNS boolean
 COMMENT ON FUNCTION json_blank(jsonb) IS 'Whether a value says nothing: null, blank, an empty list or object, or none at all';
 
 CREATE FUNCTION field_time(value text) RETURNS timestamp
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN text_time(regexp_replace(regexp_replace(btrim(value), '^(\d\d)\.(\d\d)\.(\d{4})', '\3-\2-\1'), '(:\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\d)?$', '\1'));
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    value := regexp_replace(btrim(value), '(:\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\d)?$', '\1');
+    IF value ~ '^\d\d\.\d\d\.\d{4}' THEN
+        value := regexp_replace(value, '^(\d\d)\.(\d\d)\.(\d{4})', '\3-\2-\1');
+    END IF;
+    RETURN text_time(value);
+END $$;
 COMMENT ON FUNCTION field_time(text) IS 'Wall-clock time of a text YYYY-MM-DD or DD.MM.YYYY, with or without HH:MM[:SS]; NULL for anything else';
 
 CREATE FUNCTION text_flag(value text) RETURNS boolean
@@ -34,7 +40,8 @@ COMMENT ON FUNCTION holds_nothing(jsonb) IS 'Whether a property as read from BAS
 CREATE FUNCTION typed_value(value jsonb, edm_type text, max_length integer) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    plain text;
+    plain  text;
+    number numeric;
 BEGIN
     IF json_blank(value) THEN
         RETURN empty_value(edm_type);
@@ -42,27 +49,34 @@ BEGIN
         RETURN NULL;
     END IF;
     plain := json_text(value);
-    RETURN CASE WHEN edm_type = 'Edm.String' THEN to_jsonb(CASE WHEN max_length > 0 THEN left(plain, max_length) ELSE plain END)
-                WHEN edm_type = 'Edm.Boolean' THEN to_jsonb(text_flag(plain))
-                WHEN edm_type IN ('Edm.Double', 'Edm.Decimal') THEN to_jsonb(trim_scale(json_numeric(to_jsonb(plain))))
-                WHEN edm_type LIKE 'Edm.Int%' THEN to_jsonb(CASE WHEN json_numeric(to_jsonb(plain)) = trunc(json_numeric(to_jsonb(plain))) THEN trunc(json_numeric(to_jsonb(plain))) END)
-                WHEN edm_type = 'Edm.DateTime' THEN to_jsonb(to_char(field_time(plain), 'YYYY-MM-DD"T"HH24:MI:SS'))
-                WHEN plain ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN to_jsonb(lower(plain)) END;
+    IF edm_type = 'Edm.String' THEN
+        RETURN to_jsonb(CASE WHEN max_length > 0 THEN left(plain, max_length) ELSE plain END);
+    ELSIF edm_type = 'Edm.DateTime' THEN
+        RETURN to_jsonb(to_char(field_time(plain), 'YYYY-MM-DD"T"HH24:MI:SS'));
+    ELSIF edm_type = 'Edm.Boolean' THEN
+        RETURN to_jsonb(text_flag(plain));
+    ELSIF edm_type LIKE 'Edm.Int%' OR edm_type IN ('Edm.Double', 'Edm.Decimal') THEN
+        value := to_jsonb(plain);
+        number := trim_scale(json_numeric(value));
+        RETURN CASE WHEN edm_type NOT LIKE 'Edm.Int%' OR scale(number) = 0 THEN to_jsonb(number) END;
+    END IF;
+    RETURN CASE WHEN plain ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN to_jsonb(lower(plain)) END;
 END $$;
 COMMENT ON FUNCTION typed_value(jsonb, text, integer) IS 'A value as BAS writes its type; nothing becomes the empty value of the type; NULL when it is no value of the type';
 
-CREATE FUNCTION filled_template(template text, base jsonb, vars jsonb) RETURNS text
+CREATE FUNCTION filled_template(parts text[], paths jsonpath[], base jsonb, vars jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    path   text;
-    filled text := template;
+    v      jsonb;
+    filled text := parts[1];
 BEGIN
-    FOREACH path IN ARRAY template_paths(template) LOOP
-        filled := replace(filled, '{' || path || '}', replace(replace(coalesce(json_text(jsonb_path_query_first(base, field_path(path), vars, true)), ''), '{', E'\x01'), '}', E'\x02'));
+    FOR n IN 1 .. cardinality(paths) LOOP
+        v := jsonb_path_query_first(base, paths[n], vars, true);
+        filled := concat(filled, json_text(v), parts[n + 1]);
     END LOOP;
-    RETURN btrim(regexp_replace(translate(filled, E'\x01\x02', '{}'), ' {2,}', ' ', 'g'), E' \n');
+    RETURN btrim(regexp_replace(filled, ' {2,}', ' ', 'g'), E' \n');
 END $$;
-COMMENT ON FUNCTION filled_template(text, jsonb, jsonb) IS 'A template with the values of its paths; braces in a value are no paths; runs of spaces become one';
+COMMENT ON FUNCTION filled_template(text[], jsonpath[], jsonb, jsonb) IS 'The parts of a template with the values of its paths between them; runs of spaces become one';
 
 CREATE FUNCTION name_part(name text, part text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
@@ -74,22 +88,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION name_part(text, text) IS 'Part of a name written last, first, middle: last, first, middle, or initials (Вигадана О. П.)';
 
-CREATE FUNCTION transformed(steps text[], value jsonb, arguments jsonb, base jsonb, vars jsonb) RETURNS jsonb
+CREATE FUNCTION transformed(steps text[], value jsonb, arguments jsonb, parts text[], paths jsonpath[], base jsonb, vars jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     v     jsonb := value;
     step  text;
     plain text;
     next  jsonb;
+    number numeric;
 BEGIN
     FOREACH step IN ARRAY steps LOOP
         IF step = 'template' THEN
-            v := to_jsonb(filled_template(v #>> '{}', base, vars));
+            v := to_jsonb(filled_template(parts, paths, base, vars));
             CONTINUE;
         ELSIF step = 'first' THEN
-            FOR plain IN SELECT p FROM jsonb_array_elements_text(arguments -> 'paths') p LOOP
+            FOR n IN 1 .. cardinality(paths) LOOP
                 EXIT WHEN NOT json_blank(v);
-                v := coalesce(jsonb_path_query_first(base, field_path(plain), vars, true), v);
+                v := coalesce(jsonb_path_query_first(base, paths[n], vars, true), v);
             END LOOP;
             CONTINUE;
         ELSIF step = 'join' THEN
@@ -99,21 +114,25 @@ BEGIN
         END IF;
         CONTINUE WHEN json_blank(v);
         plain := CASE WHEN jsonb_typeof(v) <> 'object' THEN json_text(v) END;
-        next := CASE step
-            WHEN 'text' THEN to_jsonb(btrim(regexp_replace(plain, '\s+', ' ', 'g')))
-            WHEN 'upper' THEN to_jsonb(upper(plain))
-            WHEN 'lower' THEN to_jsonb(lower(plain))
-            WHEN 'left' THEN to_jsonb(left(plain, (arguments ->> 'length')::integer))
-            WHEN 'right' THEN to_jsonb(right(plain, (arguments ->> 'length')::integer))
-            WHEN 'replace' THEN to_jsonb(replace(plain, arguments ->> 'from', arguments ->> 'to'))
-            WHEN 'extract' THEN coalesce(to_jsonb(substring(plain FROM arguments ->> 'pattern')), 'null')
-            WHEN 'digits' THEN to_jsonb(regexp_replace(plain, '\D', '', 'g'))
-            WHEN 'number' THEN to_jsonb(CASE WHEN arguments ? 'scale' THEN round(n, (arguments ->> 'scale')::integer) ELSE n END)
-            WHEN 'date' THEN to_jsonb(to_char(field_time(plain), coalesce(arguments ->> 'format', 'YYYY-MM-DD"T"HH24:MI:SS')))
-            WHEN 'flag' THEN to_jsonb(text_flag(plain))
-            WHEN 'phone' THEN to_jsonb(coalesce(arguments ->> 'prefix', '+') || phone_e164(plain))
-            WHEN 'name' THEN to_jsonb(name_part(plain, arguments ->> 'part')) END
-            FROM (SELECT json_numeric(to_jsonb(plain)) * coalesce(json_numeric(arguments -> 'factor'), 1)) x (n);
+        IF step = 'number' THEN
+            next := to_jsonb(plain);
+            number := json_numeric(next) * coalesce(json_numeric(arguments -> 'factor'), 1);
+            next := to_jsonb(CASE WHEN arguments ? 'scale' THEN round(number, (arguments ->> 'scale')::integer) ELSE number END);
+        ELSE
+            next := to_jsonb(CASE step
+                WHEN 'text' THEN btrim(regexp_replace(plain, '\s+', ' ', 'g'))
+                WHEN 'upper' THEN upper(plain)
+                WHEN 'lower' THEN lower(plain)
+                WHEN 'left' THEN left(plain, (arguments ->> 'length')::integer)
+                WHEN 'right' THEN right(plain, (arguments ->> 'length')::integer)
+                WHEN 'replace' THEN replace(plain, arguments ->> 'from', arguments ->> 'to')
+                WHEN 'extract' THEN coalesce(substring(plain FROM arguments ->> 'pattern'), '')
+                WHEN 'digits' THEN regexp_replace(plain, '\D', '', 'g')
+                WHEN 'date' THEN to_char(field_time(plain), coalesce(arguments ->> 'format', 'YYYY-MM-DD"T"HH24:MI:SS'))
+                WHEN 'flag' THEN text_flag(plain)::text
+                WHEN 'phone' THEN coalesce(arguments ->> 'prefix', '+') || phone_e164(plain)
+                WHEN 'name' THEN coalesce(name_part(plain, arguments ->> 'part'), '') END);
+        END IF;
         IF next IS NULL THEN    -- it cannot be read so: an object is no value of any type, and tells what it was
             RETURN jsonb_build_object(step, v);
         END IF;
@@ -121,7 +140,7 @@ BEGIN
     END LOOP;
     RETURN v;
 END $$;
-COMMENT ON FUNCTION transformed(text[], jsonb, jsonb, jsonb, jsonb) IS 'A value after the steps of a transform; nothing stays nothing; what a step cannot read becomes {step: value}, which no type takes';
+COMMENT ON FUNCTION transformed(text[], jsonb, jsonb, text[], jsonpath[], jsonb, jsonb) IS 'A value after the steps of a transform; nothing stays nothing; what a step cannot read becomes {step: value}, which no type takes';
 
 -- Rules.
 
@@ -139,6 +158,8 @@ CREATE TYPE field_rule AS (
     gathers       boolean,
     steps         text[],
     arguments     jsonb,
+    parts         text[],
+    paths         jsonpath[],
     dictionary    text,
     default_value text,
     condition     jsonpath,
@@ -162,6 +183,8 @@ COMMENT ON COLUMN field_rule.path IS 'Source as a path';
 COMMENT ON COLUMN field_rule.gathers IS 'Whether all hits of the path are wanted and not the first alone';
 COMMENT ON COLUMN field_rule.steps IS 'Steps of the transform';
 COMMENT ON COLUMN field_rule.arguments IS 'Their arguments';
+COMMENT ON COLUMN field_rule.parts IS 'Of a template what stands between its paths';
+COMMENT ON COLUMN field_rule.paths IS 'Paths of a template, or of the argument paths';
 COMMENT ON COLUMN field_rule.dictionary IS 'Dictionary';
 COMMENT ON COLUMN field_rule.default_value IS 'Default';
 COMMENT ON COLUMN field_rule.condition IS 'Condition';
@@ -178,7 +201,8 @@ BEGIN
     SELECT a.name, a.infobase, i.profile, f.target, f.property,
            row_number() OVER (PARTITION BY a.name, f.target, f.property ORDER BY f.origin DESC, f.account = '*', f.profile = '*', f.turn)::integer,
            f.origin, f.source_kind, f.source, CASE WHEN f.source_kind = 'path' THEN field_path(f.source) END, coalesce('join' = ANY (transform_steps(f.transform)), false),
-           transform_steps(f.transform), f.arguments, f.dictionary, f.default_value, field_path(f.condition), f.owner, f.required,
+           transform_steps(f.transform), f.arguments, CASE WHEN f.transform LIKE '%template%' THEN regexp_split_to_array(f.source, '\{[^{}]+\}') END,
+           ARRAY(SELECT field_path(t) FROM few(CASE WHEN f.transform LIKE '%template%' THEN template_paths(f.source) WHEN f.arguments ? 'paths' THEN ARRAY(SELECT jsonb_array_elements_text(f.arguments -> 'paths')) END) WITH ORDINALITY l (t, n) ORDER BY n), f.dictionary, f.default_value, field_path(f.condition), f.owner, f.required,
            coalesce(f.edm_type, p.edm_type, CASE WHEN f.property LIKE '%\_Key' AND f.target IN ('order', 'order_line', 'counterparty', 'partner') THEN 'Edm.Guid' ELSE 'Edm.String' END),
            p.max_length, f.enabled
     FROM few(accounts) n JOIN account a ON a.name = n JOIN infobase i ON i.name = a.infobase
@@ -301,7 +325,7 @@ BEGIN
     RETURN QUERY
     WITH valued AS MATERIALIZED (    -- the first row whose condition holds, its source and its transform
         SELECT m.account, m.order_id, e.line_no, r.infobase, r.profile, r.target, r.property, r.origin, r.source_kind, r.source, r.steps, r.dictionary, r.default_value, r.owner, r.required, r.edm_type, r.max_length,
-               CASE WHEN r.steps IS NULL THEN s.raw ELSE transformed(r.steps, s.raw, r.arguments, e.base, e.vars) END AS value, s.answer
+               CASE WHEN r.steps IS NULL THEN s.raw ELSE transformed(r.steps, s.raw, r.arguments, r.parts, r.paths, e.base, e.vars) END AS value, s.answer
         FROM merged_orders(orders) m
         CROSS JOIN LATERAL field_elements(m.data, with_lines) e
         CROSS JOIN LATERAL (

@@ -116,5 +116,5 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('unf', 'contact_row', 'email',      'shipped', 'АдресЭП', 'Edm.String', 100, NULL, 'field_map'),
     ('unf', 'contact_row', 'email_type', 'shipped', NULL, 'Edm.String', NULL, '"АдресЭлектроннойПочты"', '');
 
-INSERT INTO field_map (account, target, property, origin, profile, source, note) VALUES
-    ('*', 'contact', 'EmailКонтрагента', 'shipped', 'unf', '$.contacts[*].email[*] ? (@ != "")', 'first e-mail address of the contacts');
+INSERT INTO field_map (account, target, property, origin, profile, source, note, changed_at) VALUES
+    ('*', 'contact', 'EmailКонтрагента', 'shipped', 'unf', '$.contacts[*].email[*] ? (@ != "")', 'first e-mail address of the contacts', NULL);

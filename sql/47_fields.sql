@@ -194,6 +194,14 @@ COMMENT ON COLUMN field_rule.edm_type IS 'Type in BAS';
 COMMENT ON COLUMN field_rule.max_length IS 'Longest text BAS keeps';
 COMMENT ON COLUMN field_rule.enabled IS 'False: the property is left to the engine';
 
+CREATE FUNCTION target_set(profile text, target text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN CASE target WHEN 'order' THEN entity_set(profile, 'order') WHEN 'order_line' THEN entity_set(profile, 'order') || '_' || entity_set(profile, 'order_line')
+                       WHEN 'counterparty' THEN entity_set(profile, 'counterparty') WHEN 'partner' THEN entity_set(profile, 'partner') END;
+END $$;
+COMMENT ON FUNCTION target_set(text, text) IS 'Entity set whose properties a target of field_map names; NULL of attributes and contact information, which name elements';
+
 CREATE FUNCTION field_rules(accounts text[], targets text[]) RETURNS SETOF field_rule
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -203,14 +211,15 @@ BEGIN
            f.origin, f.source_kind, f.source, CASE WHEN f.source_kind = 'path' THEN field_path(f.source) END, coalesce('join' = ANY (transform_steps(f.transform)), false),
            transform_steps(f.transform), f.arguments, CASE WHEN f.transform LIKE '%template%' THEN regexp_split_to_array(f.source, '\{[^{}]+\}') END,
            ARRAY(SELECT field_path(t) FROM few(CASE WHEN f.transform LIKE '%template%' THEN template_paths(f.source) WHEN f.arguments ? 'paths' THEN ARRAY(SELECT jsonb_array_elements_text(f.arguments -> 'paths')) END) WITH ORDINALITY l (t, n) ORDER BY n), f.dictionary, f.default_value, field_path(f.condition), f.owner, f.required,
-           coalesce(f.edm_type, p.edm_type, CASE WHEN f.property LIKE '%\_Key' AND f.target IN ('order', 'order_line', 'counterparty', 'partner') THEN 'Edm.Guid' ELSE 'Edm.String' END),
-           p.max_length, f.enabled
+           coalesce(f.edm_type, p.edm_type, CASE WHEN t.edm_type LIKE 'Edm.%' THEN t.edm_type END, CASE WHEN f.property LIKE '%\_Key' AND f.target IN ('order', 'order_line', 'counterparty', 'partner') THEN 'Edm.Guid' ELSE 'Edm.String' END),
+           coalesce(p.max_length, t.max_length), f.enabled
     FROM few(accounts) n JOIN account a ON a.name = n JOIN infobase i ON i.name = a.infobase
     JOIN field_map f ON f.account IN (a.name, '*') AND f.profile IN (i.profile, '*')
     LEFT JOIN LATERAL (SELECT e.edm_type, e.max_length FROM profile_property_effective e WHERE e.profile = i.profile AND e.entity = f.target AND e.property = f.property LIMIT 1) p ON true
+    LEFT JOIN LATERAL (SELECT b.edm_type, b.max_length FROM bas_property b WHERE b.infobase = a.infobase AND b.entity_set = target_set(i.profile, f.target) AND b.property = f.property LIMIT 1) t ON f.edm_type IS NULL
     WHERE f.target = ANY (targets);
 END $$;
-COMMENT ON FUNCTION field_rules(text[], text[]) IS 'Rows of field_map in force for accounts, with the types of their properties';
+COMMENT ON FUNCTION field_rules(text[], text[]) IS 'Rows of field_map in force for accounts, with the types of their properties: as the row says, else the profile, else $metadata of the base';
 
 -- Functions of users.
 
@@ -365,17 +374,17 @@ BEGIN
         CROSS JOIN LATERAL (SELECT CASE WHEN k.problem IS NULL AND k.final IS NOT NULL THEN typed_value(k.final, k.edm_type, k.max_length) END AS typed,
                                    CASE k.target WHEN 'attribute' THEN 'attribute' WHEN 'contact' THEN 'contact_information' END AS list OFFSET 0) t
     ), element AS MATERIALIZED (    -- attributes and kinds of contact information are elements of BAS
-        SELECT u.infobase, u.list, u.property, l.read, c.ref, c.problem, c.candidates, d.attributes -> (property_names(u.profile, u.list) ->> 'kind') AS kind
+        SELECT u.infobase, u.list, u.property, l.read, (SELECT k.detail FROM task k WHERE k.scope = u.infobase AND k.kind = 'dictionary' AND k.key = u.list AND k.state = 'parked') AS refused, c.ref, c.problem, c.candidates, d.attributes -> (property_names(u.profile, u.list) ->> 'kind') AS kind
         FROM (SELECT DISTINCT t.infobase, t.profile, t.list, t.property FROM typed t WHERE t.list IS NOT NULL AND t.final IS NOT NULL) u
         CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM dictionary_load d WHERE d.infobase = u.infobase AND d.dictionary = u.list) AS read) l
         CROSS JOIN LATERAL chosen_value(u.infobase, u.list, u.property, NULL) c
         LEFT JOIN dictionary_value d ON d.scope = u.infobase AND d.side = 'bas' AND d.dictionary = u.list AND d.key = c.ref::text
     ), whole AS (
-        SELECT t.*, e.ref AS element, e.candidates AS elements, e.problem AS element_problem, e.kind AS element_kind,
+        SELECT t.*, e.ref AS element, e.candidates AS elements, e.problem AS element_problem, e.refused, e.kind AS element_kind,
                CASE WHEN t.trouble IS NOT NULL OR t.final IS NULL OR t.list IS NULL THEN t.trouble
                     WHEN entity_set(t.profile, t.list) IS NULL THEN CASE WHEN t.origin = 'user' THEN 'no_list' END    -- what is shipped and not there, is left out
                     WHEN t.target = 'contact' AND json_blank(t.final) THEN NULL    -- a new counterparty has nothing to clear
-                    WHEN NOT e.read THEN 'unread' WHEN e.problem IS NOT NULL AND t.origin = 'user' THEN 'element' END AS stop
+                    WHEN NOT e.read THEN CASE WHEN e.refused IS NULL THEN 'unread' WHEN t.origin = 'user' THEN 'refused' END WHEN e.problem IS NOT NULL AND t.origin = 'user' THEN 'element' END AS stop
         FROM typed t LEFT JOIN element e ON e.infobase = t.infobase AND e.list = t.list AND e.property = t.property
     )
     SELECT w.account, w.order_id, w.line_no, w.target, w.property, w.owner,
@@ -394,6 +403,7 @@ BEGIN
                 WHEN 'unread' THEN format('The list of %s is being read from infobase "%s".', coalesce(w.list, w.dictionary), w.infobase)
                 WHEN 'no_list' THEN format('Field "%s" of %s is %s, and profile "%s" names no list of it.', w.property, s.place,
                                            CASE WHEN w.list IS NULL THEN format('an element of BAS by its name "%s"', w.entry ->> 'bas_key') ELSE 'one of the list of ' || w.list END, w.profile)
+                WHEN 'refused' THEN format('Field "%s" of %s: the list of %s cannot be read from infobase "%s". %s', w.property, s.place, w.list, w.infobase, w.refused)
                 WHEN 'element' THEN format('The %s "%s" %s "%s" (there: %s).', CASE w.target WHEN 'attribute' THEN 'additional attribute' ELSE 'kind of contact information' END, w.property, w.element_problem,
                                            w.infobase, coalesce(left(w.elements, 2000), 'nothing'))
                 ELSE format('value_map gives "%s" for %s %s, which %s "%s" (there: %s).', w.entry ->> 'bas_key', w.dictionary, w.crm_key, w.stop, w.infobase, coalesce(left(w.entry ->> 'candidates', 2000), 'nothing')) END END,
@@ -404,10 +414,11 @@ BEGIN
                 WHEN 'superuser' THEN 'Set salesdrive.role to a role that is no superuser, and restart_workers(); then call resume(). In preview(): SET ROLE first.'
                 WHEN 'unmapped' THEN map_call(w.account, w.dictionary, w.crm_key) || ' with the value of BAS in place of the dots (NULL leaves it empty); the order goes on by itself.'
                 WHEN 'no_list' THEN format('Give its Ref_Key in value_map, or name the entity set: INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES (%L, %L, ''Catalog_…''); then call resume().', w.profile, coalesce(w.list, w.dictionary))
+                WHEN 'refused' THEN format('Add %s to the composition of the OData interface, and give the user of the exchange the right to read it; then call resume().', entity_set(w.profile, w.list))
                 WHEN 'element' THEN format('Correct the name in salesdrive.field_map: the order goes on by itself. If it is new in BAS, resume() reads the list again. Is %s in the composition of the OData interface?', entity_set(w.profile, w.list))
                 WHEN 'unread' THEN NULL
                 ELSE map_call(w.account, w.dictionary, w.crm_key) || ' with a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.' END END,
-           CASE WHEN w.stop = 'unread' THEN format('dictionary:%s:%s', w.infobase, coalesce(w.list, w.dictionary))
+           CASE WHEN w.stop IN ('unread', 'refused') THEN format('dictionary:%s:%s', w.infobase, coalesce(w.list, w.dictionary))
                 WHEN w.stop IN ('required', 'unreadable', 'error', 'superuser', 'no_list', 'element') THEN format('field:%s:', w.account)
                 WHEN w.stop IS NOT NULL THEN format('value:%s:%s/%s', w.account, w.dictionary, w.crm_key) END
     FROM whole w
@@ -451,7 +462,7 @@ BEGIN
     RETURN QUERY
     SELECT f.account, f.order_id, 27,
            CASE f.problem WHEN 'unread' THEN 'dictionary' WHEN 'unmapped' THEN 'value' WHEN 'superuser' THEN 'superuser'
-                WHEN 'required' THEN 'field' WHEN 'unreadable' THEN 'field' WHEN 'error' THEN 'field' WHEN 'no_list' THEN 'field' WHEN 'element' THEN 'field' ELSE 'value_wrong' END,
+                WHEN 'required' THEN 'field' WHEN 'unreadable' THEN 'field' WHEN 'error' THEN 'field' WHEN 'no_list' THEN 'field' WHEN 'refused' THEN 'field' WHEN 'element' THEN 'field' ELSE 'value_wrong' END,
            f.detail, f.hint, f.blocked_on, f.problem = 'unread'
     FROM few(fields) f WHERE f.problem IS NOT NULL;
 END $$;
@@ -474,7 +485,7 @@ BEGIN
     RETURN (SELECT coalesce(jsonb_agg(w.row || jsonb_build_object('LineNumber', w.n) ORDER BY w.n), '[]')
     FROM (SELECT u.row, row_number() OVER (ORDER BY u.turn, u.key) AS n
           FROM (SELECT coalesce(o.key, h.key) AS key, coalesce(h.turn, 1000000) AS turn,
-                       CASE WHEN o.key IS NULL OR there AND h.key IS NOT NULL AND (o.item ->> 'owner' = 'bas' OR fresh AND o.item ->> 'owner' = 'empty' AND NOT holds_nothing(h.row -> (f.names ->> 'value'))) THEN h.row - ARRAY['Ref_Key', 'LineNumber']
+                       CASE WHEN o.key IS NULL OR there AND h.key IS NOT NULL AND (o.item ->> 'owner' = 'bas' OR fresh AND o.item ->> 'owner' = 'empty' AND NOT holds_nothing(h.row -> (f.names ->> 'value'))) THEN (SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(h.row) c WHERE c.key NOT IN ('Ref_Key', 'LineNumber') AND c.key NOT LIKE '%@%')
                             WHEN o.plain IS NULL OR there AND o.item ->> 'owner' = 'bas' THEN NULL
                             ELSE jsonb_build_object(f.names ->> 'attribute', o.key, f.names ->> 'value', o.plain, f.names ->> 'value_type', o.item ->> 'type')
                                  || CASE WHEN o.item ->> 'type' = 'Edm.String' AND (o.long OR length(o.plain) > 1024) THEN jsonb_build_object(f.names ->> 'value', left(o.plain, 1024), f.names ->> 'text', o.plain) ELSE '{}' END END AS row
@@ -560,9 +571,12 @@ CREATE FUNCTION map_field(account text, target text, property text, source text,
 #variable_conflict use_variable
 DECLARE
     kind text := coalesce(source_kind, CASE WHEN transform_steps(transform) && '{template}' THEN 'constant' ELSE 'path' END);
+    own  account;
+    base infobase;
 BEGIN
     IF account IS NULL OR account <> '*' THEN
-        PERFORM require_account(account);
+        own := require_account(account);
+        base := require_infobase(own.infobase);
     END IF;
     IF target IS NULL OR target NOT IN ('order', 'order_line', 'attribute', 'counterparty', 'partner', 'contact') THEN
         RAISE EXCEPTION 'there is no target "%"', target USING ERRCODE = '22023', HINT = 'Targets: order, order_line, attribute, counterparty, partner, contact.';
@@ -577,6 +591,12 @@ BEGIN
     ELSIF kind = 'function' AND (SELECT p.prorettype <> 'jsonb'::regtype OR p.proretset FROM pg_proc p WHERE p.oid = to_regprocedure(source || '(jsonb,jsonb,jsonb)')) THEN
         RAISE EXCEPTION 'function % does not return jsonb', source USING ERRCODE = '42P13', HINT = 'A mapping takes one value of type jsonb; to_jsonb() makes one.';
     END IF;
+    IF target_set(base.profile, target) IS NOT NULL AND publishes(own.infobase, target_set(base.profile, target)) AND NOT publishes(own.infobase, target_set(base.profile, target) || '.' || btrim(property)) THEN
+        RAISE EXCEPTION '% of infobase "%" has no property "%"', target_set(base.profile, target), own.infobase, property
+            USING ERRCODE = '22023', DETAIL = 'BAS ignores what it does not know, and says nothing.',
+                  HINT = coalesce('Is it ' || (SELECT string_agg(format('"%s"', b.property), ', ' ORDER BY b.property) FROM bas_property b WHERE b.infobase = own.infobase AND b.entity_set = target_set(base.profile, target)
+                                               AND left(lower(b.property), 4) = left(lower(btrim(property)), 4)) || '? ', '') || format('All of them: SELECT * FROM salesdrive.bas_property WHERE infobase = %L AND entity_set = %L; an additional attribute has target ''attribute''.', own.infobase, target_set(base.profile, target));
+    END IF;
     INSERT INTO field_map AS f (account, target, property, turn, source_kind, source, transform, arguments, dictionary, default_value, condition, owner, required, edm_type, note)
     VALUES (account, target, btrim(property), coalesce(turn, 1), kind, source, transform, coalesce(arguments, '{}'), dictionary, default_value, condition, owner, coalesce(required, false), edm_type, note)
     ON CONFLICT ON CONSTRAINT field_map_pkey DO UPDATE SET source_kind = excluded.source_kind, source = excluded.source, transform = excluded.transform, arguments = excluded.arguments,
@@ -584,3 +604,28 @@ BEGIN
         enabled = true, note = coalesce(excluded.note, f.note);
 END $$;
 COMMENT ON FUNCTION map_field(text, text, text, text, text, jsonb, text, text, text, text, boolean, text, text, integer, text) IS 'Says how a property of BAS is filled; account * is every account. Takes the place of the row with the same account, target, property and turn';
+
+CREATE VIEW field_lineage AS
+    SELECT b.account, b.order_id, b.number, l.key AS property, b.sent_body -> l.key AS sent, b.read_body -> l.key AS held, (l.value ->> 'version')::bigint AS version, l.value ->> 'rule' AS rule,
+           CASE WHEN f.source_kind = 'path' THEN f.source END AS path, f.dictionary, v.crm_key, v.bas_key
+    FROM bas_order b CROSS JOIN LATERAL jsonb_each(b.lineage) l
+    LEFT JOIN LATERAL (SELECT e.* FROM field_map_effective e WHERE e.account = b.account AND e.target = 'order' AND e.property = l.key AND e.origin <> 'profile' AND e.rank = 1) f ON true
+    LEFT JOIN LATERAL (
+        SELECT x.crm_key, w.bas_key
+        FROM merged_orders(order_keys(b.account, b.order_id)) m
+        CROSS JOIN LATERAL (SELECT json_text(jsonb_path_query_first(m.data, field_path(f.source), '{"order": null}', true)) AS crm_key) x
+        LEFT JOIN LATERAL value_row(b.account, f.dictionary, x.crm_key) w ON true
+        WHERE f.dictionary IS NOT NULL AND f.source_kind = 'path') v ON true;
+COMMENT ON VIEW field_lineage IS 'Where every property of a document came from; ask for one order at a time';
+COMMENT ON COLUMN field_lineage.account IS 'Account';
+COMMENT ON COLUMN field_lineage.order_id IS 'Order number';
+COMMENT ON COLUMN field_lineage.number IS 'Number of the document';
+COMMENT ON COLUMN field_lineage.property IS 'Property';
+COMMENT ON COLUMN field_lineage.sent IS 'Value sent last';
+COMMENT ON COLUMN field_lineage.held IS 'Value BAS held when it was read last';
+COMMENT ON COLUMN field_lineage.version IS 'Version of the order that gave it';
+COMMENT ON COLUMN field_lineage.rule IS 'Rule that gave it; of a mapped field its rows of field_map as they were then';
+COMMENT ON COLUMN field_lineage.path IS 'Path of the first row of field_map for it, as it is now';
+COMMENT ON COLUMN field_lineage.dictionary IS 'Its dictionary';
+COMMENT ON COLUMN field_lineage.crm_key IS 'Value of SalesDrive that is looked up there';
+COMMENT ON COLUMN field_lineage.bas_key IS 'What value_map makes of it';

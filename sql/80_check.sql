@@ -109,6 +109,47 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION check_settings(account, infobase) IS 'For check(): settings and mappings that the base does not bear out, values nobody mapped, clock and time zone';
 
+CREATE FUNCTION check_fields(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    rules  field_rule[];
+    recent order_key[];
+BEGIN
+    SELECT array_agg(r) INTO rules FROM field_rules(ARRAY[a.name], ARRAY['order', 'order_line', 'attribute', 'counterparty', 'partner', 'contact']) r WHERE r.enabled AND r.origin = 'user';
+    IF rules IS NULL THEN
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM few(rules) r WHERE r.path IS NOT NULL) THEN
+        recent := ARRAY(SELECT (o.account, o.order_id)::order_key FROM crm_order o WHERE o.account = a.name AND o.changed_at > clock() - interval '30 days' ORDER BY o.changed_at DESC LIMIT 200);
+    END IF;
+    RETURN QUERY
+    SELECT 6, f.severity, format('field %s %s', r.target, r.property), f.problem, f.hint
+    FROM few(rules) r
+    CROSS JOIN LATERAL (SELECT target_set(r.profile, r.target) AS set, CASE r.target WHEN 'attribute' THEN 'attribute' WHEN 'contact' THEN 'contact_information' END AS list) s
+    CROSS JOIN LATERAL (
+        SELECT 'error' AS severity, format('%s of the base has no property of this name, and BAS ignores what it does not know.', s.set) AS problem,
+               format('Correct the row of field_map; names are in salesdrive.bas_property (infobase %L, entity_set %L).', i.name, s.set) AS hint
+        WHERE publishes(i.name, s.set) AND NOT publishes(i.name, s.set || '.' || r.property)
+        UNION ALL
+        SELECT 'error', format('It is sent as %s, and the base has %s there.', r.edm_type, b.edm_type), format('UPDATE salesdrive.field_map SET edm_type = %L WHERE target = %L AND property = %L;', b.edm_type, r.target, r.property)
+        FROM bas_property b WHERE b.infobase = i.name AND b.entity_set = s.set AND b.property = r.property AND b.edm_type LIKE 'Edm.%' AND r.edm_type LIKE 'Edm.%' AND b.edm_type <> r.edm_type
+          AND NOT (b.edm_type ~ '^Edm\.(Double|Decimal|Int)' AND r.edm_type ~ '^Edm\.(Double|Decimal|Int)')
+        UNION ALL
+        SELECT 'error', format('The %s %s "%s" (there: %s).', CASE r.target WHEN 'attribute' THEN 'additional attribute' ELSE 'kind of contact information' END, c.problem, i.name, coalesce(left(c.candidates, 2000), 'nothing')),
+               'Correct the name in field_map. If it is new in BAS: SELECT salesdrive.load_dictionaries(…).'
+        FROM chosen_value(i.name, s.list, r.property, NULL) c
+        WHERE c.problem IS NOT NULL AND EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = i.name AND l.dictionary = s.list)
+        UNION ALL
+        SELECT 'error', format('There is no function %s(jsonb, jsonb, jsonb), or it may not be called.', r.source), 'Create it, and GRANT EXECUTE on it, and USAGE of its schema, to the role of the workers.'
+        WHERE r.source_kind = 'function' AND coalesce(has_function_privilege(to_regprocedure(r.source || '(jsonb,jsonb,jsonb)'), 'EXECUTE'), false) IS FALSE
+        UNION ALL
+        SELECT 'warning', format('None of the last %s orders has anything at the path %s.', cardinality(recent), r.source), 'Is it written as SalesDrive writes it? SELECT data FROM salesdrive.crm_order_version …; or nobody has filled it in yet.'
+        WHERE r.path IS NOT NULL AND cardinality(recent) >= 10
+          AND NOT EXISTS (SELECT FROM merged_orders(recent) m CROSS JOIN LATERAL field_elements(m.data, r.target = 'order_line') e
+                          WHERE (r.target = 'order_line') = (e.line_no IS NOT NULL) AND jsonb_path_exists(e.base, r.path, e.vars, true))) f;
+END $$;
+COMMENT ON FUNCTION check_fields(account, infobase) IS 'For check(): mapped fields that the base does not have, or has of another type, functions that cannot be called, paths that no order has';
+
 CREATE FUNCTION check_orders(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -145,7 +186,7 @@ BEGIN
     UNION ALL
     SELECT 4, 'error', 'entity ' || s.set, format('BAS does not publish it; the profile needs it as %s.', s.entity),
            'Add it to the standard OData interface of the base (in the form that sets its composition, or by УстановитьСоставСтандартногоИнтерфейсаOData). If the base calls it otherwise, give profile_entity a row of origin user.'
-    FROM profile_sets(i.profile) s WHERE published IS NOT NULL AND s.entity <> 'order_line' AND NOT s.set = ANY (published)
+    FROM profile_sets(i.profile) s WHERE published IS NOT NULL AND s.entity NOT IN ('order_line', 'attribute_row') AND NOT s.set = ANY (published)
     UNION ALL
     SELECT 4, CASE WHEN p.http_status IS NULL THEN 'warning' ELSE 'error' END, 'entity ' || s.set,
            CASE WHEN p.http_status IN (401, 403) OR p.odata_code = '20' THEN 'The user may not read it. '
@@ -177,7 +218,7 @@ BEGIN
     END IF;
     SELECT array_agg(f) INTO found FROM (
         SELECT * FROM check_database(a, i) UNION ALL SELECT * FROM check_workers(a, i) UNION ALL SELECT * FROM check_settings(a, i)
-        UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
+        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
     RETURN QUERY
     SELECT f.severity, f.subject, f.problem, f.hint FROM unnest(coalesce(found, ARRAY[ROW(99, 'ok', 'account ' || a.name, 'all is well', NULL)::finding])) f
     ORDER BY f.rank, f.severity, f.subject, f.problem;

@@ -108,30 +108,30 @@ is(held(14, 'Заметки'), '', 'a row that is off leaves the property to the
 
 forget();
 map_field("'shop', 'order', 'МестоСоставленияДокумента', 'shipping_method', dictionary => 'shipping_method', default_value => 'самовивіз'");
-map_field("'shop', 'order', 'СостояниеЗаказа', 'statusId', dictionary => 'status', edm_type => 'StandardODATA.Catalog_СостоянияЗаказовПокупателей'");
-sql("SELECT salesdrive.map_value('shop', 'shipping_method', 'np', 'Нова пошта'), salesdrive.map_value('shop', 'status', '2', 'В роботі')");
+map_field("'shop', 'order', 'СостояниеЗаказа', 'statusId', dictionary => 'stan', edm_type => 'StandardODATA.Catalog_СостоянияЗаказовПокупателей'");
+sql("SELECT salesdrive.map_value('shop', 'shipping_method', 'np', 'Нова пошта'), salesdrive.map_value('shop', 'stan', '2', 'В роботі')");
 deliver(20, shipping_method => 'np', statusId => 2);
 deliver(21, shipping_method => 'new');
 deliver(22, statusId => 3);
 run_engine();
 is(state_of(20), 'parked field', 'the name of an element needs a list of the base');
 like(status(20, 'detail'), qr/element of BAS by its name "В роботі", and profile "unf" names no list/, 'says the sentence');
-sql("INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES ('unf', 'status', 'Catalog_СостоянияЗаказовПокупателей'); SELECT salesdrive.resume('shop', 20)");
+sql("INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES ('unf', 'stan', 'Catalog_СостоянияЗаказовПокупателей'); SELECT salesdrive.resume('shop', 20)");
 run_engine();
 is(state_of(20), 'synced', 'with its entity set in the profile the list is read');
 is(join('|', map { held(20, $_) } qw(МестоСоставленияДокумента СостояниеЗаказа СостояниеЗаказа_Type)), 'Нова пошта|8c1f4a10-00f4-11ee-8000-000000000002|StandardODATA.Catalog_СостоянияЗаказовПокупателей', 'a reference found by name');
 is(join('|', map { held(21, $_) } qw(МестоСоставленияДокумента СостояниеЗаказа_Type)), 'самовивіз|StandardODATA.Undefined', 'an unmapped value counts as none, and a default takes its place');
 is(held(22, 'СостояниеЗаказа'), '', 'or it stays empty');
-sql("INSERT INTO salesdrive.dictionary_rule VALUES ('shop', 'status', 'park')");
+sql("INSERT INTO salesdrive.dictionary_rule VALUES ('shop', 'stan', 'park')");
 deliver_and_run(23, statusId => 4);
-is(state_of(23) . ' ' . status(23, 'blocked_on'), 'parked value value:shop:status/4', 'where the rule is to wait, the order waits for the value');
-sql("SELECT salesdrive.map_value('shop', 'status', '4', 'Завершено')");
+is(state_of(23) . ' ' . status(23, 'blocked_on'), 'parked value value:shop:stan/4', 'where the rule is to wait, the order waits for the value');
+sql("SELECT salesdrive.map_value('shop', 'stan', '4', 'Завершено')");
 run_engine();
 is(held(23, 'СостояниеЗаказа'), '8c1f4a10-00f4-11ee-8000-000000000003', 'and goes on by it');
-sql("INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VALUES ('shop', 'status', '5', 'Нема такого')");
+sql("INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VALUES ('shop', 'stan', '5', 'Нема такого')");
 deliver_and_run(24, statusId => 5);
 is(state_of(24), 'parked value_wrong', 'a value that BAS does not have parks');
-like(status(24, 'detail'), qr/"Нема такого" for status 5, which is not in the base "main" \(there: .*Завершено/, 'with what there is');
+like(status(24, 'detail'), qr/"Нема такого" for stan 5, which is not in the base "main" \(there: .*Завершено/, 'with what there is');
 sql("DELETE FROM salesdrive.dictionary_rule; DELETE FROM salesdrive.value_map; SELECT salesdrive.skip('shop', 24, 'done')");
 
 # ---- required, unreadable; a change of the row lets the order go on
@@ -310,6 +310,44 @@ like(as_operator($_), qr/only an administrator maps fields by a function/, "an o
 	"UPDATE salesdrive.field_map SET arguments = '{}' WHERE property = 'Заметки'", "DELETE FROM salesdrive.field_map WHERE property = 'Заметки'", "INSERT INTO salesdrive.field_map (account, target, property, source_kind, source) VALUES ('shop', 'order', 'X', 'function', 'app.row')";
 is(as_operator("SELECT salesdrive.map_field('shop', 'order', 'Получил', 'comment'); DELETE FROM salesdrive.field_map WHERE property = 'Получил'"), '', 'but all else');
 like(as_operator("UPDATE salesdrive.field_map SET source = 'x' WHERE origin = 'shipped'"), qr/shipped rows of field_map are read-only/, 'save shipped rows');
+
+# ---- lists that the base does not publish park the order, and nothing else
+
+forget();
+$bas->control(POST => '/config', { unpublished => [$ATTRIBUTES] });
+sql("DELETE FROM salesdrive.dictionary_load WHERE dictionary = 'attribute'");
+map_field("'shop', 'attribute', 'Рекламна кампанія', 'utm_campaign'");
+deliver(90, utm_campaign => 'x');
+deliver(91);
+run_engine();
+run_engine();
+is(join(', ', map { state_of($_) } 90, 91) . sql('SELECT paused_at IS NULL FROM salesdrive.infobase'), 'parked field, syncedt', 'attributes that are not published stop the orders that have them');
+like(status(90, 'detail'), qr/the list of attribute cannot be read from infobase "main"/, 'says the order');
+like(status(90, 'hint'), qr/^Add $ATTRIBUTES to the composition of the OData interface/, 'with what to do');
+$bas->control(POST => '/config', { unpublished => [] });
+sql("SELECT salesdrive.resume('shop', 90)");
+run_engine();
+is(state_of(90) . ' ' . attributes(90), 'synced Рекламна кампанія=x', 'and resume() reads it again');
+
+# ---- what the base says of itself: types, and names that it does not have
+
+forget();
+sql("SELECT salesdrive.load_metadata('main')");
+run_engine();
+map_field("'shop', 'order', 'ДатаОтгрузки', 'dataDostavki'");
+map_field("'*', 'order', 'Заметка', 'note'");
+map_field("'shop', 'order', 'СкидкиРассчитаны', 'flag', edm_type => 'Edm.String'");
+map_field("'shop', 'attribute', 'Немає такого', 'nope'");
+like(error_of("SELECT salesdrive.map_field('shop', 'order', 'Заметка', 'note')"), qr/Document_ЗаказПокупателя of infobase "main" has no property "Заметка".*Is it "Заметки"\?/s, 'a property the base does not have is refused');
+deliver($_, dataDostavki => '2026-11-30') for 100 .. 110;
+run_engine();
+is(held(100, 'ДатаОтгрузки'), '2026-11-30T00:00:00', 'the type of a property comes from the metadata');
+is(sql("SELECT string_agg(concat_ws(' ', severity, subject, left(problem, 60)), E'\n' ORDER BY subject, problem) FROM salesdrive.check('shop') WHERE subject LIKE 'field %'"),
+	"warning field attribute Немає такого None of the last 200 orders has anything at the path nope.\nerror field attribute Немає такого The additional attribute is not in the base \"main\" (there: В\nerror field order Заметка Document_ЗаказПокупателя of the base has no property of this\nerror field order СкидкиРассчитаны It is sent as Edm.String, and the base has Edm.Boolean there\nwarning field order СкидкиРассчитаны None of the last 200 orders has anything at the path flag." =~ s/200/sql("SELECT least(200, count(*)) FROM salesdrive.crm_order WHERE account = 'shop'")/egr,
+	'check() finds what will not work');
+is(sql("SELECT concat_ws('|', sent, held, version, rule, path) FROM salesdrive.field_lineage WHERE account = 'shop' AND order_id = 100 AND property = 'ДатаОтгрузки'"), '"2026-11-30T00:00:00"|"2026-11-30T00:00:00"|1|field_map shop: dataDostavki|dataDostavki', 'field_lineage shows where a value came from');
+is(sql("SELECT concat_ws('|', crm_key, bas_key) FROM salesdrive.field_lineage WHERE account = 'shop' AND order_id = 20 AND property = 'Date'"), '', 'of each property');
+sql('DELETE FROM salesdrive.bas_metadata; DELETE FROM salesdrive.metadata_load');
 
 # ---- what a row must be
 

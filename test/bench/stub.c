@@ -194,7 +194,7 @@ goods(const char *url, char *out, size_t size)
 
 		len += (size_t) snprintf(out + len, size - len,
 								 "%s{\"Ref_Key\":\"8c1f4a10-0002-11ee-8000-%012d\",\"DeletionMark\":false,\"IsFolder\":false,\"Артикул\":\"SKU-%04d\","
-								 "\"Description\":\"Товар %d\",\"ЕдиницаИзмерения_Key\":\"8c1f4a10-0003-11ee-8000-000000000001\","
+								 "\"Description\":\"Товар %d\",\"ЕдиницаИзмерения_Key\":\"8c1f4a10-0001-11ee-8000-000000000001\","
 								 "\"СтавкаНДС_Key\":\"8c1f4a10-0001-11ee-8000-000000000001\",\"ТипНоменклатуры\":\"Запас\"}",
 								 n++ ? "," : "", id, id, id);
 		at += 5;

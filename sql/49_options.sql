@@ -202,7 +202,8 @@ CREATE FUNCTION order_document(account text, order_id bigint) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     keys order_key[] := order_keys(account, order_id);
+    f order_fields := (SELECT m FROM mapped_fields(keys) m);
 BEGIN
-    RETURN (SELECT d.document FROM order_documents(keys, ARRAY(SELECT l FROM document_lines(keys) l), ARRAY(SELECT s FROM account_settings(ARRAY[account]) s), ARRAY(SELECT f FROM mapped_fields(keys) f)) d);
+    RETURN (SELECT CASE WHEN f.account IS NULL THEN d.document ELSE fitted_document(d.document, f, NULL, false, false) END FROM order_documents(keys, ARRAY(SELECT l FROM document_lines(keys) l), ARRAY(SELECT s FROM account_settings(ARRAY[account]) s), ARRAY[f]) d);
 END $$;
 COMMENT ON FUNCTION order_document(text, bigint) IS 'Document an order would be, also while it is not wanted';

@@ -97,7 +97,10 @@ BEGIN
     ), ask AS (
         SELECT l.account, l.order_id, array_agg(DISTINCT l.sku) AS skus FROM few(lines) l WHERE l.goods = 'ask' GROUP BY l.account, l.order_id
     ), doc AS (
-        SELECT d.* FROM order_documents(orders, lines, settings, fields) d
+        SELECT d.account, d.order_id, CASE WHEN b.account IS NULL THEN d.document ELSE cleared_document(d.document, coalesce(b.accepted_body, b.sent_body), d.account) END AS document
+        FROM order_documents(orders, lines, settings, fields) d
+        LEFT JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
+        LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
     ), state AS (
         SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
                a.identity, y, b, b.read_body AS held, e AS fields,
@@ -418,15 +421,18 @@ BEGIN
             differences = odata_differences(b.sent_body, a.body),
             lineage = b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, r.rules)
         FROM few(answers) a JOIN rules r ON r.account = a.account
+        JOIN bas_order o ON o.infobase = a.infobase AND o.ref_key = a.ref_key    -- the row as it was before
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
-        RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.posted, b.sent_version, b.differences
+        RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.posted, b.sent_version, b.differences,
+                  CASE a.purpose WHEN 'change order' THEN change_list(o.read_body, changed_properties(o.sent_body, o.accepted_body), b.lineage) END AS changes
     ), synced AS (
         UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, needs_post = w.posted AND w.purpose = 'change order' FROM written w WHERE y.account = w.account AND y.order_id = w.order_id
     )
     INSERT INTO order_event (account, order_id, event, version, text, detail)
     SELECT w.account, w.order_id, CASE WHEN w.differences IS NOT NULL THEN 'differs' WHEN w.purpose = 'create order' THEN 'created' ELSE 'changed' END, w.sent_version,
-           format('Document %s %s%s.', w.number, CASE w.purpose WHEN 'create order' THEN 'created' ELSE 'changed' END,
-                  coalesce(', but BAS did not keep as sent: ' || key_list(w.differences), '')), w.differences
+           format('Document %s %s%s%s.', w.number, CASE w.purpose WHEN 'create order' THEN 'created' ELSE 'changed' END, ': ' || change_text(w.changes),
+                  coalesce(', but BAS did not keep as sent: ' || key_list(w.differences), '')),
+           nullif(jsonb_strip_nulls(jsonb_build_object('changes', w.changes, 'differences', w.differences)), '{}')
     FROM written w;
 END $$;
 COMMENT ON FUNCTION settle_order_written(order_answer[]) IS 'Takes in documents created or changed: what BAS answers is compared with what was sent';
@@ -491,6 +497,14 @@ BEGIN
     IF forget_before_adoption(y, found_ref, found_body ->> 'DataVersion') THEN
         y.write_unsure := false;
     END IF;
+    IF y.write_unsure AND y.bas_ref IS NOT NULL THEN    -- of a change without an answer: it arrived
+        INSERT INTO order_event (account, order_id, event, version, text, detail)
+        SELECT y.account, y.order_id, 'changed', b.sent_version, format('Document %s changed, as reading it back shows%s.', found_body ->> 'Number', ': ' || change_text(c.changes)), jsonb_build_object('changes', c.changes)
+        FROM bas_order b
+        CROSS JOIN LATERAL (SELECT changed_properties(b.sent_body, b.accepted_body) AS patch) p
+        CROSS JOIN LATERAL (SELECT change_list(b.read_body, p.patch, lineage_of(p.patch, b.sent_version, property_rules(b.account))) AS changes) c
+        WHERE b.infobase = y.infobase AND b.ref_key = found_ref AND b.accepted_body IS NOT NULL AND p.patch IS NOT NULL AND unwritten(b, found_body) IS NULL;
+    END IF;
     PERFORM note_document_read(answer.account, answer.order_id, y, found_ref, found_body);
     UPDATE order_sync s SET bas_ref = found_ref, number = found_body ->> 'Number', write_unsure = false, must_read = false, asked_early = false, unsure_until = NULL,
         read_version = (SELECT o.version FROM crm_order o WHERE o.account = y.account AND o.order_id = y.order_id),
@@ -542,7 +556,9 @@ BEGIN
         accepted_body = CASE WHEN y.write_unsure AND unwritten(b, body) IS NULL THEN NULL
                              WHEN y.write_unsure AND b.written_body IS NULL THEN coalesce(b.accepted_body, '{}') ELSE b.accepted_body END,
         differences = CASE WHEN y.write_unsure THEN odata_differences(b.sent_body, body) ELSE b.differences END,
-        lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN lineage_of(b.sent_body, b.sent_version, property_rules(b.account)) ELSE b.lineage END;
+        lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN lineage_of(b.sent_body, b.sent_version, property_rules(b.account))
+                       WHEN y.write_unsure AND b.accepted_body IS NOT NULL AND unwritten(b, body) IS NULL
+                       THEN b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, property_rules(b.account)) ELSE b.lineage END;
 END $$;
 COMMENT ON FUNCTION note_document_read(text, bigint, order_sync, uuid, jsonb) IS 'Keeps a document as read';
 

@@ -29,6 +29,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION change_list(jsonb, jsonb, jsonb) IS 'What a write changes: [{property, line, old, new, rule, version}], of a section only what differs; a line without old is new, one without new is gone';
 
+-- A property that was sent and that the order gives no more (a warehouse that is mapped to nothing by now) is emptied; one that the profile leaves out is left alone.
+CREATE FUNCTION cleared_document(document jsonb, sent jsonb, account text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM jsonb_object_keys(sent) k WHERE NOT document ? k) THEN
+        RETURN document;
+    END IF;
+    RETURN document || coalesce((
+        SELECT jsonb_object_agg(p.property, empty_value(p.edm_type))
+        FROM account a JOIN infobase i ON i.name = a.infobase JOIN profile_property_effective p ON p.profile = i.profile AND p.entity = 'order'
+        WHERE a.name = cleared_document.account AND p.constant IS NULL AND sent ? p.property AND NOT document ? p.property AND NOT holds_nothing(sent -> p.property)), '{}');
+END $$;
+COMMENT ON FUNCTION cleared_document(jsonb, jsonb, text) IS 'A document with the empty value of each property of the header that was sent and is not given any more';
+
 CREATE FUNCTION change_text(changes jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 DECLARE

@@ -162,6 +162,7 @@ CREATE FUNCTION api_answer(r http_result) RETURNS http_result
 DECLARE
     body   jsonb := result_json(r);
     words  text := api_words(body);
+    folded text := folded_name(words);    -- without case also where the locale of the database knows none
     failed boolean := jsonb_typeof(body) = 'object' AND (coalesce(body ->> 'success' IN ('false', '0'), false) OR coalesce(lower(body ->> 'status') = 'error', false) OR coalesce(json_text(body -> 'error') NOT IN ('0', 'false'), false));
 BEGIN
     IF r.http_status IS NULL OR r.class = 'bug' THEN    -- no complete answer: what the client made of it holds
@@ -169,10 +170,10 @@ BEGIN
     END IF;
     r.odata_code := NULL;
     r.odata_message := NULL;
-    IF r.http_status = 429 OR (failed OR r.http_status >= 400) AND words ~* 'limit.{0,20}(reached|exceed)|exceed.{0,20}limit|too many requests|rate limit|(ліміт|лимит).{0,20}(вичерпан|перевищен|исчерпан|превышен)' THEN
+    IF r.http_status = 429 OR (failed OR r.http_status >= 400) AND folded ~ 'limit.{0,20}(reached|exceed)|exceed.{0,20}limit|too many requests|rate limit|(ліміт|лимит).{0,20}(вичерпан|перевищен|исчерпан|превышен)|(вичерпан|перевищен|исчерпан|превышен).{0,20}(ліміт|лимит)' THEN
         r.class := 'throttled';
         r.error := concat_ws(': ', 'the limit of the API is reached', words);
-    ELSIF r.http_status IN (401, 403) OR (failed OR r.http_status = 400) AND words ~* '\m(api|access|form)[ _-]?(api[ _-]?)?key\M|\mkey\M.{0,20}(invalid|wrong|incorrect)|(invalid|wrong|incorrect).{0,20}\mkey\M|unauthori[sz]ed|access denied|forbidden' THEN
+    ELSIF r.http_status IN (401, 403) OR (failed OR r.http_status = 400) AND folded ~ '\m(api|access|form)[ _-]?(api[ _-]?)?key\M|\mkey\M.{0,20}(invalid|wrong|incorrect)|(invalid|wrong|incorrect).{0,20}\mkey\M|unauthori[sz]ed|access denied|forbidden' THEN
         r.class := 'config';
         r.error := concat_ws(': ', 'the key of the API is refused', words);
     ELSIF r.http_status BETWEEN 200 AND 299 AND failed OR r.http_status IN (400, 409, 413, 422) THEN

@@ -219,6 +219,25 @@ later(31);
 run_engine();
 is(api('state') . task('count(*)', 'status'), 'open for work0', 'a probe closes it');
 
+# every form of answer that is known, as it reaches the rules
+for ([ 429, '', 'transient', 'throttled' ], [ 400, '{"status":"error","message":"API limit reached"}', 'business', 'throttled' ], [ 200, '{"status":"error","message":"Rate limit exceeded"}', 'ok', 'throttled' ],
+	[ 400, '{"error":"Too many requests"}', 'business', 'throttled' ], [ 403, '{"message":"API limit reached"}', 'denied', 'throttled' ], [ 200, '{"status":"error","message":"Перевищено ліміт"}', 'ok', 'throttled' ], [ 200, '{"status":"error","message":"Ліміт символів: 500"}', 'ok', 'business' ], [ 200, '{"status":"error","message":"Ліміт запитів вичерпано"}', 'ok', 'throttled' ],
+	[ 401, '', 'config', 'config' ], [ 403, '<html>no</html>', 'denied', 'config' ], [ 200, '{"status":"error","message":"api key is invalid"}', 'ok', 'config' ], [ 400, '{"success":false,"message":"Invalid API key"}', 'business', 'config' ],
+	[ 200, '{"success":false,"message":"Order not found."}', 'ok', 'business' ], [ 200, '{"error":"text"}', 'ok', 'business' ], [ 400, '', 'business', 'business' ], [ 413, '<html>', 'denied', 'business' ], [ 422, '{"message":"x"}', 'business', 'business' ],
+	[ 404, '<html>', 'config', 'config' ], [ 302, '', 'config', 'config' ], [ 500, '<html>', 'transient', 'transient' ], [ 503, '', 'throttled', 'throttled' ], [ 200, '[]', 'ok', 'transient' ], [ 200, '{"success":true}', 'ok', 'transient' ], [ 200, '{"data":null}', 'ok', 'transient' ],
+	[ 200, '{"success":true,"data":[],"error":0}', 'ok', 'ok' ], [ 200, '{"status":"success","data":[{"comment":"API limit reached, key invalid"}]}', 'ok', 'ok' ], [ undef, '', 'transient', 'transient' ], [ undef, '', 'config', 'config' ], [ 200, '"x"', 'ok', 'transient' ])
+{
+	my ($status, $answer, $class, $expected) = @$_;
+	my $is_json = $answer =~ /^[\[{"]/ ? 'true' : 'false';
+	is(sql("SELECT (salesdrive.api_answer(jsonb_populate_record(NULL::salesdrive.http_result, jsonb_build_object('method', 'GET', 'class', '$class', 'http_status', " . ($status // 'NULL') . ", 'body_is_json', $is_json, 'body', convert_to('$answer', 'UTF8')::text)))).class"), $expected, 'answer ' . ($status // 'none') . ' is ' . $expected);
+}
+for ([ 200, '{"success":true}', 'ok', 'ok' ], [ 200, '', 'ok', 'unknown_outcome' ], [ 200, '<html>', 'unknown_outcome', 'unknown_outcome' ], [ 502, '<html>', 'unknown_outcome', 'unknown_outcome' ], [ 200, '{"success":false,"message":"Order not found."}', 'ok', 'business' ])
+{
+	my ($status, $answer, $class, $expected) = @$_;
+	my $is_json = $answer =~ /^\{/ ? 'true' : 'false';
+	is(sql("SELECT (salesdrive.api_answer(jsonb_populate_record(NULL::salesdrive.http_result, jsonb_build_object('method', 'POST', 'class', '$class', 'http_status', $status, 'body_is_json', $is_json, 'body', convert_to('$answer', 'UTF8')::text)))).class"), $expected, "to a write: $status is $expected");
+}
+
 # ---- lanes, pause, age
 
 sql("SELECT salesdrive.pause('shop', 'stocktaking')");

@@ -105,6 +105,7 @@ CREATE TABLE account (
     warehouse      text CHECK (warehouse <> ''),
     currency       text CHECK (currency <> ''),
     price_type     text CHECK (price_type <> ''),
+    agreement      text CHECK (agreement <> ''),
     vat_included   boolean NOT NULL DEFAULT true,
     money_discount text NOT NULL DEFAULT 'line' CHECK (money_discount IN ('line', 'unit')),
     posting        boolean NOT NULL DEFAULT false,
@@ -134,6 +135,7 @@ COMMENT ON COLUMN account.organisation IS 'Organisation of the documents: Ref_Ke
 COMMENT ON COLUMN account.warehouse IS 'Warehouse of the documents: Ref_Key, code or name; NULL takes the only one, else leaves it empty';
 COMMENT ON COLUMN account.currency IS 'Currency of the documents: Ref_Key, code or name; NULL takes the only one, else code 980';
 COMMENT ON COLUMN account.price_type IS 'Price type of the documents: Ref_Key, code or name; NULL takes the only one, else leaves it empty';
+COMMENT ON COLUMN account.agreement IS 'Agreement of the documents, where the configuration has them: Ref_Key, code or name; NULL takes the only one, else leaves it empty';
 COMMENT ON COLUMN account.vat_included IS 'Whether the prices in SalesDrive contain VAT; if not, it is added on top';
 COMMENT ON COLUMN account.money_discount IS 'Whether a discount in money is meant for the line or for each unit';
 COMMENT ON COLUMN account.posting IS 'Post the documents in BAS';

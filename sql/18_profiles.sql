@@ -26,14 +26,16 @@ CREATE TABLE profile_entity (
     origin     text NOT NULL DEFAULT 'user' CHECK (origin IN ('shipped', 'user')),
     entity_set text,
     filter     text,
+    needed     boolean NOT NULL DEFAULT true,
     PRIMARY KEY (profile, concept, origin)
 );
 COMMENT ON TABLE profile_entity IS 'Entity set that stands for a concept';
 COMMENT ON COLUMN profile_entity.profile IS 'Profile';
-COMMENT ON COLUMN profile_entity.concept IS 'Concept: order, order_line, counterparty, counterparty_contact, product, organisation, warehouse, currency, price_type, contact_kind, vat_rate, unit; status, payment_method and further dictionaries of values';
+COMMENT ON COLUMN profile_entity.concept IS 'Concept: order, order_line, counterparty, counterparty_contact, product, organisation, warehouse, currency, price_type, contact_kind, vat_rate, unit; vat_value (rates that are values of an enumeration); where the configuration has them partner, partner_contact, partner_contact_kind, agreement; status, payment_method and further dictionaries of values; others are there to be looked up';
 COMMENT ON COLUMN profile_entity.origin IS 'shipped or user';
 COMMENT ON COLUMN profile_entity.entity_set IS 'Name of the entity set; for order_line the name of the section within the order; NULL: the configuration has none';
 COMMENT ON COLUMN profile_entity.filter IS 'OData condition that every reading of the set adds';
+COMMENT ON COLUMN profile_entity.needed IS 'False: orders go without it, so check() does not ask for it';
 
 CREATE TABLE profile_property (
     profile    text NOT NULL,
@@ -56,7 +58,7 @@ COMMENT ON COLUMN profile_property.property IS 'Name of the property; NULL: the 
 COMMENT ON COLUMN profile_property.edm_type IS 'Type in $metadata';
 COMMENT ON COLUMN profile_property.max_length IS 'Longest text BAS keeps; longer ones are cut there silently, so here first';
 COMMENT ON COLUMN profile_property.constant IS 'Value always written; NULL: the value comes from the order';
-COMMENT ON COLUMN profile_property.rule IS 'Where the value comes from, in words: shown as lineage of the property';
+COMMENT ON COLUMN profile_property.rule IS 'Where the value comes from, in words: shown as lineage of the property; "to be verified": not known from public sources';
 
 CREATE FUNCTION shipped_row_guard() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -89,13 +91,14 @@ COMMENT ON COLUMN profile_line.source IS 'Profile whose rows count for it';
 COMMENT ON COLUMN profile_line.distance IS 'Steps between them: the nearest wins';
 
 CREATE VIEW profile_entity_effective AS
-    SELECT DISTINCT ON (l.profile, e.concept) l.profile, e.concept, e.entity_set, e.filter
+    SELECT DISTINCT ON (l.profile, e.concept) l.profile, e.concept, e.entity_set, e.filter, e.needed
     FROM profile_line l JOIN profile_entity e ON e.profile = l.source ORDER BY l.profile, e.concept, e.origin DESC, l.distance;
 COMMENT ON VIEW profile_entity_effective IS 'Entity set in force for each concept: the user''s row, else the shipped one; of the profile itself, else of its parent';
 COMMENT ON COLUMN profile_entity_effective.profile IS 'Profile';
 COMMENT ON COLUMN profile_entity_effective.concept IS 'Concept';
 COMMENT ON COLUMN profile_entity_effective.entity_set IS 'Entity set that stands for it; NULL: the configuration has none';
 COMMENT ON COLUMN profile_entity_effective.filter IS 'Condition of OData that every reading of the set carries';
+COMMENT ON COLUMN profile_entity_effective.needed IS 'Whether orders need it';
 
 CREATE VIEW profile_property_effective AS
     SELECT DISTINCT ON (l.profile, p.entity, p.concept) l.profile, p.entity, p.concept, p.property, p.edm_type, p.max_length, p.constant, p.rule

@@ -8,7 +8,7 @@ CREATE TABLE bas_product (
     ref_key    uuid,
     name       text,
     unit       uuid,
-    vat_rate   uuid,
+    vat_rate   text,
     is_stock   boolean,
     uses_characteristics boolean,
     candidates jsonb,
@@ -23,7 +23,7 @@ COMMENT ON COLUMN bas_product.state IS 'found (exactly one), absent, or several'
 COMMENT ON COLUMN bas_product.ref_key IS 'Ref_Key of the product found';
 COMMENT ON COLUMN bas_product.name IS 'Its name';
 COMMENT ON COLUMN bas_product.unit IS 'Its unit';
-COMMENT ON COLUMN bas_product.vat_rate IS 'Its VAT rate';
+COMMENT ON COLUMN bas_product.vat_rate IS 'Its VAT rate: Ref_Key, or value of an enumeration';
 COMMENT ON COLUMN bas_product.is_stock IS 'Whether it is goods (and not a service)';
 COMMENT ON COLUMN bas_product.uses_characteristics IS 'Whether it is kept by characteristics; NULL: not asked, for no account needs to know';
 COMMENT ON COLUMN bas_product.candidates IS 'Elements found that do not count (marked for deletion, folders), or all of several';
@@ -38,7 +38,7 @@ CREATE TABLE bas_counterparty (
     read_at     timestamptz NOT NULL,
     PRIMARY KEY (infobase, ref_key)
 );
-COMMENT ON TABLE bas_counterparty IS 'Counterparties met or created';
+COMMENT ON TABLE bas_counterparty IS 'Counterparties, and partners, met or created';
 COMMENT ON COLUMN bas_counterparty.infobase IS 'Infobase';
 COMMENT ON COLUMN bas_counterparty.ref_key IS 'Ref_Key';
 COMMENT ON COLUMN bas_counterparty.name IS 'Name';
@@ -48,23 +48,29 @@ COMMENT ON COLUMN bas_counterparty.read_at IS 'When it was read last';
 CREATE TABLE bas_counterparty_phone (
     infobase     text NOT NULL,
     phone        text NOT NULL,
+    entity       text NOT NULL DEFAULT 'counterparty' CHECK (entity IN ('counterparty', 'partner')),
     state        text NOT NULL DEFAULT 'unknown' CHECK (state IN ('unknown', 'absent', 'known', 'several')),
     ref_key      uuid,
     our_ref_key  uuid,
     candidates   uuid[],
+    partner      uuid,
+    contract     uuid,
     write_unsure boolean NOT NULL DEFAULT false,
     unsure_until timestamptz,
     checked_at   timestamptz,
-    PRIMARY KEY (infobase, phone),
+    PRIMARY KEY (infobase, phone, entity),
     CHECK ((state = 'known') = (ref_key IS NOT NULL))
 );
 COMMENT ON TABLE bas_counterparty_phone IS 'Which counterparty a phone means; set ref_key and state known to decide between several';
 COMMENT ON COLUMN bas_counterparty_phone.infobase IS 'Infobase';
 COMMENT ON COLUMN bas_counterparty_phone.phone IS 'Phone, international digits';
+COMMENT ON COLUMN bas_counterparty_phone.entity IS 'counterparty; where the profile has partners, also partner';
 COMMENT ON COLUMN bas_counterparty_phone.state IS 'unknown (to be asked), absent (to be created), known, or several';
 COMMENT ON COLUMN bas_counterparty_phone.ref_key IS 'Counterparty the phone means';
 COMMENT ON COLUMN bas_counterparty_phone.our_ref_key IS 'Key under which it is created: computed once';
 COMMENT ON COLUMN bas_counterparty_phone.candidates IS 'Counterparties the last search hit';
+COMMENT ON COLUMN bas_counterparty_phone.partner IS 'Partner of the counterparty, where the profile has partners; 0: it has none';
+COMMENT ON COLUMN bas_counterparty_phone.contract IS 'Main contract of the counterparty, where the profile names it';
 COMMENT ON COLUMN bas_counterparty_phone.write_unsure IS 'A creation was sent and its outcome is not known';
 COMMENT ON COLUMN bas_counterparty_phone.unsure_until IS 'From when on absence in BAS counts after such a creation';
 COMMENT ON COLUMN bas_counterparty_phone.checked_at IS 'When the base was asked last';

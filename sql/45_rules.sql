@@ -16,6 +16,11 @@ CREATE FUNCTION counterparty_ref_key(phone text) RETURNS uuid
     RETURN uuid_v5(ref_key_namespace(), 'counterparty/' || phone);
 COMMENT ON FUNCTION counterparty_ref_key(text) IS 'Ref_Key of a counterparty created for a phone (international digits)';
 
+CREATE FUNCTION entity_ref_key(entity text, phone text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN uuid_v5(ref_key_namespace(), entity || '/' || phone);
+COMMENT ON FUNCTION entity_ref_key(text, text) IS 'Ref_Key of a counterparty or partner created for a phone';
+
 CREATE FUNCTION order_keys(account text, order_id bigint) RETURNS order_key[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[(account, order_id)::order_key];
@@ -40,7 +45,7 @@ CREATE TYPE document_line AS (
     characteristic uuid,
     unit           uuid,
     is_stock       boolean,
-    vat_key        uuid,
+    vat_key        text,
     vat_rate       numeric,
     place          bigint,
     content        text
@@ -62,7 +67,7 @@ COMMENT ON COLUMN document_line.product IS 'Ref_Key of the product';
 COMMENT ON COLUMN document_line.characteristic IS 'Ref_Key of its characteristic';
 COMMENT ON COLUMN document_line.unit IS 'Ref_Key of the unit';
 COMMENT ON COLUMN document_line.is_stock IS 'Whether it is goods and not a service';
-COMMENT ON COLUMN document_line.vat_key IS 'Ref_Key of the VAT rate';
+COMMENT ON COLUMN document_line.vat_key IS 'The VAT rate: Ref_Key, or value of an enumeration';
 COMMENT ON COLUMN document_line.vat_rate IS 'The rate in percent';
 COMMENT ON COLUMN document_line.place IS 'Position in the document from 1';
 COMMENT ON COLUMN document_line.content IS 'What was ordered, where another product stands for it';
@@ -191,7 +196,8 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH rate_name AS MATERIALIZED (
-        SELECT p.profile, property_names(p.profile, 'vat_rate') ->> 'rate' AS property FROM (SELECT DISTINCT i.profile FROM infobase i) p
+        SELECT p.profile, property_names(p.profile, 'vat_rate') ->> 'rate' AS property, constants(p.profile, 'vat_value') AS by_value, property_names(p.profile, 'order_line') ? 'unit' AS has_unit
+        FROM (SELECT DISTINCT i.profile FROM infobase i) p
     )
     SELECT l.account, l.order_id, l.line_no, s.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
            CASE WHEN l.kit_wrong THEN 'kit'
@@ -199,7 +205,7 @@ BEGIN
                 WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
                 WHEN p.state <> 'found' THEN p.state
                 WHEN a.characteristics = 'required' AND p.uses_characteristics IS NULL THEN 'ask'
-                WHEN u.unit IS NULL OR u.listed AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
+                WHEN n.has_unit AND u.unit IS NULL OR u.listed AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
                 WHEN p.vat_rate IS NOT NULL AND v.key IS NULL THEN 'no_vat'
                 WHEN a.characteristics = 'required' AND p.uses_characteristics AND pin.characteristic IS NULL THEN 'no_characteristic'
                 ELSE 'ok' END,
@@ -218,7 +224,8 @@ BEGIN
     LEFT JOIN rate_name n ON n.profile = i.profile
     LEFT JOIN LATERAL (
         SELECT d.key, coalesce(json_numeric(d.attributes -> n.property), 0) AS rate
-        FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'vat_rate' AND d.key = p.vat_rate::text) v ON true;
+        FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'vat_rate' AND d.key = p.vat_rate
+        UNION ALL SELECT p.vat_rate, json_numeric(n.by_value -> p.vat_rate) WHERE n.by_value ? p.vat_rate LIMIT 1) v ON true;
 END $$;
 COMMENT ON FUNCTION document_lines(order_key[]) IS 'Lines with their money and goods; the pin of an SKU wins over the search by article; what was not found is asked again after 10 minutes';
 
@@ -255,6 +262,7 @@ CREATE TYPE account_setting AS (
     warehouse     uuid,
     currency      uuid,
     price_type    uuid,
+    agreement     uuid,
     unread        text,
     wrong         text[],
     wrong_detail  text[]
@@ -267,6 +275,7 @@ COMMENT ON COLUMN account_setting.organisation IS 'Ref_Key of the organisation';
 COMMENT ON COLUMN account_setting.warehouse IS 'Ref_Key of the warehouse';
 COMMENT ON COLUMN account_setting.currency IS 'Ref_Key of the currency';
 COMMENT ON COLUMN account_setting.price_type IS 'Ref_Key of the price type';
+COMMENT ON COLUMN account_setting.agreement IS 'Ref_Key of the agreement';
 COMMENT ON COLUMN account_setting.unread IS 'Dictionary that has not been read yet';
 COMMENT ON COLUMN account_setting.wrong IS 'Settings that do not fit';
 COMMENT ON COLUMN account_setting.wrong_detail IS 'Why each does not, in a sentence';
@@ -275,8 +284,8 @@ CREATE FUNCTION account_settings(accounts text[]) RETURNS SETOF account_setting
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT a.name, a.infobase, i.profile, org.ref, wh.ref, cur.ref, pt.ref,
-           (SELECT d FROM few(ARRAY['metadata', 'organisation', 'currency', 'warehouse', 'price_type', 'vat_rate']) d
+    SELECT a.name, a.infobase, i.profile, org.ref, wh.ref, cur.ref, pt.ref, ag.ref,
+           (SELECT d FROM few(ARRAY['metadata', 'organisation', 'currency', 'warehouse', 'price_type', 'agreement', 'vat_rate']) d
             WHERE d = 'metadata' AND metadata_wanted(a.infobase) OR entity_set(i.profile, d) IS NOT NULL
               AND NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary = d) LIMIT 1),
            w.settings, w.details
@@ -286,6 +295,7 @@ BEGIN
     CROSS JOIN LATERAL chosen_value(a.infobase, 'currency', a.currency, '980') cur
     CROSS JOIN LATERAL chosen_value(a.infobase, 'warehouse', a.warehouse, NULL) wh
     CROSS JOIN LATERAL chosen_value(a.infobase, 'price_type', a.price_type, NULL) pt
+    CROSS JOIN LATERAL chosen_value(a.infobase, 'agreement', a.agreement, NULL) ag
     CROSS JOIN LATERAL (
         SELECT array_agg(s.setting ORDER BY s.n) AS settings,
                array_agg(CASE WHEN s.wanted IS NULL THEN format('The list of %s of infobase "%s" %s%s.', s.setting, a.infobase, s.problem, coalesce(': ' || s.candidates, ''))
@@ -293,12 +303,13 @@ BEGIN
         FROM (VALUES (1, 'organisation', a.organisation, org.problem, org.candidates),
                      (2, 'currency', a.currency, cur.problem, cur.candidates),
                      (3, 'warehouse', a.warehouse, CASE WHEN a.warehouse IS NOT NULL THEN wh.problem END, wh.candidates),
-                     (4, 'price_type', a.price_type, CASE WHEN a.price_type IS NOT NULL THEN pt.problem END, pt.candidates))
+                     (4, 'price_type', a.price_type, CASE WHEN a.price_type IS NOT NULL THEN pt.problem END, pt.candidates),
+                     (5, 'agreement', a.agreement, CASE WHEN a.agreement IS NOT NULL THEN ag.problem END, ag.candidates))
              s (n, setting, wanted, problem, candidates)
         WHERE s.problem IS NOT NULL AND entity_set(i.profile, s.setting) IS NOT NULL) w
     WHERE a.name = ANY (accounts);
 END $$;
-COMMENT ON FUNCTION account_settings(text[]) IS 'What the headers of an account''s documents carry: the account''s settings, else the only element of the base; warehouse and price type may stay empty';
+COMMENT ON FUNCTION account_settings(text[]) IS 'What the headers of an account''s documents carry: the account''s settings, else the only element of the base; warehouse, price type and agreement may stay empty';
 
 -- Obstacles: what keeps an order from becoming a document. Every rule gives only the orders it stops.
 
@@ -418,6 +429,9 @@ CREATE FUNCTION obstacles_customer(orders order_key[], settings account_setting[
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
+    WITH partners AS MATERIALIZED (
+        SELECT x.profile, entity_set(x.profile, 'partner') IS NOT NULL AS wanted FROM (SELECT DISTINCT s.profile FROM few(settings) s) x
+    )
     SELECT o.account, o.order_id, CASE WHEN o.phone IS NULL THEN 30 ELSE 50 END,
            CASE WHEN o.phone IS NULL THEN 'phone' WHEN t.state = 'parked' THEN t.reason ELSE 'counterparty' END,
            CASE WHEN o.phone IS NULL THEN format('No usable phone: %s.', coalesce('"' || left(o.phone_raw, 200) || '"', 'none given'))
@@ -430,9 +444,10 @@ BEGIN
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     JOIN few(settings) s ON s.account = k.account
-    LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
+    JOIN partners w ON w.profile = s.profile
+    LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
     LEFT JOIN task t ON t.scope = s.infobase AND t.kind = 'counterparty' AND t.key = o.phone
-    WHERE p.state IS DISTINCT FROM 'known';
+    WHERE p.state IS DISTINCT FROM 'known' OR w.wanted AND p.partner IS NULL;
 END $$;
 COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Orders without a usable phone, or whose counterparty is not known yet';
 
@@ -459,6 +474,22 @@ CREATE FUNCTION customer_reference(identity text, order_id bigint, keeps_ref_key
     RETURN CASE WHEN keeps_ref_key THEN order_id::text ELSE identity || '/' || order_id END;
 COMMENT ON FUNCTION customer_reference(text, bigint, boolean) IS 'Plain order number once the base has proved that it keeps our Ref_Key, else the marker identity/number (at most 30 characters)';
 
+-- The base is asked for documents that carry a text: an exact customer reference, or a comment with the marker in it.
+CREATE FUNCTION marked_comment(marker text, comment text, max_length integer) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN left(marker || coalesce(': ' || nullif(btrim(comment), ''), ''), coalesce(max_length, 2147483647));
+COMMENT ON FUNCTION marked_comment(text, text, integer) IS 'Comment of a document that has no place for a customer reference: the marker, then the comment of the order';
+
+CREATE FUNCTION carries_marker(profile text, body jsonb, marker text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    names jsonb := property_names(profile, 'order');
+BEGIN
+    RETURN CASE WHEN names ? 'customer_reference' THEN rtrim(body ->> (names ->> 'customer_reference')) = marker
+                ELSE body ->> (names ->> 'comment') ~ ('(^|\s)' || regexp_replace(marker, '([^A-Za-z0-9/])', '\\\1', 'g') || '(:|\s|$)') END;
+END $$;
+COMMENT ON FUNCTION carries_marker(text, jsonb, text) IS 'Whether a document carries exactly this marker';
+
 CREATE FUNCTION line_vat(sum numeric, rate numeric, included boolean) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN coalesce(rate, 0) = 0 THEN 0 WHEN included THEN round(sum * rate / (100 + rate), 2) ELSE round(sum * rate / 100, 2) END;
@@ -471,15 +502,19 @@ BEGIN
     RETURN QUERY
     WITH names AS MATERIALIZED (
         SELECT p.profile, property_names(p.profile, 'order') AS header, property_names(p.profile, 'order_line') AS line, constants(p.profile, 'order') AS fixed,
-               entity_set(p.profile, 'order_line') AS section, profile_constant(p.profile, 'product', 'unit_set') AS unit_set
+               constants(p.profile, 'order_line') AS line_fixed,
+               entity_set(p.profile, 'order_line') AS section, profile_constant(p.profile, 'product', 'unit_set') AS unit_set,
+               (SELECT c.max_length FROM profile_property_effective c WHERE c.profile = p.profile AND c.entity = 'order' AND c.concept = 'comment') AS comment_length
         FROM (SELECT DISTINCT profile FROM few(settings)) p
     )
     SELECT o.account, o.order_id,
            n.fixed || renamed(jsonb_build_object(
                 'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE a.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'),
                 'organisation', s.organisation, 'counterparty', p.ref_key, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
+                'agreement', s.agreement, 'partner', nullif(p.partner, '00000000-0000-0000-0000-000000000000'), 'contract', p.contract,
                 'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
-                'vat_included', a.vat_included, 'comment', coalesce(o.comment, ''), 'total', r.total) || coalesce(v.given, '{}'), n.header) || coalesce(f.header, '{}')
+                'vat_included', a.vat_included, 'comment', CASE WHEN n.header ? 'customer_reference' THEN left(coalesce(o.comment, ''), coalesce(n.comment_length, 2147483647))
+                                ELSE marked_comment(customer_reference(a.identity, o.order_id, false), o.comment, n.comment_length) END, 'total', r.total) || coalesce(v.given, '{}'), n.header) || coalesce(f.header, '{}')
            || jsonb_build_object(n.section, r.rows)
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
@@ -490,15 +525,15 @@ BEGIN
     JOIN names n ON n.profile = s.profile
     LEFT JOIN header_values(orders) v ON v.order_id = o.order_id AND v.account = o.account
     LEFT JOIN few(fields) f ON f.order_id = o.order_id AND f.account = o.account
-    LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone
+    LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
     CROSS JOIN LATERAL (
         SELECT sum(w.total) AS total,
-               jsonb_agg(renamed(jsonb_build_object('line_no', l.place, 'content', l.content, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,
-                    'unit', l.unit, 'unit_type', n.unit_set, 'quantity', l.quantity, 'price', round(l.price, 2), 'discount', l.discount, 'sum', l.sum,
+               jsonb_agg(n.line_fixed || renamed(jsonb_build_object('line_no', l.place, 'content', l.content, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,
+                    'unit', l.unit, 'unit_type', n.unit_set, 'quantity', l.quantity, 'packs', l.quantity, 'price', round(l.price, 2), 'discount', l.discount, 'discount_sum', w.discount, 'full_sum', l.sum + w.discount, 'sum', l.sum,
                     'vat_rate', l.vat_key, 'vat_sum', w.vat, 'total', w.total), n.line) || coalesce(f.by_line -> l.line_no::text, '{}') ORDER BY l.place) AS rows
         FROM few(lines) l
         CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, a.vat_included) AS vat) v
-        CROSS JOIN LATERAL (SELECT v.vat, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total) w
+        CROSS JOIN LATERAL (SELECT v.vat, greatest(round(l.price * l.quantity, 2) - l.sum, 0) AS discount, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total) w
         WHERE l.order_id = o.order_id AND l.account = o.account) r;
 END $$;
 COMMENT ON FUNCTION order_documents(order_key[], document_line[], account_setting[], order_fields[]) IS 'Documents the orders should be in BAS, in the names of its configuration, mapped fields over all others; without Ref_Key and additional attributes';

@@ -295,7 +295,7 @@ DECLARE
     a account := require_account(account);
 BEGIN
     RETURN QUERY
-    SELECT enqueue(a.infobase, 'dictionary', d, a.infobase) FROM unnest(dictionaries()) d
+    SELECT enqueue(a.infobase, 'dictionary', d, a.infobase) FROM unnest(dictionaries()) d WHERE entity_set((SELECT i.profile FROM infobase i WHERE i.name = a.infobase), d) IS NOT NULL
     UNION ALL
     SELECT enqueue(a.infobase, 'dictionary', d, a.infobase) FROM unnest(value_dictionaries()) d
     WHERE EXISTS (SELECT FROM infobase i WHERE i.name = a.infobase AND entity_set(i.profile, d) IS NOT NULL)

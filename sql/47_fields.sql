@@ -214,7 +214,7 @@ BEGIN
            coalesce(f.edm_type, p.edm_type, CASE WHEN t.edm_type LIKE 'Edm.%' THEN t.edm_type END, CASE WHEN f.property LIKE '%\_Key' AND f.target IN ('order', 'order_line', 'counterparty', 'partner') THEN 'Edm.Guid' ELSE 'Edm.String' END),
            coalesce(p.max_length, t.max_length), f.enabled
     FROM few(accounts) n JOIN account a ON a.name = n JOIN infobase i ON i.name = a.infobase
-    JOIN field_map f ON f.account IN (a.name, '*') AND f.profile IN (i.profile, '*')
+    JOIN field_map f ON f.account IN (a.name, '*') AND (f.profile = '*' OR f.profile IN (SELECT w.source FROM profile_line w WHERE w.profile = i.profile))
     LEFT JOIN LATERAL (SELECT e.edm_type, e.max_length FROM profile_property_effective e WHERE e.profile = i.profile AND e.entity = f.target AND e.property = f.property LIMIT 1) p ON true
     LEFT JOIN LATERAL (SELECT b.edm_type, b.max_length FROM bas_property b WHERE b.infobase = a.infobase AND b.entity_set = target_set(i.profile, f.target) AND b.property = f.property LIMIT 1) t ON f.edm_type IS NULL
     WHERE f.target = ANY (targets);
@@ -533,7 +533,7 @@ BEGIN
         SELECT CASE f.target WHEN 'order' THEN min(f.property) WHEN 'order_line' THEN entity_set(i.profile, 'order_line') ELSE entity_set(i.profile, 'attribute_row') END AS property,
                CASE WHEN f.target = 'order' THEN '' WHEN f.target = 'order_line' THEN 'lines of the order; ' ELSE '' END
                || string_agg(CASE WHEN f.target <> 'order' THEN f.property || ' from ' ELSE '' END || field_text(f), '; ' ORDER BY f.property, f.origin DESC, f.account = '*', f.profile = '*', f.turn) AS rule
-        FROM account a JOIN infobase i ON i.name = a.infobase JOIN field_map f ON f.account IN (a.name, '*') AND f.profile IN (i.profile, '*')
+        FROM account a JOIN infobase i ON i.name = a.infobase JOIN field_map f ON f.account IN (a.name, '*') AND (f.profile = '*' OR f.profile IN (SELECT w.source FROM profile_line w WHERE w.profile = i.profile))
         WHERE a.name = field_lineages.account AND f.enabled AND f.target IN ('order', 'order_line', 'attribute')
         GROUP BY f.target, CASE WHEN f.target = 'order' THEN f.property END, i.profile) g WHERE g.property IS NOT NULL);
 END $$;
@@ -542,7 +542,7 @@ COMMENT ON FUNCTION field_lineages(text) IS 'For each property of a document tha
 CREATE VIEW field_map_effective AS
     SELECT a.name AS account, f.target, f.property, f.origin, f.source_kind, f.source, f.transform, f.arguments, f.dictionary, f.default_value, f.condition, f.owner, f.required, f.edm_type, f.enabled,
            row_number() OVER (PARTITION BY a.name, f.target, f.property ORDER BY f.origin DESC, f.account = '*', f.profile = '*', f.turn)::integer AS rank
-    FROM account a JOIN infobase i ON i.name = a.infobase JOIN field_map f ON f.account IN (a.name, '*') AND f.profile IN (i.profile, '*')
+    FROM account a JOIN infobase i ON i.name = a.infobase JOIN field_map f ON f.account IN (a.name, '*') AND (f.profile = '*' OR f.profile IN (SELECT w.source FROM profile_line w WHERE w.profile = i.profile))
     UNION ALL
     SELECT a.name, p.entity, p.property, 'profile', CASE WHEN p.constant IS NULL THEN 'engine' ELSE 'constant' END, coalesce(p.constant #>> '{}', p.rule), NULL, NULL, NULL, NULL, NULL, 'crm', false, p.edm_type, true, 1000000
     FROM account a JOIN infobase i ON i.name = a.infobase JOIN profile_property_effective p ON p.profile = i.profile AND p.entity IN ('order', 'order_line', 'counterparty', 'partner') AND p.property IS NOT NULL

@@ -65,7 +65,7 @@ COMMENT ON FUNCTION proper_answers(http_result[]) IS 'Answers as they came, but 
 
 CREATE FUNCTION dictionaries() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'vat_rate', 'contact_kind'];
+    RETURN ARRAY['organisation', 'currency', 'warehouse', 'price_type', 'agreement', 'vat_rate', 'contact_kind', 'partner_contact_kind'];
 COMMENT ON FUNCTION dictionaries() IS 'Names of the lists of a base without which no document is made';
 
 CREATE FUNCTION value_dictionaries() RETURNS text[]

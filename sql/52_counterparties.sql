@@ -1,9 +1,11 @@
--- Purpose: tasks of kind counterparty: find the counterparty of a phone in a base, else create it. One task for each phone, so never two creations.
+-- Purpose: tasks of kinds counterparty and partner: find the one of a phone in a base, else create it. One task for each phone, so never two creations.
 -- Rights: the engine's role.
 --
 --      unknown ──search──▶ nothing ─────────────▶ absent ──create──▶ known
 --         ▲                hits ──read them──▶ one alive: known · several: several (parked) · none: absent
 --         ├── many hits are read 20 at a time
+--         │   where the profile has partners, an absent counterparty is one of the phone's partner, so first the partner is made known; then its
+--         │   counterparties are listed, and only when there is none is one created
 --         └── a creation whose answer was lost (write_unsure) is searched for before anything else, and again after unsure_until if nothing alive is seen
 
 CREATE FUNCTION phone_tails(phone text) RETURNS text[]
@@ -15,7 +17,7 @@ CREATE FUNCTION phone_tails(phone text) RETURNS text[]
 $$;
 COMMENT ON FUNCTION phone_tails(text) IS 'Last four digits of a phone in every usual grouping: 4567, 45-67, 4-567 …; whatever the digits before them look like, one of these stands in its presentation';
 
-CREATE FUNCTION counterparty_search(profile text, phone text, own uuid, max_url integer) RETURNS text
+CREATE FUNCTION counterparty_search(profile text, entity text, phone text, own uuid, max_url integer) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     names jsonb := property_names(profile, 'contact_row');
@@ -23,14 +25,14 @@ DECLARE
     fixed text  := format('%s eq %s and (substringof(%s,%s)', names ->> 'type', odata_text(profile_constant(profile, 'contact_row', 'type')), odata_text(right(phone, 9)), names ->> 'number')
                    || coalesce(' or Ref_Key eq ' || odata_guid(own), '');
 BEGIN
-    RETURN entity_set(profile, 'counterparty_contact') || head || url_encode(fixed || (
+    RETURN entity_set(profile, entity || '_contact') || head || url_encode(fixed || (
         SELECT string_agg(t.condition, '' ORDER BY t.n)
         FROM (SELECT u.n, u.condition, sum(length(url_encode(u.condition))) OVER (ORDER BY u.n) AS length
               FROM (SELECT s.n, format(' or substringof(%s,%s)', odata_text(s.tail), names ->> 'presentation') AS condition
                     FROM few(phone_tails(phone)) WITH ORDINALITY s (tail, n)) u) t
         WHERE t.n <= 2 OR t.length <= max_url - length(head) - length(url_encode(fixed)) - 3) || ')');
 END $$;
-COMMENT ON FUNCTION counterparty_search(text, text, uuid, integer) IS 'Search of the contact section for a phone in any notation that fits into max_url, and for our own key: hits are compared exactly afterwards';
+COMMENT ON FUNCTION counterparty_search(text, text, text, uuid, integer) IS 'Search of the contact section for a phone in any notation that fits into max_url, and for our own key: hits are compared exactly afterwards';
 
 CREATE FUNCTION next_candidates(candidates uuid[], max_url integer) RETURNS uuid[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -46,13 +48,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION counterparty_order(text, text) IS 'Order that a counterparty is made after: the first of its phone, one with a name before others';
 
-CREATE FUNCTION counterparty_fields(infobase text, phone text) RETURNS SETOF order_fields
+CREATE FUNCTION counterparty_fields(infobase text, entity text, phone text) RETURNS SETOF order_fields
     LANGUAGE plpgsql STABLE ROWS 1 SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     k order_key;
 BEGIN
-    IF NOT EXISTS (SELECT FROM field_map f WHERE f.target IN ('counterparty', 'contact')) THEN
+    IF NOT EXISTS (SELECT FROM field_map f WHERE f.target IN (entity, 'contact')) THEN
         RETURN;
     END IF;
     k := counterparty_order(infobase, phone);
@@ -60,9 +62,9 @@ BEGIN
     SELECT v.account, v.order_id, jsonb_merge(v.given ORDER BY v.property), jsonb_object_agg(v.property, v.item) FILTER (WHERE v.item -> 'value' <> 'null'), NULL::jsonb, NULL::jsonb, NULL::text[], NULL::text[],
            (array_agg(v.problem ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1], (array_agg(v.detail ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1],
            (array_agg(v.hint ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1], (array_agg(v.blocked_on ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1]
-    FROM field_values(ARRAY[k], ARRAY['counterparty', 'contact']) v GROUP BY v.account, v.order_id;
+    FROM field_values(ARRAY[k], CASE entity WHEN 'counterparty' THEN ARRAY['counterparty', 'contact'] ELSE ARRAY[entity] END) v GROUP BY v.account, v.order_id;
 END $$;
-COMMENT ON FUNCTION counterparty_fields(text, text) IS 'What field_map gives for the counterparty of a phone, as header, and for its contact information, as by_line; nothing when nothing is mapped';
+COMMENT ON FUNCTION counterparty_fields(text, text, text) IS 'What field_map gives for the counterparty or partner of a phone, as header, and for its contact information, as by_line; nothing when nothing is mapped';
 
 CREATE FUNCTION contact_line(profile text, n bigint, item jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -76,116 +78,127 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION contact_line(text, bigint, jsonb) IS 'A row of contact information of any kind: e-mail addresses and phones in the columns BAS searches, too';
 
-CREATE FUNCTION counterparty_body(infobase text, profile text, phone text, ref uuid, contact_kind uuid) RETURNS jsonb
+CREATE FUNCTION counterparty_body(infobase text, profile text, entity text, phone text, ref uuid, contact_kind uuid, partner uuid) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-    RETURN (SELECT constants(profile, 'counterparty')
-        || renamed(jsonb_build_object('name', left(n.name, 100), 'full_name', n.name), property_names(profile, 'counterparty'))
+    RETURN (SELECT constants(profile, entity)
+        || renamed(jsonb_build_object('name', left(n.name, 100), 'full_name', n.name, 'partner', partner), property_names(profile, entity))
         || coalesce(f.header, '{}') || jsonb_build_object('Ref_Key', ref)
         || jsonb_build_object(entity_set(profile, 'contact_row'), jsonb_build_array(constants(profile, 'contact_row') || jsonb_build_object('LineNumber', 1)
             || renamed(jsonb_build_object('kind', contact_kind, 'presentation', '+' || phone, 'number', phone,
                                           'number_short', CASE WHEN phone LIKE '380%' THEN right(phone, 7) ELSE phone END), property_names(profile, 'contact_row')))
             || coalesce((SELECT jsonb_agg(contact_line(profile, c.n + 1, c.value) ORDER BY c.n) FROM jsonb_each(f.by_line) WITH ORDINALITY c (key, value, n)), '[]'))
     FROM (SELECT coalesce((SELECT o.customer_name FROM counterparty_order(infobase, phone) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id), 'Покупець +' || phone) AS name) n
-    LEFT JOIN counterparty_fields(infobase, phone) f ON true);
+    LEFT JOIN counterparty_fields(infobase, entity, phone) f ON true);
 END $$;
-COMMENT ON FUNCTION counterparty_body(text, text, text, uuid, uuid) IS 'Counterparty to be created for a phone, named after the contact of its first order, mapped fields over all others';
+COMMENT ON FUNCTION counterparty_body(text, text, text, text, uuid, uuid, uuid) IS 'Counterparty or partner to be created for a phone, named after the contact of its first order, mapped fields over all others';
 
 CREATE FUNCTION plan_counterparty(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    INSERT INTO bas_counterparty_phone (infobase, phone, our_ref_key)
-    SELECT t.scope, t.key, counterparty_ref_key(t.key) FROM task t WHERE t.id = ANY (tasks) ORDER BY t.scope, t.key ON CONFLICT DO NOTHING;
+    INSERT INTO bas_counterparty_phone (infobase, phone, entity, our_ref_key)
+    SELECT t.scope, t.key, t.kind, entity_ref_key(t.kind, t.key) FROM task t WHERE t.id = ANY (tasks) ORDER BY t.scope, t.key, t.kind ON CONFLICT DO NOTHING;
 
     RETURN QUERY
     SELECT t.id, w.step,
-           w.purpose, CASE WHEN w.purpose = 'create counterparty' THEN 'POST' ELSE 'GET' END,
-           CASE w.purpose WHEN 'create counterparty' THEN entity_set(i.profile, 'counterparty')
-                WHEN 'read counterparties' THEN entity_set(i.profile, 'counterparty') || '?$format=json&allowedOnly=true' || odata_filter(
-                    (SELECT string_agg('Ref_Key eq ' || odata_guid(c), ' or ') FROM few(next_candidates(p.candidates, i.max_url)) c))
-                WHEN 'find counterparty' THEN counterparty_search(i.profile, t.key, p.our_ref_key, i.max_url) END,
-           CASE w.purpose WHEN 'create counterparty' THEN counterparty_body(t.scope, i.profile, t.key, p.our_ref_key, kind.ref) END,
-           CASE w.purpose WHEN 'read counterparties' THEN to_jsonb(next_candidates(p.candidates, i.max_url)) END, w.purpose = 'create counterparty', w.run_at, w.reason, w.detail, w.hint, w.blocked_on
+           CASE t.kind WHEN 'partner' THEN replace(replace(w.purpose, 'counterparties', 'partners'), 'counterparty', 'partner') ELSE w.purpose END, CASE WHEN w.purpose = 'create counterparty' THEN 'POST' ELSE 'GET' END,
+           CASE w.purpose WHEN 'create counterparty' THEN entity_set(i.profile, t.kind)
+                WHEN 'list counterparties' THEN entity_set(i.profile, t.kind) || '?$format=json&allowedOnly=true' || odata_filter(format('%s eq %s', property_names(i.profile, t.kind) ->> 'partner', odata_guid(q.ref_key)))
+                WHEN 'read counterparties' THEN entity_set(i.profile, t.kind) || '?$format=json&allowedOnly=true' || odata_filter(
+                    (SELECT string_agg('Ref_Key eq ' || odata_guid(c), ' or ') FROM few(next_candidates(n.candidates, i.max_url)) c))
+                WHEN 'find counterparty' THEN counterparty_search(i.profile, t.kind, t.key, p.our_ref_key, i.max_url) END,
+           CASE w.purpose WHEN 'create counterparty' THEN counterparty_body(t.scope, i.profile, t.kind, t.key, p.our_ref_key, kind.ref, q.ref_key) END,
+           CASE w.purpose WHEN 'read counterparties' THEN to_jsonb(next_candidates(n.candidates, i.max_url)) WHEN 'list counterparties' THEN to_jsonb(q.ref_key) END, w.purpose = 'create counterparty', w.run_at, w.reason, w.detail, w.hint, w.blocked_on
     FROM task t
     JOIN infobase i ON i.name = t.scope
-    JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key
-    LEFT JOIN dictionary_load l ON l.infobase = t.scope AND l.dictionary = 'contact_kind'
-    LEFT JOIN LATERAL (SELECT min(d.key)::uuid AS ref FROM dictionary_value d WHERE d.scope = t.scope AND d.side = 'bas' AND d.dictionary = 'contact_kind') kind ON true
+    JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind
+    CROSS JOIN LATERAL (SELECT t.kind = 'counterparty' AND entity_set(i.profile, 'partner') IS NOT NULL AS of_partner, CASE t.kind WHEN 'partner' THEN 'partner_contact_kind' ELSE 'contact_kind' END AS contact_kind,
+                               CASE p.state WHEN 'known' THEN ARRAY[p.ref_key] ELSE p.candidates END AS candidates) n
+    LEFT JOIN bas_counterparty_phone q ON n.of_partner AND q.infobase = t.scope AND q.phone = t.key AND q.entity = 'partner' AND q.state = 'known'
+    LEFT JOIN task pt ON n.of_partner AND pt.scope = t.scope AND pt.kind = 'partner' AND pt.key = t.key AND pt.state = 'parked'
+    LEFT JOIN dictionary_load l ON l.infobase = t.scope AND l.dictionary = n.contact_kind
+    LEFT JOIN LATERAL (SELECT min(d.key)::uuid AS ref FROM dictionary_value d WHERE d.scope = t.scope AND d.side = 'bas' AND d.dictionary = n.contact_kind) kind ON true
     CROSS JOIN LATERAL (
-        SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE p.state = 'known'
+        SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE p.state = 'known' AND (NOT n.of_partner OR p.partner IS NOT NULL)
+        UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'known'    -- decided by hand: its partner is not known yet
         UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' AND p.candidates IS NOT NULL AND NOT p.write_unsure
         UNION ALL SELECT 'wait', NULL, p.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT p.write_unsure AND p.unsure_until > clock()
         UNION ALL SELECT 'request', 'find counterparty', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' OR p.write_unsure
-        UNION ALL SELECT 'park', NULL, NULL, 'counterparty_several', format(CASE WHEN cardinality(p.candidates) = 1 THEN 'The counterparty made for the phone in infobase "%s" (%s) is marked for deletion or hidden: %s.' ELSE 'Several counterparties of infobase "%s" have the phone %s: %s.' END, t.scope, t.key,
+        UNION ALL SELECT 'park', NULL, NULL, 'counterparty_several', format(CASE WHEN cardinality(p.candidates) = 1 THEN 'The %s made for the phone in infobase "%s" (%s) is marked for deletion or hidden: %s.' ELSE 'Several %s of infobase "%s" have the phone %s: %s.' END, CASE WHEN cardinality(p.candidates) = 1 THEN t.kind WHEN t.kind = 'partner' THEN 'partners' ELSE 'counterparties' END, t.scope, t.key,
                       (SELECT string_agg(format('%s (%s)', coalesce(b.name, 'not shown'), c), ', ' ORDER BY b.name) FROM few(p.candidates) c LEFT JOIN bas_counterparty b ON b.infobase = t.scope AND b.ref_key = c)),
-                      format('Decide: UPDATE salesdrive.bas_counterparty_phone SET state = ''known'', ref_key = ''the Ref_Key meant'' WHERE infobase = %L AND phone = %L; its orders go on by themselves.', t.scope, t.key), NULL
+                      format('Decide: UPDATE salesdrive.bas_counterparty_phone SET state = ''known'', ref_key = ''the Ref_Key meant'' WHERE infobase = %L AND phone = %L AND entity = %L; its orders go on by themselves.', t.scope, t.key, t.kind), NULL
                   WHERE p.state = 'several'
-        UNION ALL SELECT 'wait', NULL, NULL, 'dictionary', 'The kinds of contact information are being read.', NULL, format('dictionary:%s:contact_kind', t.scope) WHERE l.loaded_at IS NULL
-        UNION ALL SELECT 'park', NULL, NULL, 'contact_kind', format('Infobase "%s" has no kind of contact information with the predefined name that phones of counterparties have.', t.scope),
-                      'Publish the catalog of contact kinds for OData, or name the kind in salesdrive.profile_entity (origin user, concept contact_kind); then call resume().',
-                      format('dictionary:%s:contact_kind', t.scope) WHERE kind.ref IS NULL
-        UNION ALL SELECT CASE WHEN o.waits THEN 'wait' ELSE 'park' END, NULL, NULL, o.reason, o.detail, o.hint, o.blocked_on FROM counterparty_fields(t.scope, t.key) f CROSS JOIN LATERAL obstacles_fields(ARRAY[f]) o
+        UNION ALL SELECT 'park', NULL, NULL, pt.reason, pt.detail, pt.hint, format('partner:%s:%s', t.scope, t.key) WHERE n.of_partner AND q.ref_key IS NULL AND pt.id IS NOT NULL
+        UNION ALL SELECT 'wait', NULL, NULL, 'partner', format('The partner with phone %s is being found or created.', t.key), NULL, format('partner:%s:%s', t.scope, t.key) WHERE n.of_partner AND q.ref_key IS NULL
+        UNION ALL SELECT 'request', 'list counterparties', NULL, NULL, NULL, NULL, NULL WHERE n.of_partner AND p.partner IS DISTINCT FROM q.ref_key
+        UNION ALL SELECT 'wait', NULL, NULL, 'dictionary', 'The kinds of contact information are being read.', NULL, format('dictionary:%s:%s', t.scope, n.contact_kind) WHERE l.loaded_at IS NULL
+        UNION ALL SELECT 'park', NULL, NULL, 'contact_kind', format('Infobase "%s" has no kind of contact information with the predefined name that phones of a %s have.', t.scope, t.kind),
+                      'Publish the catalog of contact kinds for OData, or name the kind in salesdrive.profile_entity (origin user, concept contact_kind or partner_contact_kind); then call resume().',
+                      format('dictionary:%s:%s', t.scope, n.contact_kind) WHERE kind.ref IS NULL
+        UNION ALL SELECT CASE WHEN o.waits THEN 'wait' ELSE 'park' END, NULL, NULL, o.reason, o.detail, o.hint, o.blocked_on FROM counterparty_fields(t.scope, t.kind, t.key) f CROSS JOIN LATERAL obstacles_fields(ARRAY[f]) o
         UNION ALL SELECT 'request', 'create counterparty', NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w
     WHERE t.id = ANY (tasks);
 END $$;
-COMMENT ON FUNCTION plan_counterparty(bigint[]) IS 'Plan of kind counterparty: the first of its rules that applies';
+COMMENT ON FUNCTION plan_counterparty(bigint[]) IS 'Plan of kinds counterparty and partner: the first of its rules that applies';
 
 CREATE FUNCTION settle_counterparty(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     r record;
 BEGIN
-    FOR r IN SELECT u.task_id, t.scope, t.key, t.purpose, t.memo, u.class, u.odata_code, u.started_at, u::http_result AS result, p.our_ref_key, p.unsure_until, i.profile,
+    FOR r IN SELECT u.task_id, t.scope, t.kind, t.key, t.purpose, t.memo, u.class, u.odata_code, u.started_at, u::http_result AS result, p.our_ref_key, p.unsure_until, i.profile,
                     i.total_timeout + i.unsure_margin AS unsure
              FROM few(results) u JOIN task t ON t.id = u.task_id JOIN infobase i ON i.name = t.scope
-             JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key ORDER BY t.scope, t.key
+             JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind ORDER BY t.scope, t.key, t.kind
     LOOP
-        IF r.purpose = 'create counterparty' THEN
-            PERFORM settle_counterparty_created(r.task_id, r.scope, r.key, r.class, r.odata_code, r.started_at + r.unsure, result_json(r.result));
+        IF r.purpose LIKE 'create %' THEN
+            PERFORM settle_counterparty_created(r.task_id, r.scope, r.kind, r.key, r.class, r.odata_code, r.started_at + r.unsure, result_json(r.result));
         ELSIF r.class <> 'ok' THEN
             CONTINUE;
-        ELSIF r.purpose = 'find counterparty' THEN
-            PERFORM settle_counterparty_found(r.task_id, r.scope, r.key, r.profile, r.started_at, r.result);
+        ELSIF r.purpose LIKE 'find %' THEN
+            PERFORM settle_counterparty_found(r.task_id, r.scope, r.kind, r.key, r.profile, r.started_at, r.result);
+        ELSIF r.purpose = 'list counterparties' THEN
+            PERFORM settle_counterparty_listed(r.scope, r.key, r.profile, r.memo, r.result);
         ELSE
-            PERFORM settle_counterparty_read(r.task_id, r.scope, r.key, r.profile, r.memo, r.result);
+            PERFORM settle_counterparty_read(r.task_id, r.scope, r.kind, r.key, r.profile, r.memo, r.result);
         END IF;
         IF r.class = 'ok' OR r.class = 'business' AND r.odata_code = '15' THEN
             RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION settle_counterparty(http_result[]) IS 'Settle of kind counterparty';
+COMMENT ON FUNCTION settle_counterparty(http_result[]) IS 'Settle of kinds counterparty and partner';
 
-CREATE FUNCTION settle_counterparty_created(task_id bigint, infobase text, phone text, class text, odata_code text, unsure_until timestamptz, body jsonb) RETURNS void
+CREATE FUNCTION settle_counterparty_created(task_id bigint, infobase text, entity text, phone text, class text, odata_code text, unsure_until timestamptz, body jsonb) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     ref uuid := nil_free(body ->> 'Ref_Key');
 BEGIN
     IF class = 'unknown_outcome' OR class = 'ok' AND ref IS NULL THEN
         UPDATE bas_counterparty_phone p SET write_unsure = true, unsure_until = settle_counterparty_created.unsure_until
-        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone;
+        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone AND p.entity = settle_counterparty_created.entity;
     ELSIF class = 'ok' THEN
-        PERFORM learn_keeps_ref_key(infobase, ref = counterparty_ref_key(phone));
+        PERFORM learn_keeps_ref_key(infobase, ref = entity_ref_key(entity, phone));
         INSERT INTO bas_counterparty AS b VALUES (infobase, ref, body ->> 'Description', true, clock()) ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO NOTHING;
         UPDATE bas_counterparty_phone p SET state = 'known', ref_key = ref, write_unsure = false, unsure_until = NULL, checked_at = clock()
-        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone;
+        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone AND p.entity = settle_counterparty_created.entity;
     ELSE    -- not written; error 15: our key is there, so read what it holds
         UPDATE bas_counterparty_phone p SET write_unsure = false, unsure_until = NULL,
             state = CASE WHEN settle_counterparty_created.odata_code = '15' THEN 'unknown' ELSE p.state END,
             candidates = CASE WHEN settle_counterparty_created.odata_code = '15' THEN ARRAY[p.our_ref_key] ELSE p.candidates END
-        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone;
+        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone AND p.entity = settle_counterparty_created.entity;
         PERFORM release_creation(infobase, task_id);
     END IF;
 END $$;
-COMMENT ON FUNCTION settle_counterparty_created(bigint, text, text, text, text, timestamptz, jsonb) IS 'Takes in the outcome of a creation';
+COMMENT ON FUNCTION settle_counterparty_created(bigint, text, text, text, text, text, timestamptz, jsonb) IS 'Takes in the outcome of a creation';
 
-CREATE FUNCTION settle_counterparty_found(task_id bigint, infobase text, phone text, profile text, asked_at timestamptz, result http_result) RETURNS void
+CREATE FUNCTION settle_counterparty_found(task_id bigint, infobase text, entity text, phone text, profile text, asked_at timestamptz, result http_result) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     names jsonb := property_names(profile, 'contact_row');
-    own   uuid := counterparty_ref_key(phone);
+    own   uuid := entity_ref_key(entity, phone);
     hits  uuid[];
     early boolean;
 BEGIN
@@ -200,36 +213,43 @@ BEGIN
     END IF;
     -- While a creation may still be at work, what was found decides only when it is alive (settle_counterparty_read), and absence not before unsure_until.
     SELECT coalesce(asked_at < p.unsure_until AND NOT own = ANY (coalesce(hits, '{}')), false) INTO early
-    FROM bas_counterparty_phone p WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone;
+    FROM bas_counterparty_phone p WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone AND p.entity = settle_counterparty_found.entity;
     UPDATE bas_counterparty_phone p SET
         candidates = hits, state = CASE WHEN hits IS NOT NULL OR early THEN 'unknown' ELSE 'absent' END,
         write_unsure = false, unsure_until = CASE WHEN early THEN p.unsure_until END, checked_at = clock()
-    WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone;
+    WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone AND p.entity = settle_counterparty_found.entity;
     IF NOT early THEN
         PERFORM release_creation(infobase, task_id);
     END IF;
 END $$;
-COMMENT ON FUNCTION settle_counterparty_found(bigint, text, text, text, timestamptz, http_result) IS 'Takes in the hits of a search: only an exactly equal phone, or our own key, counts';
+COMMENT ON FUNCTION settle_counterparty_found(bigint, text, text, text, text, timestamptz, http_result) IS 'Takes in the hits of a search: only an exactly equal phone, or our own key, counts';
 
-CREATE FUNCTION settle_counterparty_read(task_id bigint, infobase text, phone text, profile text, asked jsonb, result http_result) RETURNS void
+CREATE FUNCTION settle_counterparty_read(task_id bigint, infobase text, entity text, phone text, profile text, asked jsonb, result http_result) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    names jsonb := property_names(profile, 'counterparty');
+    names jsonb := property_names(profile, entity);
+    nil   uuid := '00000000-0000-0000-0000-000000000000';
     p     bas_counterparty_phone;
     alive uuid[];
     rest  uuid[];
 BEGIN
     INSERT INTO bas_counterparty AS b (infobase, ref_key, name, created_by_us, read_at)
-    SELECT settle_counterparty_read.infobase, (e ->> 'Ref_Key')::uuid, e ->> (names ->> 'name'), (e ->> 'Ref_Key')::uuid = counterparty_ref_key(phone), clock()
+    SELECT settle_counterparty_read.infobase, (e ->> 'Ref_Key')::uuid, e ->> (names ->> 'name'), (e ->> 'Ref_Key')::uuid = entity_ref_key(entity, phone), clock()
     FROM result_rows(result) e
     ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO UPDATE SET name = excluded.name, read_at = excluded.read_at;
     SELECT array_agg(ref ORDER BY ref) INTO alive
     FROM (SELECT (e ->> 'Ref_Key')::uuid AS ref FROM result_rows(result) e
           WHERE NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder')) a;
-    SELECT * INTO p FROM bas_counterparty_phone q WHERE q.infobase = settle_counterparty_read.infobase AND q.phone = settle_counterparty_read.phone;
+    SELECT * INTO p FROM bas_counterparty_phone q WHERE q.infobase = settle_counterparty_read.infobase AND q.phone = settle_counterparty_read.phone AND q.entity = settle_counterparty_read.entity;
+    IF p.state = 'known' THEN
+        alive := ARRAY[p.ref_key];
+    END IF;
+    SELECT coalesce(nil_free(e ->> (names ->> 'partner')), nil), nil_free(e ->> (names ->> 'contract')) INTO p.partner, p.contract FROM result_rows(result) e WHERE (e ->> 'Ref_Key')::uuid = alive[1];
     rest := ARRAY(SELECT c FROM few(p.candidates) WITH ORDINALITY u (c, n) WHERE NOT asked ? c::text ORDER BY n);
 
-    IF cardinality(rest) > 0 AND (alive IS NULL OR cardinality(alive) = 1) THEN    -- not all have been read: the one alive stays among those to be read
+    IF p.state = 'known' THEN
+        p.partner := coalesce(p.partner, nil);    -- its own element is not shown to us
+    ELSIF cardinality(rest) > 0 AND (alive IS NULL OR cardinality(alive) = 1) THEN    -- not all have been read: the one alive stays among those to be read
         p.candidates := rest || coalesce(alive, '{}');
     ELSIF alive IS NULL AND p.unsure_until IS NOT NULL THEN    -- these are dead, and ours may still come: searched for again after unsure_until
         p.candidates := NULL;
@@ -240,17 +260,45 @@ BEGIN
         p.unsure_until := NULL;
         PERFORM release_creation(infobase, task_id);
     END IF;
-    UPDATE bas_counterparty_phone q SET state = p.state, ref_key = p.ref_key, candidates = p.candidates, write_unsure = false, unsure_until = p.unsure_until, checked_at = clock()
-    WHERE q.infobase = p.infobase AND q.phone = p.phone;
+    UPDATE bas_counterparty_phone q SET state = p.state, ref_key = p.ref_key, candidates = p.candidates, partner = p.partner, contract = p.contract, write_unsure = false, unsure_until = p.unsure_until, checked_at = clock()
+    WHERE q.infobase = p.infobase AND q.phone = p.phone AND q.entity = p.entity;
 END $$;
-COMMENT ON FUNCTION settle_counterparty_read(bigint, text, text, text, jsonb, http_result) IS 'Takes in the counterparties hit: those marked for deletion do not count; goes on with the next of many hits until all are read or two are alive';
-INSERT INTO task_kind VALUES ('counterparty', 'shipped', 'salesdrive.plan_counterparty', 'salesdrive.settle_counterparty');
+COMMENT ON FUNCTION settle_counterparty_read(bigint, text, text, text, text, jsonb, http_result) IS 'Takes in the counterparties hit: those marked for deletion do not count; goes on with the next of many hits until all are read or two are alive';
+
+CREATE FUNCTION settle_counterparty_listed(infobase text, phone text, profile text, partner jsonb, result http_result) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    names jsonb := property_names(profile, 'counterparty');
+    alive uuid[] := ARRAY(SELECT (e ->> 'Ref_Key')::uuid FROM result_rows(result) e WHERE NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder') ORDER BY 1);
+BEGIN
+    INSERT INTO bas_counterparty AS b (infobase, ref_key, name, read_at)
+    SELECT settle_counterparty_listed.infobase, (e ->> 'Ref_Key')::uuid, e ->> (names ->> 'name'), clock() FROM result_rows(result) e
+    ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO UPDATE SET name = excluded.name, read_at = excluded.read_at;
+    UPDATE bas_counterparty_phone p SET partner = (settle_counterparty_listed.partner #>> '{}')::uuid, checked_at = clock(),
+        state = CASE cardinality(alive) WHEN 0 THEN p.state WHEN 1 THEN 'known' ELSE 'several' END,
+        ref_key = CASE WHEN cardinality(alive) = 1 THEN alive[1] END, candidates = CASE WHEN cardinality(alive) > 1 THEN alive ELSE p.candidates END
+    WHERE p.infobase = settle_counterparty_listed.infobase AND p.phone = settle_counterparty_listed.phone AND p.entity = 'counterparty';
+END $$;
+COMMENT ON FUNCTION settle_counterparty_listed(text, text, text, jsonb, http_result) IS 'Takes in the counterparties of a partner: the only one is that of the phone; none: one is created';
+INSERT INTO task_kind VALUES ('counterparty', 'shipped', 'salesdrive.plan_counterparty', 'salesdrive.settle_counterparty'), ('partner', 'shipped', 'salesdrive.plan_counterparty', 'salesdrive.settle_counterparty');
 
 CREATE FUNCTION note_counterparty_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     UPDATE bas_counterparty_phone p SET write_unsure = true, unsure_until = longest_write(i)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
-    WHERE s.creates AND t.kind = 'counterparty' AND p.infobase = t.scope AND p.phone = t.key;
+    WHERE s.creates AND t.kind IN ('counterparty', 'partner') AND p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind;
 END $$;
 COMMENT ON FUNCTION note_counterparty_writes(plan_step[]) IS 'Before creations are sent: from now on their outcome is unsure, until settled';
+
+CREATE FUNCTION counterparty_decided() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF OLD.state IN ('known', 'several') AND NEW.ref_key IS DISTINCT FROM OLD.ref_key AND NEW.partner IS NOT DISTINCT FROM OLD.partner THEN
+        NEW.partner := NULL;    -- that of another
+        NEW.contract := NULL;
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION counterparty_decided() IS 'Trigger: where another counterparty is said to be that of a phone, its partner and contract are to be read anew';
+CREATE TRIGGER decided BEFORE UPDATE OF ref_key ON bas_counterparty_phone FOR EACH ROW EXECUTE FUNCTION counterparty_decided();

@@ -87,7 +87,7 @@ BEGIN
     SELECT array_agg(f) INTO fields FROM mapped_fields(orders) f;
     RETURN QUERY
     WITH profile_name AS MATERIALIZED (
-        SELECT p.profile, entity_set(p.profile, 'order') AS set, property_names(p.profile, 'order') ->> 'customer_reference' AS reference_property
+        SELECT p.profile, entity_set(p.profile, 'order') AS set
         FROM (SELECT DISTINCT profile FROM few(settings)) p
     ), stop AS (
         SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
@@ -105,7 +105,7 @@ BEGIN
         SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
                a.identity, y, b, b.read_body AS held, e AS fields,
                CASE WHEN e.account IS NULL THEN d.document ELSE fitted_document(d.document, e, b.read_body, y.bas_ref IS NOT NULL, y.read_version = o.version AND b.read_at >= clock() - greatest(f.total_timeout, interval '10 s')) END AS document,
-               coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus, n.reference_property
+               coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
@@ -123,7 +123,7 @@ BEGIN
                                                                 ELSE changed_properties(z.document, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS changed
         FROM state z
     ), todo AS (
-        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.reference_property,
+        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus,
                CASE WHEN l.out THEN c.document || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.changed) ELSE c.document END AS document,
                CASE WHEN NOT l.out THEN c.changed END AS changed, CASE WHEN l.out THEN c.changed END AS left_out,
                CASE WHEN c.changed IS NOT NULL AND NOT l.out THEN odata_wanted(c.changed, c.held) END AS patch
@@ -134,7 +134,7 @@ BEGIN
            CASE w.purpose
                 -- without allowedOnly: a document that is hidden must not look absent (code 20 parks the order)
                 WHEN 'read order' THEN t.set || '?$format=json' || odata_filter(CASE WHEN (t.y).bas_ref IS NOT NULL THEN 'Ref_Key eq ' || odata_guid((t.y).bas_ref)
-                    ELSE format('Ref_Key eq %s or %s eq %s', odata_guid((t.y).ref_key), t.reference_property, odata_text(order_marker(t.account, t.order_id, (t.y).customer_reference))) END)
+                    ELSE format('Ref_Key eq %s or %s', odata_guid((t.y).ref_key), marker_condition(t.infobase, order_marker(t.account, t.order_id, (t.y).customer_reference))) END)
                 WHEN 'find products' THEN (SELECT f.path FROM product_search(t.infobase, t.skus) f)
                 WHEN 'create order' THEN t.set
                 WHEN 'change order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
@@ -184,6 +184,16 @@ BEGIN
     RETURN (SELECT CASE WHEN reference LIKE '%/%' THEN reference ELSE customer_reference(a.identity, order_id, false) END FROM account a WHERE a.name = account);
 END $$;
 COMMENT ON FUNCTION order_marker(text, bigint, text) IS 'Marker by which a document of the order is recognised when its key is not ours';
+
+CREATE FUNCTION marker_condition(infobase text, marker text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    names jsonb := property_names((SELECT i.profile FROM infobase i WHERE i.name = marker_condition.infobase), 'order');
+BEGIN
+    RETURN CASE WHEN names ? 'customer_reference' THEN format('%s eq %s', names ->> 'customer_reference', odata_text(marker))
+                ELSE format('substringof(%s,%s)', odata_text(marker), names ->> 'comment') END;
+END $$;
+COMMENT ON FUNCTION marker_condition(text, text) IS 'OData condition that finds documents with a marker; the hits are compared exactly afterwards';
 
 -- What was never written from here counts as changed in BAS when it holds something; what is filled where BAS holds nothing was not. Of additional attributes only those that are mapped count.
 CREATE FUNCTION both_changed(patch jsonb, held jsonb, written jsonb, fields order_fields) RETURNS jsonb
@@ -459,7 +469,7 @@ BEGIN
     SELECT * INTO y FROM order_sync s WHERE s.account = answer.account AND s.order_id = answer.order_id;
     SELECT e, (e ->> 'Ref_Key')::uuid INTO found_body, found_ref
     FROM jsonb_array_elements(answer.body -> 'value') e
-    WHERE (e ->> 'Ref_Key')::uuid IN (y.ref_key, y.bas_ref) OR rtrim(e ->> reference) = order_marker(y.account, y.order_id, y.customer_reference)
+    WHERE (e ->> 'Ref_Key')::uuid IN (y.ref_key, y.bas_ref) OR carries_marker(answer.profile, e, order_marker(y.account, y.order_id, y.customer_reference))
     ORDER BY (e ->> 'Ref_Key')::uuid IS NOT DISTINCT FROM y.bas_ref DESC, (e ->> 'Ref_Key')::uuid = y.ref_key DESC LIMIT 1;
 
     -- What an unsure write was to do is not to be seen, and it may still be at work: asked again after unsure_until.
@@ -571,7 +581,7 @@ DECLARE
 BEGIN
     INSERT INTO bas_product AS p (infobase, sku, state, ref_key, name, unit, vat_rate, is_stock, uses_characteristics, candidates, pinned, checked_at)
     SELECT note_products.infobase, f.sku, CASE f.alive WHEN 0 THEN 'absent' WHEN 1 THEN 'found' ELSE 'several' END,
-           (f.one ->> 'Ref_Key')::uuid, f.one ->> (n ->> 'name'), nil_free(f.one ->> (n ->> 'unit')), nil_free(f.one ->> (n ->> 'vat_rate')), f.one ->> (n ->> 'kind') = stock_kind,
+           (f.one ->> 'Ref_Key')::uuid, f.one ->> (n ->> 'name'), nil_free(f.one ->> (n ->> 'unit')), nullif(nullif(btrim(f.one ->> (n ->> 'vat_rate')), ''), '00000000-0000-0000-0000-000000000000'), f.one ->> (n ->> 'kind') = stock_kind,
            CASE WHEN NOT n ? 'uses_characteristics' OR f.one ? (n ->> 'uses_characteristics') THEN json_flag(f.one -> (n ->> 'uses_characteristics')) END, f.candidates, f.pinned::uuid, clock()
     FROM (
         SELECT s.sku, s.pinned, count(*) FILTER (WHERE g.alive) AS alive,

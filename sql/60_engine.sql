@@ -48,11 +48,11 @@ BEGIN
     PERFORM require_infobase(infobase);
     IF kind = 'order' THEN
         PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
-    ELSIF kind IN ('dictionary', 'counterparty', 'metadata', 'products') AND scope <> infobase THEN
+    ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
     ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries() || field_dictionaries()) THEN
         PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries() || value_dictionaries() || field_dictionaries(), ', ')));
-    ELSIF kind = 'counterparty' AND phone_e164('+' || key) IS DISTINCT FROM key THEN
+    ELSIF kind IN ('counterparty', 'partner') AND phone_e164('+' || key) IS DISTINCT FROM key THEN
         PERFORM refuse_task(format('"%s" is no phone in international digits', key), format('Phones are written as by phone_e164(), for example %s.', coalesce(phone_e164(key), '380671112233')));
     ELSIF kind = 'products' AND key NOT IN ('whole', 'changes') THEN
         PERFORM refuse_task(format('goods are not loaded by "%s"', key), 'Call load_products(infobase).');
@@ -163,7 +163,8 @@ CREATE FUNCTION creation_unsure(t task) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN CASE t.kind WHEN 'order' THEN EXISTS (SELECT FROM order_sync y WHERE y.account = t.account AND y.order_id = t.key::bigint AND y.unsure_until > clock())
-                       WHEN 'counterparty' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.unsure_until > clock())
+                       WHEN 'counterparty' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind AND p.unsure_until > clock())
+                       WHEN 'partner' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind AND p.unsure_until > clock())
                        ELSE t.state = 'ready' END;
 END $$;
 COMMENT ON FUNCTION creation_unsure(task) IS 'Whether the creation a task has sent may still be at work in the base; after that it holds up no other, also when it cannot go on itself';

@@ -105,3 +105,33 @@ BEGIN
        AND EXISTS (SELECT FROM infobase i JOIN profile_effective p ON p.parent = i.profile WHERE i.name = metadata_wanted.infobase AND p.needs IS NOT NULL);
 END $$;
 COMMENT ON FUNCTION metadata_wanted(text) IS 'Whether $metadata must tell which variant of its profile a base is, and has not been read yet';
+
+CREATE VIEW profile_difference AS
+    WITH used AS (
+        SELECT i.name AS infobase, i.profile, e.concept, e.needed,
+               CASE WHEN e.concept IN ('order_line', 'attribute_row') THEN entity_set(i.profile, 'order') || '_' || e.entity_set ELSE e.entity_set END AS entity_set
+        FROM metadata_load l JOIN infobase i ON i.name = l.infobase
+        JOIN profile_entity_effective e ON e.profile = i.profile AND e.entity_set IS NOT NULL AND e.concept <> 'contact_row'    -- a section of what has contacts
+    )
+    SELECT u.infobase, u.profile, u.concept, u.entity_set, NULL::text AS property, u.needed, 'The base does not publish this set.' AS problem
+    FROM used u WHERE NOT publishes(u.infobase, u.entity_set)
+    UNION ALL
+    SELECT u.infobase, u.profile, u.concept || '.' || p.concept, u.entity_set, p.property, u.needed, d.problem
+    FROM used u
+    JOIN bas_metadata m ON m.infobase = u.infobase AND m.kind = 'set' AND m.name = u.entity_set
+    JOIN profile_property_effective p ON p.profile = u.profile AND p.entity = CASE WHEN u.concept LIKE '%\_contact' THEN 'contact_row' ELSE u.concept END AND p.property IS NOT NULL
+    CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(m.members -> p.property) WHEN 'array' THEN m.members -> p.property ->> 0 ELSE m.members ->> p.property END AS edm_type) b
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN b.edm_type IS NULL THEN 'The set has no such property.'
+                    WHEN p.edm_type <> 'Edm.String' AND regexp_replace(p.edm_type, 'Int(16|32|64)$|Double$', 'number') <> regexp_replace(b.edm_type, 'Int(16|32|64)$|Double$', 'number')
+                    THEN format('Its type there is %s, in the profile %s.', b.edm_type, p.edm_type)
+                    WHEN p.rule LIKE '%to be verified%' THEN format('It is there (%s); whether it means that is to be verified: %s.', b.edm_type, p.rule) END AS problem) d
+    WHERE d.problem IS NOT NULL;
+COMMENT ON VIEW profile_difference IS 'Where what a base publishes is not what its profile says, or what the profile says is to be verified; of bases whose $metadata was read';
+COMMENT ON COLUMN profile_difference.infobase IS 'Infobase';
+COMMENT ON COLUMN profile_difference.profile IS 'Its profile';
+COMMENT ON COLUMN profile_difference.concept IS 'Concept of an entity, or entity.property';
+COMMENT ON COLUMN profile_difference.entity_set IS 'Entity set the profile names';
+COMMENT ON COLUMN profile_difference.property IS 'Property the profile names; NULL: it is the set';
+COMMENT ON COLUMN profile_difference.needed IS 'Whether orders need it';
+COMMENT ON COLUMN profile_difference.problem IS 'What is wrong, or to be verified';

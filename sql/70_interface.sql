@@ -147,7 +147,7 @@ BEGIN
     PERFORM set_secret('infobase:' || name || ':password', password);
     PERFORM record_instance();
     PERFORM enqueue(add_infobase.name, 'dictionary', d, add_infobase.name)    -- read at once, so that the first order need not wait for it
-    FROM unnest(dictionaries() || ARRAY['unit']) d;
+    FROM unnest(dictionaries() || ARRAY['unit']) d WHERE entity_set(add_infobase.profile, d) IS NOT NULL;
     PERFORM load_metadata(add_infobase.name) WHERE metadata_wanted(add_infobase.name);
 END $$;
 COMMENT ON FUNCTION add_infobase(text, text, text, text, text, boolean) IS 'Adds a BAS infobase: name, profile, address of the publication, user and password (or file:NAME, env:NAME), whether plain http to another host will do; further options are columns of infobase';
@@ -282,6 +282,8 @@ BEGIN
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
     WHERE t.id = (SELECT w.id FROM regexp_match(before.blocked_on, '^([^:]+):([^:]+):(.+)$') part JOIN task w ON w.scope = part[2] AND w.kind = part[1] AND w.key = part[3]
                   WHERE w.state <> 'in_flight' FOR UPDATE OF w SKIP LOCKED);
+    UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
+    WHERE t.id = (SELECT w.id FROM task w WHERE w.scope = a.infobase AND w.kind = 'partner' AND w.key = o.phone AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
     DELETE FROM bas_product p
     WHERE p.infobase = a.infobase AND p.sku IN (SELECT q.sku FROM crm_order_line l JOIN bas_product q ON q.infobase = a.infobase AND q.sku = l.sku
         WHERE l.account = o.account AND l.order_id = o.order_id AND (q.state <> 'found' OR q.unit IS NULL OR before.reason = 'product_unit') FOR UPDATE OF q SKIP LOCKED);
@@ -289,7 +291,7 @@ BEGIN
     WHERE d.infobase = a.infobase AND d.dictionary IN (SELECT e.dictionary FROM dictionary_load e WHERE e.infobase = a.infobase AND (before.reason IN ('setting', 'value_wrong', 'product_vat', 'product_unit', 'field')
         OR e.dictionary = 'contact_kind' AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind')) FOR UPDATE OF e SKIP LOCKED);
     UPDATE bas_counterparty_phone p SET state = 'unknown', candidates = NULL
-    WHERE p.infobase = a.infobase AND p.phone IN (SELECT q.phone FROM bas_counterparty_phone q WHERE q.infobase = a.infobase AND q.phone = o.phone AND q.state = 'several' FOR UPDATE SKIP LOCKED);
+    WHERE p.infobase = a.infobase AND p.state = 'several' AND p.phone IN (SELECT q.phone FROM bas_counterparty_phone q WHERE q.infobase = a.infobase AND q.phone = o.phone AND q.state = 'several' FOR UPDATE SKIP LOCKED);
     UPDATE order_sync y SET skipped_at = NULL, skip_reason = NULL, read_version = NULL WHERE y.account = o.account AND y.order_id = o.order_id;
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resumed', o.version, format('Resumed by %s.', session_user));
     RETURN id;

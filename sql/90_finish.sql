@@ -60,7 +60,7 @@ CREATE TRIGGER known_again AFTER UPDATE ON bas_product REFERENCING NEW TABLE AS 
 CREATE FUNCTION bas_counterparty_phone_known() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    PERFORM wake_later(format('counterparty:%s:%s', NEW.infobase, NEW.phone));
+    PERFORM wake_later(format('%s:%s:%s', NEW.entity, NEW.infobase, NEW.phone));
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION bas_counterparty_phone_known() IS 'Trigger: a counterparty became known, orders waiting for it become due';

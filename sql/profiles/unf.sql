@@ -118,3 +118,12 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
 
 INSERT INTO field_map (account, target, property, origin, profile, source, note, changed_at) VALUES
     ('*', 'contact', 'EmailКонтрагента', 'shipped', 'unf', '$.contacts[*].email[*] ? (@ != "")', 'first e-mail address of the contacts', NULL);
+
+-- УНФ 3.0: the product of a row may also be a text, so it travels with its type. How a product tells its VAT rate is to be verified there.
+INSERT INTO profile (name, origin, title, parent, needs) VALUES ('unf:3.0', 'shipped', 'УНФ 3.0', 'unf', 'Document_ЗаказПокупателя_Запасы.Номенклатура_Type');
+
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, max_length, constant, rule) VALUES
+    ('unf:3.0', 'order_line', 'product',      'shipped', 'Номенклатура', 'Edm.String', NULL, NULL, 'product by article = SKU'),
+    ('unf:3.0', 'order_line', 'product_type', 'shipped', 'Номенклатура_Type', 'Edm.String', NULL, '"StandardODATA.Catalog_Номенклатура"', 'constant'),
+    ('unf:3.0', 'product', 'article',         'shipped', 'Артикул', 'Edm.String', 50, NULL, ''),
+    ('unf:3.0', 'product', 'vat_rate',        'shipped', NULL, 'Edm.Guid', NULL, NULL, 'to be verified');

@@ -21,7 +21,7 @@ sub write_secret { my ($name, $text) = @_; open my $h, '>', "$secrets/$name" or 
 
 # errors that help: statement, SQLSTATE, what the message or hint says
 my @refused = (
-	[ "SELECT salesdrive.add_infobase('x', 'nosuch', '$url', 'u', 'p')", 'SD006', qr/Profiles: unf/, 'an unknown profile' ],
+	[ "SELECT salesdrive.add_infobase('x', 'nosuch', '$url', 'u', 'p')", 'SD006', qr/Profiles: accounting2, .*unf, unf:3\.0\./, 'an unknown profile' ],
 	[ "SELECT salesdrive.add_infobase('x', 'unf', '$url/odata/standard.odata', 'u', 'p')", '22023', qr/without \/odata\/standard\.odata/, 'an address that ends too late' ],
 	[ "SELECT salesdrive.add_infobase('x', 'unf', 'ftp://bas/x', 'u', 'p')", '22023', qr/address of infobase "x".*HINT:.*https:\/\/bas\.example\.com\/base/s, 'an address that is none' ],
 	[ "SELECT salesdrive.add_infobase('x', 'unf', 'http://u:p\@bas/x', 'u', 'p')", '22023', qr/DETAIL:  http:\/\/…\@bas\/x.*no user, password/s, 'a password in an address' ],

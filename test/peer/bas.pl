@@ -1,8 +1,8 @@
 #!/usr/bin/perl
-# bas.pl - simulator of a BAS УНФ infobase published over the standard OData interface
+# bas.pl - simulator of a BAS infobase (УНФ unless told otherwise) published over the standard OData interface
 #
 #   perl test/peer/bas.pl [--port N] [--control-port N] [--host 127.0.0.1] [--publication base] [--user NAME] [--password TEXT]
-#                         [--config '{"option": value}']
+#                         [--config '{"option": value}'] [--configuration unf|trade32|trade32:3.5|accounting2|...]: see Peer/Bas/Schema.pm
 #
 # Prints one line {"port":N,"control":M,"url":"http://127.0.0.1:N/base"} and serves until SIGTERM, POST /stop, or the end of a standard
 # input that is a pipe. Default user "Обмен", password "secret". All data is invented and lives in memory.
@@ -39,6 +39,7 @@ no warnings 'experimental::builtin';
 use builtin qw(true false);
 use FindBin;
 use lib $FindBin::Bin;
+BEGIN { for my $n (reverse 0 .. $#ARGV - 1) { ($ENV{BAS_CONFIGURATION}) = (splice @ARGV, $n, 2)[1] if $ARGV[$n] eq '--configuration' } }    # before the schema is read
 use Getopt::Long;
 use MIME::Base64 qw(encode_base64);
 use Peer::Json qw(encode decode raw);
@@ -46,7 +47,7 @@ use Peer::Loop;
 use Peer::Http;
 use Peer::Traffic;
 use Peer::Control;
-use Peer::Bas::Schema qw(%TYPE @SET_NAMES $NIL);
+use Peer::Bas::Schema qw(%TYPE %ROLE @SET_NAMES $NIL);
 use Peer::Bas::Store qw(fail);
 use Peer::Bas::Query;
 use Peer::Bas::Answer;
@@ -464,11 +465,10 @@ sub told ($do)
 
 sub edit ($args, @)
 {
-	my $type = type_of($args->{set} // 'Document_ЗаказПокупателя');
+	my $type = type_of($args->{set} // $ROLE{order});
 	my ($key) = $args->{key};
 	if (defined $args->{reference}) {
-		my $found = $store->lookup($type, 'НомерВходящегоДокумента', $args->{reference});
-		($key) = grep { ($store->get($type->{name}, $_)->{'НомерВходящегоДокумента'} // '') eq $args->{reference} } grep { $store->get($type->{name}, $_) } @$found;
+		($key) = grep { Peer::Bas::Audit::reference($store->get($type->{name}, $_)) eq $args->{reference} } $store->keys_of($type->{name})->@*;
 	}
 	my $o = $store->get($type->{name}, lc($key // '')) // die "no such object\n";
 	told(sub {

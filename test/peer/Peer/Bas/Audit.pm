@@ -1,15 +1,19 @@
 # Peer::Bas::Audit - what the simulated base says of its own content: counts, sums, and breaches of what must hold
 #
 # Violations: duplicate_reference (two live documents with one customer reference), marker_and_reference (one id both in plain digits and as
-# a marker), duplicate_phone (two live counterparties with the same last nine digits), document_sum (Σ Всего and СуммаДокумента differ),
+# a marker), duplicate_phone (two live counterparties, or partners, with the same last nine digits), partner (none, or another than the
+# counterparty's), row_discount (sums before and after do not differ by it), document_sum (Σ Всего and СуммаДокумента differ),
 # row_sum (Сумма far from Цена·Количество·(1 − %)), row_total (Всего against Сумма and VAT), row_vat, broken_reference.
 package Peer::Bas::Audit;
 use v5.36;
 no feature 'unicode_strings';
-use Peer::Bas::Schema qw(%TYPE $NIL);
+use Peer::Bas::Schema qw(%TYPE %ROLE $NIL);
 
-my $ORDER = 'Document_ЗаказПокупателя';
-my $CLIENT = 'Catalog_Контрагенты';
+my $ORDER = $ROLE{order};
+my $CLIENT = $ROLE{client};
+my $PARTNER = $ROLE{partner} ne '-' ? 'Catalog_Партнеры' : undef;
+my $SECTION = $ROLE{section};
+my %VAT = ('НДС20' => 20, 'НДС14' => 14, 'НДС7' => 7, 'ПДВ20' => 20, 'ПДВ7' => 7);    # values of enumerations
 
 # Last nine digits of every phone in a contact row, of the columns or else of the presentation.
 sub phones ($o)
@@ -36,7 +40,8 @@ sub state ($store, $config, $query)
 		delete $documents->{by_reference};
 		delete $clients->{by_phone};
 	}
-	return { documents => $documents, counterparties => $clients, violations => \@bad };
+	my $partners = $PARTNER ? _clients($store, \@bad, {}, $PARTNER) : undef;
+	return { documents => $documents, counterparties => $clients, $partners ? (partners => { map { $_ => $partners->{$_} } qw(count created) }) : (), violations => \@bad };
 }
 
 sub _documents ($store, $config, $bad, $query)
@@ -48,8 +53,8 @@ sub _documents ($store, $config, $bad, $query)
 		$count++;
 		$posted++ if $o->{Posted};
 		$marked++ if $o->{DeletionMark};
-		$sum += _cents($o->{'СуммаДокумента'});
-		$rows += ($o->{'Запасы'} // [])->@*;
+		$sum += _cents($o->{ $ROLE{document_sum} });
+		$rows += ($o->{$SECTION} // [])->@*;
 		my $reference = reference($o);
 		if (!$o->{DeletionMark}) {
 			push $by_reference{$reference}->@*, $o->{Ref_Key};
@@ -73,18 +78,18 @@ sub _documents ($store, $config, $bad, $query)
 # The customer reference, or the marker in the comment when there is none.
 sub reference ($o)
 {
-	my $r = $o->{'НомерВходящегоДокумента'} // '';
+	my $r = $o->{ $ROLE{reference} } // '';
 	return $r if $r ne '';
-	return ($o->{'Комментарий'} // '') =~ m{([\w.-]+/\d+)(?!\d)} ? $1 : '';
+	return ($o->{ $ROLE{comment} } // '') =~ m{([\w.-]+/\d+)(?!\d)} ? $1 : '';
 }
 
 sub _document_line ($store, $o)
 {
-	my $client = $store->get($CLIENT, $o->{'Контрагент_Key'} // $NIL);
-	my @rows = map { my $p = $store->get('Catalog_Номенклатура', $_->{'Номенклатура_Key'} // $NIL);
-		{ article => $p ? $p->{'Артикул'} // '' : undef, quantity => 0 + ($_->{'Количество'} // 0), price => 0 + ($_->{'Цена'} // 0), sum => 0 + ($_->{'Сумма'} // 0) } } ($o->{'Запасы'} // [])->@*;
-	return { Ref_Key => $o->{Ref_Key}, Number => $o->{Number}, Date => $o->{Date}, reference => reference($o), sum => 0 + ($o->{'СуммаДокумента'} // 0), posted => $o->{Posted} // !!0,
-		marked => $o->{DeletionMark} // !!0, lines => scalar @rows, rows => \@rows, comment => $o->{'Комментарий'} // '', counterparty => $o->{'Контрагент_Key'} // $NIL,
+	my $client = $store->get($CLIENT, $o->{ $ROLE{counterparty} } // $NIL);
+	my @rows = map { my $p = $store->get($ROLE{product_set}, $_->{ $ROLE{product} } // $NIL);
+		{ article => $p ? $p->{ $ROLE{article} } // '' : undef, quantity => 0 + ($_->{ $ROLE{quantity} } // 0), price => 0 + ($_->{ $ROLE{price} } // 0), sum => 0 + ($_->{ $ROLE{sum} } // 0) } } ($o->{$SECTION} // [])->@*;
+	return { Ref_Key => $o->{Ref_Key}, Number => $o->{Number}, Date => $o->{Date}, reference => reference($o), sum => 0 + ($o->{ $ROLE{document_sum} } // 0), posted => $o->{Posted} // !!0,
+		marked => $o->{DeletionMark} // !!0, lines => scalar @rows, rows => \@rows, comment => $o->{ $ROLE{comment} } // '', counterparty => $o->{ $ROLE{counterparty} } // $NIL,
 		counterparty_name => $client ? $client->{Description} : undef, phones => $client ? [ phones($client) ] : [], version => $o->{_version} + 0 };
 }
 
@@ -92,36 +97,46 @@ sub _check_rows ($store, $config, $o, $bad)
 {
 	my $total = 0;
 	my $tell = sub ($kind, $n, %more) { push @$bad, { kind => $kind, document => $o->{Ref_Key}, reference => reference($o), line => $n, %more } };
-	for my $row (($o->{'Запасы'} // [])->@*, ($o->{'Работы'} // [])->@*) {
-		my ($price, $amount, $percent, $sum, $vat, $all) = map { $_ // 0 } $row->@{qw(Цена Количество ПроцентСкидкиНаценки Сумма СуммаНДС Всего)};
+	my $included = $ROLE{included} eq '-' || $o->{ $ROLE{included} };
+	for my $row (($o->{$SECTION} // [])->@*, ($o->{'Работы'} // [])->@*) {
+		my ($price, $amount, $percent, $sum, $vat) = map { $_ // 0 } $row->@{ @ROLE{qw(price quantity percent sum vat_sum)} };
+		my $all = $ROLE{total} ne '-' ? $row->{ $ROLE{total} } // 0 : $included ? $sum : $sum + $vat;
+		my $less = $ROLE{discount} ne '-' ? $row->{ $ROLE{discount} } // 0 : 0;
 		$total += _cents($all);
 		my $n = $row->{LineNumber} + 0;
 		my $full = $price * $amount;
-		my $want = $full * (1 - $percent / 100);
+		my $want = $full * (1 - $percent / 100) - $less;
+		$tell->('row_discount', $n, full => 0 + ($row->{ $ROLE{full} } // 0), discount => 0 + $less) if $ROLE{full} ne '-' && abs(($row->{ $ROLE{full} } // 0) - $less - $sum) > 0.005;
+		$tell->('packs', $n) if exists $row->{'КоличествоУпаковок'} && $row->{'КоличествоУпаковок'} != $amount;
 		# the percent is kept to two places: half of its last one may be missing from the sum, and one kopeck is placed by rounding
 		$tell->('row_sum', $n, sum => 0 + $sum, expected => 0 + sprintf('%.4f', $want)) if abs($sum - $want) > $full * 0.00005 + $config->{row_tolerance} + ($percent ? 0 : $amount * 0.005);
-		my $expected_total = $o->{'СуммаВключаетНДС'} ? $sum : $sum + $vat;
+		my $expected_total = $included ? $sum : $sum + $vat;
 		$tell->('row_total', $n, total => 0 + $all, expected => 0 + sprintf('%.2f', $expected_total)) if abs($all - $expected_total) > 0.005;
-		my $rate = $store->get('Catalog_СтавкиНДС', $row->{'СтавкаНДС_Key'} // $NIL);
-		if ($rate) {
-			my $r = $rate->{'Ставка'} // 0;
-			my $v = $o->{'СуммаВключаетНДС'} ? $sum * $r / (100 + $r) : $sum * $r / 100;
+		my $rate = $TYPE{'Catalog_СтавкиНДС'} ? $store->get('Catalog_СтавкиНДС', $row->{'СтавкаНДС_Key'} // $NIL) : undef;
+		if ($rate || defined $row->{ $ROLE{vat_rate} }) {
+			my $r = $rate ? $rate->{'Ставка'} // 0 : $VAT{ $row->{ $ROLE{vat_rate} } } // 0;
+			my $v = $included ? $sum * $r / (100 + $r) : $sum * $r / 100;
 			$tell->('row_vat', $n, vat => 0 + $vat, expected => 0 + sprintf('%.4f', $v)) if abs($v - $vat) > 0.0101;
 		}
-		$tell->('broken_reference', $n, property => 'Номенклатура_Key') if !$store->get('Catalog_Номенклатура', $row->{'Номенклатура_Key'} // $NIL);
+		$tell->('broken_reference', $n, property => $ROLE{product}) if !$store->get($ROLE{product_set}, $row->{ $ROLE{product} } // $NIL);
 	}
-	$tell->('document_sum', 0, sum => 0 + ($o->{'СуммаДокумента'} // 0), rows => $total / 100) if $total != _cents($o->{'СуммаДокумента'});
-	for my $p ([ 'Контрагент_Key', $CLIENT ], [ 'Организация_Key', 'Catalog_Организации' ], [ 'ВалютаДокумента_Key', 'Catalog_Валюты' ]) {
+	$tell->('document_sum', 0, sum => 0 + ($o->{ $ROLE{document_sum} } // 0), rows => $total / 100) if $total != _cents($o->{ $ROLE{document_sum} });
+	if ($PARTNER) {
+		my $client = $store->get($CLIENT, $o->{ $ROLE{counterparty} } // $NIL);
+		my $partner = $o->{ $ROLE{partner} } // $NIL;
+		$tell->('partner', 0, partner => $partner) if !$store->get($PARTNER, $partner) || $client && ($client->{ $ROLE{partner} } // $NIL) ne $partner;
+	}
+	for my $p ([ $ROLE{counterparty}, $CLIENT ], [ $ROLE{organisation}, $TYPE{'Catalog_Организации'} ? 'Catalog_Организации' : 'Catalog_Організації' ], $ROLE{currency} ne '-' ? [ $ROLE{currency}, 'Catalog_Валюты' ] : ()) {
 		$tell->('broken_reference', 0, property => $p->[0]) if !$store->get($p->[1], $o->{ $p->[0] } // $NIL);
 	}
 }
 
-sub _clients ($store, $bad, $query)
+sub _clients ($store, $bad, $query, $set = $CLIENT)
 {
 	my (%by_phone, @list);
 	my ($count, $created) = (0, 0);
-	for my $key ($store->keys_of($CLIENT)->@*) {
-		my $o = $store->get($CLIENT, $key);
+	for my $key ($store->keys_of($set)->@*) {
+		my $o = $store->get($set, $key);
 		$count++;
 		$created++ if !$o->{_seeded};
 		my @phones = phones($o);

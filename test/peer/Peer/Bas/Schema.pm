@@ -1,17 +1,20 @@
 # Peer::Bas::Schema - what the simulated base publishes: entity sets, properties, types, lengths, enums
 #
-# One table in text drives everything: validation of writes, defaults, answers, $select, $filter and $metadata. It is an
-# excerpt of УНФ for Ukraine 1.6. Line forms:
+# One table in text drives everything: validation of writes, defaults, answers, $select, $filter and $metadata. Here stands an
+# excerpt of УНФ for Ukraine 1.6; other configurations are in test/peer/configurations, chosen by BAS_CONFIGURATION. Line forms:
 #   set NAME [code N|number PREFIX] [folders] [owner SET]       begins an entity set; standard properties are added
 #   section NAME                                                begins a tabular section of that set
 #   Property guid SET|-      reference, property is Property_Key        Property str N    N = 0: unlimited; fix N: padded
 #   Property num P S         Edm.Double     Property int N    Int16/32/64 by digits      bool, date
 #   Property enum NAME       name of a value                    Property comp SET,SET    composite: value and value_Type
+#   enum NAME VALUE...       values of an enumeration           include contact|attributes    a section that many sets have
+#   role NAME WORD           what the order, its section, its properties … are called, for Seed and Audit; -: there is none
+#   ?WORD LINE               only in the variant WORD of the configuration
 package Peer::Bas::Schema;
 use v5.36;
 no feature 'unicode_strings';
 use Exporter 'import';
-our @EXPORT_OK = qw(%TYPE %ENUM @SET_NAMES $NIL);
+our @EXPORT_OK = qw(%TYPE %ENUM %ROLE @SET_NAMES $NIL);
 
 our $NIL = '00000000-0000-0000-0000-000000000000';
 my $EMPTY_DATE = '0001-01-01T00:00:00';
@@ -28,6 +31,15 @@ our %ENUM = (
 	'ЮридическоеФизическоеЛицо' => [qw(ЮридическоеЛицо ФизическоеЛицо)],
 	'ПоложениеРеквизита' => [qw(ВШапке ВТабличнойЧасти)],
 );
+
+our %ROLE = (order => 'Document_ЗаказПокупателя', section => 'Запасы', reference => 'НомерВходящегоДокумента', comment => 'Комментарий', document_sum => 'СуммаДокумента',
+	included => 'СуммаВключаетНДС', currency => 'ВалютаДокумента_Key', counterparty => 'Контрагент_Key', organisation => 'Организация_Key', partner => '-', client => 'Catalog_Контрагенты',
+	product_set => 'Catalog_Номенклатура', article => 'Артикул', product => 'Номенклатура_Key', quantity => 'Количество', price => 'Цена', percent => 'ПроцентСкидкиНаценки',
+	full => '-', discount => '-', sum => 'Сумма', vat_rate => 'СтавкаНДС', vat_sum => 'СуммаНДС', total => 'Всего');
+
+# Configuration => file of its table and variant; those of УНФ are here.
+my %CONFIGURATION = (unf => [], small_business => [], crm3 => [], 'unf:3.0' => [ undef, 'v3' ], trade32 => [ 'trade', 'enum' ], 'trade32:3.5' => [ 'trade', 'key' ], erp => [ 'trade', 'enum' ],
+	'erp:2.5' => [ 'trade', 'key' ], kup => [ 'trade', 'enum' ], 'kup:2.5' => [ 'trade', 'key' ], accounting2 => ['accounting'], alfa_auto6 => ['alfa'], retail => ['retail'], tenth => ['tenth']);
 
 my $CONTACT = <<'EOT';
 section КонтактнаяИнформация
@@ -94,7 +106,9 @@ set Document_ЗаказПокупателя number НФНФ-
 МестоСоставленияДокумента str 100
 Получил str 250
 section Запасы
-Номенклатура guid Catalog_Номенклатура
+?v1 Номенклатура guid Catalog_Номенклатура
+?v3 Номенклатура comp Catalog_Номенклатура,Edm.String
+?v3 role product Номенклатура
 ТипНоменклатурыЗапас bool
 Характеристика guid -
 Партия guid -
@@ -186,7 +200,7 @@ set Catalog_Номенклатура code 11 folders
 Поставщик guid Catalog_Контрагенты
 Склад guid Catalog_СтруктурныеЕдиницы
 СрокИсполненияЗаказа int 10
-СтавкаНДС guid Catalog_СтавкиНДС
+?v1 СтавкаНДС guid Catalog_СтавкиНДС
 ТипНоменклатуры enum ТипыНоменклатуры
 ЦеноваяГруппа guid -
 ЭтоНовинка bool
@@ -327,8 +341,18 @@ sub _section ($set, $name)
 sub _build
 {
 	my ($set, $type);
-	for my $line (split /\n/, $TABLE) {
+	my ($file, $variant) = ($CONFIGURATION{ $ENV{BAS_CONFIGURATION} // 'unf' } // die "there is no configuration $ENV{BAS_CONFIGURATION}\n")->@*;
+	my $table = $TABLE;
+	if (defined $file) {
+		open my $h, '<:raw', __FILE__ =~ s{Peer/Bas/Schema\.pm\z}{configurations/$file.txt}r or die "configurations/$file.txt: $!";
+		local $/;
+		$table = <$h> =~ s/^#.*\n//gmr =~ s/^(\?\w+ )?include contact\n/$CONTACT/gmr =~ s/^include attributes\n/$ATTRIBUTES/gmr;
+	}
+	for my $line (split /\n/, $table) {
+		if ($line =~ s/\A\?(\w+) //) { next if $1 ne ($variant // 'v1') }
 		my ($name, $kind, @w) = split ' ', $line or next;
+		if ($name eq 'role') { $ROLE{$kind} = $w[0]; next }
+		if ($name eq 'enum' && $line !~ /\Aenum enum /) { $ENUM{$kind} = \@w; next }
 		if    ($name eq 'set')     { $set = $type = _set($kind, @w) }
 		elsif ($name eq 'section') { $type = _section($set, $kind) }
 		elsif ($kind eq 'guid')    { _reference($type, $name, $w[0]) }

@@ -5,16 +5,23 @@
 package Peer::Bas::Seed;
 use v5.36;
 no feature 'unicode_strings';
-use Peer::Bas::Schema qw(%TYPE $NIL);
+use Peer::Bas::Schema qw(%TYPE %ROLE $NIL);
 
 my %KIND = ('Catalog_Организации' => '00aa', 'Catalog_Контрагенты' => '00bb', 'Catalog_Валюты' => '0980', 'Catalog_ВидыКонтактнойИнформации' => '00dd',
 	'Catalog_СтруктурныеЕдиницы' => '00ee', 'Catalog_ВидыЦен' => '00f1', 'Catalog_СтавкиНДС' => '00f2', 'Catalog_КлассификаторЕдиницИзмерения' => '00f3',
-	'Catalog_СостоянияЗаказовПокупателей' => '00f4', 'Catalog_ДоговорыКонтрагентов' => '00cc', 'Catalog_Номенклатура' => '0001');
+	'Catalog_СостоянияЗаказовПокупателей' => '00f4', 'Catalog_ДоговорыКонтрагентов' => '00cc', 'Catalog_Номенклатура' => '0001', 'Catalog_Партнеры' => '00bc');
 
-sub key ($set, $n) { return sprintf '8c1f4a10-%s-11ee-8000-%012d', $KIND{$set}, $n }
+# What other configurations call them.
+my %OTHER = ('Catalog_СтруктурныеЕдиницы' => [qw(Catalog_Склады Catalog_СкладыКомпании)], 'Catalog_ВидыЦен' => [qw(Catalog_ТипыЦенНоменклатуры Catalog_ТипыЦен)],
+	'Catalog_КлассификаторЕдиницИзмерения' => [qw(Catalog_УпаковкиЕдиницыИзмерения Catalog_ЕдиницыИзмерения)], 'Catalog_ДоговорыКонтрагентов' => ['Catalog_ДоговорыВзаиморасчетов'],
+	'Catalog_Организации' => ['Catalog_Організації'], 'Catalog_Контрагенты' => [ $ROLE{client} ], 'Catalog_Номенклатура' => [ $ROLE{product_set} ]);
+
+sub key ($set, $n) { return sprintf '8c1f4a10-%s-11ee-8000-%012d', $KIND{$set} // '0002', $n }
 
 my ($ORG, $CP, $CUR, $CI, $UNIT, $PRICE, $VAT, $MEASURE, $STATE, $CONTRACT, $PRODUCT) = map { "Catalog_$_" }
   qw(Организации Контрагенты Валюты ВидыКонтактнойИнформации СтруктурныеЕдиницы ВидыЦен СтавкиНДС КлассификаторЕдиницИзмерения СостоянияЗаказовПокупателей ДоговорыКонтрагентов Номенклатура);
+my $PARTNER = 'Catalog_Партнеры';
+my @VAT_VALUES = (undef, [ 'НДС20', 'ПДВ20' ], [ 'НДС7', 'ПДВ7' ], ['НДС0'], [ 'БезНДС', 'БезПДВ' ]);    # by the number of the rate
 
 # article => name, of the products that are there to be tripped over
 our %SPECIAL = (
@@ -28,7 +35,10 @@ our %SPECIAL = (
 
 sub _row ($store, $set, $n, %props)
 {
-	return $store->load($TYPE{$set}, { Ref_Key => key($set, $n), %props });
+	my ($name) = grep { $TYPE{$_} } $set, ($OTHER{$set} // [])->@* or return;    # the configuration has none
+	my $type = $TYPE{$name};
+	delete $props{$_} for grep { my $p = $type->{props}{$_}; $p && $p->{values} && !$p->{values}{ $props{$_} } } keys %props;
+	return $store->load($type, { Ref_Key => key($set, $n), %props });
 }
 
 sub fill ($store, $config)
@@ -45,7 +55,7 @@ sub fill ($store, $config)
 	_row($store, $UNIT, 2, Description => 'Відділ продажу', 'ТипСтруктурнойЕдиницы' => 'Подразделение', 'Организация_Key' => key($ORG, 1));
 	_row($store, $PRICE, 1, Description => 'Роздрібна', 'ВалютаЦены_Key' => key($CUR, 1), 'ЦенаВключаетНДС' => !!1);
 	my @kinds = ([ 'Телефон', 'Телефон', 'ТелефонКонтрагента' ], [ 'Email', 'АдресЭлектроннойПочты', 'EmailКонтрагента' ],
-		[ 'Юридична адреса', 'Адрес', 'ЮрАдресКонтрагента' ], [ 'Факс', 'Факс', 'ФаксКонтрагента' ], [ 'Телефон організації', 'Телефон', 'ТелефонОрганизации' ]);
+		[ 'Юридична адреса', 'Адрес', 'ЮрАдресКонтрагента' ], [ 'Факс', 'Факс', 'ФаксКонтрагента' ], [ 'Телефон організації', 'Телефон', 'ТелефонОрганизации' ], [ 'Телефон партнера', 'Телефон', 'ТелефонПартнера' ]);
 	_row($store, $CI, $_ + 1, Description => $kinds[$_][0], 'Тип' => $kinds[$_][1], Predefined => !!1, PredefinedDataName => $kinds[$_][2], 'Используется' => !!1) for 0 .. $#kinds;
 	_row($store, $MEASURE, 1, Code => '2009', Description => 'шт', 'НаименованиеПолное' => 'штука');
 	_row($store, $MEASURE, 2, Code => '0301', Description => 'кг', 'НаименованиеПолное' => 'кілограм');
@@ -60,11 +70,14 @@ sub fill ($store, $config)
 sub _products ($store, $count)
 {
 	my @things = ('Ліхтар', 'Чашка', 'Рюкзак', 'Плед', 'Лампа', 'Зошит', 'Термос', 'Килимок', 'Кава зернова', 'Мотузка');
-	my $vat = sub ($n) { key($VAT, $n % 10 == 7 ? 2 : $n % 10 == 9 ? 4 : 1) };
+	my $vat = sub ($n) { $n % 10 == 7 ? 2 : $n % 10 == 9 ? 4 : 1 };
+	my $type = $TYPE{ $ROLE{product_set} };
 	my $unit = sub ($n) { key($MEASURE, $n % 10 == 8 ? 2 : $n % 10 == 0 ? 3 : 1) };
 	my $product = sub ($n, $article, $name, %more) {
-		_row($store, $PRODUCT, $n, 'Артикул' => $article, Description => $name, 'НаименованиеПолное' => $name, 'ТипНоменклатуры' => 'Запас',
-			'ЕдиницаИзмерения_Key' => $unit->($n), 'СтавкаНДС_Key' => $vat->($n), %more);
+		my ($by_value) = map { my $p = $type->{props}{$_}; $p && $p->{values} ? $p : () } 'СтавкаНДС', 'СтавкаПДВ';
+		my ($value) = $by_value ? grep { $by_value->{values}{$_} } $VAT_VALUES[ $vat->($n) ]->@* : ();
+		_row($store, $PRODUCT, $n, $ROLE{article} => $article, $by_value ? ($by_value->{name} => $value) : (), 'БазоваяЕдиницаИзмерения_Key' => $unit->($n), 'ОсновнаяЕдиницаИзмерения_Key' => $unit->($n), Description => $name, 'НаименованиеПолное' => $name, 'ТипНоменклатуры' => 'Запас',
+			'ЕдиницаИзмерения_Key' => $unit->($n), 'СтавкаНДС_Key' => key($VAT, $vat->($n)), %more);
 	};
 	$product->($_, sprintf('SKU-%04d', $_), "$things[$_ % 10] «Вигадка» №$_") for 1 .. $count;
 	my $n = 9000;
@@ -95,9 +108,13 @@ sub _counterparties ($store)
 	);
 	for my $n (1 .. @people) {
 		my ($name, $shown, $digits, $short) = $people[ $n - 1 ]->@*;
-		_row($store, $CP, $n, Description => $name, 'НаименованиеПолное' => $name, 'Покупатель' => !!1,
+		if ($TYPE{$PARTNER}) {    # the first has its phone with the counterparty too, the second only with the partner
+			_row($store, $PARTNER, $n, Description => $name, 'НаименованиеПолное' => $name, 'Клиент' => !!1,
+				'КонтактнаяИнформация' => [ { LineNumber => 1, 'Тип' => 'Телефон', 'Вид_Key' => key($CI, 6), 'Представление' => $shown, 'НомерТелефона' => $digits, 'НомерТелефонаБезКодов' => $short } ]);
+		}
+		_row($store, $CP, $n, Description => $name, 'Партнер_Key' => key($PARTNER, $n), 'ОсновнойДоговорКонтрагента_Key' => key($CONTRACT, $n), 'НаименованиеПолное' => $name, 'Покупатель' => !!1,
 			'ВидКонтрагента' => $name =~ /ТОВ/ ? 'ЮридическоеЛицо' : 'ФизическоеЛицо',
-			'КонтактнаяИнформация' => [ { LineNumber => 1, 'Тип' => 'Телефон', 'Вид_Key' => key($CI, 1), 'Представление' => $shown, 'НомерТелефона' => $digits, 'НомерТелефонаБезКодов' => $short } ]);
+			$TYPE{$PARTNER} && $n == 2 ? () : ('КонтактнаяИнформация' => [ { LineNumber => 1, 'Тип' => 'Телефон', 'Вид_Key' => key($CI, 1), 'Представление' => $shown, 'НомерТелефона' => $digits, 'НомерТелефонаБезКодов' => $short } ]));
 		_row($store, $CONTRACT, $n, Description => 'Основний договір', Owner_Key => key($CP, $n), 'ВидДоговора' => 'СПокупателем',
 			'ВалютаРасчетов_Key' => key($CUR, 1), 'Организация_Key' => key($ORG, 1));
 	}

@@ -278,6 +278,7 @@ my %FILL = (
 	'Document_ЗаказПокупателя' => { 'ВидОперации' => 'ЗаказНаПродажу', 'ПоложениеДатыОтгрузки' => 'ВШапке' },
 	'Catalog_Контрагенты' => { 'ВидКонтрагента' => 'ЮридическоеЛицо' },
 	'Catalog_Номенклатура' => { 'ТипНоменклатуры' => 'Запас' },
+	'Document_ЗаказКлиента' => { 'Статус' => 'НеСогласован' },
 );
 
 sub create ($self, $type, $body, $load_mode = 0)
@@ -296,7 +297,10 @@ sub create ($self, $type, $body, $load_mode = 0)
 	$o->{Ref_Key} = $key;
 	if (!$load_mode) {
 		my $fill = $FILL{ $type->{name} } // {};
-		for my $k (keys %$fill) { $o->{$k} //= $fill->{$k} }
+		for my $k (keys %$fill) {
+			my $p = $type->{props}{$k} // next;
+			$o->{$k} //= $fill->{$k} if !$p->{values} || $p->{values}{ $fill->{$k} };
+		}
 		$o->{'ДатаСоздания'} //= $self->now if $type->{props}{'ДатаСоздания'};
 	}
 	if ($type->{kind} eq 'document' && ($o->{Date} // '0001') =~ /\A0001/) { $o->{Date} = $self->now }

@@ -1,0 +1,130 @@
+# Every profile makes orders travel: the same orders against the simulator with the names of each configuration, a known and unknown customers, an
+# edit, the money both ways; variants that $metadata shows; and a configuration of its own, by rows only.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use SalesDrive::Test;
+
+my $node = new_node('profiles', preload => 0);
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub quoted { my ($text) = @_; $text =~ s/'/''/g; return "'$text'" }
+
+# SQL that takes in an order: lines are [SKU, amount, price, percent of discount].
+sub delivery
+{
+	my ($account, $id, %o) = @_;
+	my $lines = $o{lines} // [ [ 'SKU-0001', 2, 120, 0 ] ];
+	my $body = json_encode({ data => { id => $id, version => $o{version} // 1, orderTime => '2026-11-20 10:00:00', updateAt => $o{update_at} // '2026-11-20 10:00:00', paymentAmount => $o{sum} // 240,
+		comment => $o{comment} // 'Зразок', contacts => [ { fName => 'Зразок', lName => 'Вигаданий', phone => $o{phone} } ],
+		products => [ map { { sku => $_->[0], amount => $_->[1], price => $_->[2], discount => $_->[3], percentDiscount => 1 } } @$lines ] } });
+	utf8::decode($body);
+	return "SELECT salesdrive.accept_webhook('$account', " . quoted($body) . ')';
+}
+
+# The tenth configuration: rows only.
+sql(<<'SQL');
+INSERT INTO salesdrive.profile (name, title) VALUES ('tenth', 'Десята');
+INSERT INTO salesdrive.profile_entity (profile, concept, entity_set, filter) VALUES
+    ('tenth', 'order', 'Document_ЗамовленняКлієнта', NULL), ('tenth', 'order_line', 'Позиції', NULL), ('tenth', 'counterparty', 'Catalog_Контрагенти', NULL),
+    ('tenth', 'counterparty_contact', 'Catalog_Контрагенти_КонтактнаяИнформация', NULL), ('tenth', 'contact_row', 'КонтактнаяИнформация', NULL), ('tenth', 'product', 'Catalog_Товари', NULL),
+    ('tenth', 'contact_kind', 'Catalog_ВидыКонтактнойИнформации', 'PredefinedDataName eq ''ТелефонКонтрагента'''), ('tenth', 'organisation', 'Catalog_Організації', NULL), ('tenth', 'currency', 'Catalog_Валюты', NULL);
+INSERT INTO salesdrive.profile_property (profile, entity, concept, property, constant) VALUES
+    ('tenth', 'order', 'date', 'Date', NULL), ('tenth', 'order', 'organisation', 'Організація_Key', NULL), ('tenth', 'order', 'counterparty', 'Контрагент_Key', NULL), ('tenth', 'order', 'currency', 'Валюта_Key', NULL),
+    ('tenth', 'order', 'total', 'СумаДокумента', NULL), ('tenth', 'order', 'vat_included', 'ЗПДВ', NULL), ('tenth', 'order', 'customer_reference', 'НомерКлієнта', NULL), ('tenth', 'order', 'comment', 'Примітка', NULL),
+    ('tenth', 'order_line', 'line_no', 'LineNumber', NULL), ('tenth', 'order_line', 'product', 'Товар_Key', NULL), ('tenth', 'order_line', 'quantity', 'Кількість', NULL), ('tenth', 'order_line', 'price', 'Ціна', NULL),
+    ('tenth', 'order_line', 'discount', 'Знижка', NULL), ('tenth', 'order_line', 'sum', 'Сума', NULL), ('tenth', 'order_line', 'vat_rate', 'СтавкаПДВ', NULL), ('tenth', 'order_line', 'vat_sum', 'СумаПДВ', NULL),
+    ('tenth', 'order_line', 'total', 'Разом', NULL), ('tenth', 'counterparty', 'name', 'Description', NULL), ('tenth', 'counterparty', 'deleted', 'DeletionMark', NULL),
+    ('tenth', 'contact_row', 'type', 'Тип', '"Телефон"'), ('tenth', 'contact_row', 'kind', 'Вид_Key', NULL), ('tenth', 'contact_row', 'presentation', 'Представление', NULL), ('tenth', 'contact_row', 'number', 'НомерТелефона', NULL),
+    ('tenth', 'product', 'article', 'Код1', NULL), ('tenth', 'product', 'name', 'Description', NULL), ('tenth', 'product', 'vat_rate', 'СтавкаПДВ', NULL), ('tenth', 'product', 'deleted', 'DeletionMark', NULL),
+    ('tenth', 'contact_kind', 'name', 'Description', NULL), ('tenth', 'organisation', 'name', 'Description', NULL), ('tenth', 'currency', 'name', 'Description', NULL), ('tenth', 'currency', 'code', 'Code', NULL),
+    ('tenth', 'vat_value', 'vat20', 'ПДВ20', '20'), ('tenth', 'vat_value', 'vat7', 'ПДВ7', '7'), ('tenth', 'vat_value', 'none', 'БезПДВ', '0');
+SQL
+
+# configuration of the base, profile given, profile recognised
+my @cases = (
+	[ 'unf', 'unf', 'unf' ], [ 'small_business', 'small_business', 'small_business' ], [ 'unf:3.0', 'unf', 'unf:3.0' ],
+	[ 'trade32', 'trade32', 'trade32' ], [ 'trade32:3.5', 'trade32', 'trade32:3.5' ], [ 'erp', 'erp', 'erp' ], [ 'erp:2.5', 'erp', 'erp:2.5' ], [ 'kup', 'kup', 'kup' ], [ 'kup:2.5', 'kup', 'kup:2.5' ],
+	[ 'accounting2', 'accounting2', 'accounting2' ], [ 'alfa_auto6', 'alfa_auto6', 'alfa_auto6' ], [ 'retail', 'retail', 'retail' ], [ 'crm3', 'crm3', 'crm3' ], [ 'tenth', 'tenth', 'tenth' ]);
+my $chosen = $ENV{TEST_PROFILE};    # one of them, while you work on it
+for my $case (@cases)
+{
+	my ($configuration, $profile, $recognised) = @$case;
+	next if defined $chosen && $configuration ne $chosen;
+	my $a = $configuration =~ s/[:.]/-/gr;
+	my $bas = start_peer('bas', '--configuration', $configuration);
+	my $states = sub { return sql("SELECT string_agg(concat_ws(' ', order_id, state, reason, detail), ', ' ORDER BY order_id) FROM salesdrive.order_status WHERE account = '$a'") };
+	my $document = sub { my ($id) = @_; my ($d) = grep { $_->{reference} =~ /(?:\A|\/)$id\z/ } @{ $bas->control(GET => '/state?full=1')->{documents}{list} }; return $d // {} };
+	my $trade = $configuration =~ /^(trade|erp|kup)/;
+
+	# all the way: a known customer and one nobody knows; a discount, two VAT rates
+	sql(join '; ', "SELECT salesdrive.add_infobase('$a', '$profile', '" . $bas->url('/base') . "', 'Обмен', 'secret')",
+		"SELECT salesdrive.add_account(name => '$a', url => 'https://x.salesdrive.me', identity => '$a', api_key => 'k', infobase => '$a', webhook_token => 'a-token-of-24-characters')",
+		delivery($a, 101, phone => '0671000001', sum => 313.17, lines => [ [ 'SKU-0001', 2, 120, 10 ], [ 'SKU-0007', 3, 32.39, 0 ] ]),
+		delivery($a, 102, phone => '0679998877'));
+	sql('CALL salesdrive.run()');
+	is($states->(), '101 synced, 102 synced', "$configuration: orders are in BAS");
+	is(sql("SELECT profile FROM salesdrive.infobase WHERE name = '$a'"), $recognised, 'with the profile that $metadata shows');
+	my $d = $document->(101);
+	is_deeply([ $d->{sum}, $d->{counterparty_name}, map { "$_->{article} $_->{quantity} $_->{price} $_->{sum}" } @{ $d->{rows} // [] } ],
+		[ 313.17, 'Вигаданенко Олена', 'SKU-0001 2 120 216', 'SKU-0007 3 32.39 97.17' ], 'the document of a known customer');
+	my $state = $bas->control(GET => '/state');
+	is_deeply([ $state->{counterparties}{created}, $trade ? $state->{partners}{created} : 1 ], [ 1, 1 ], $trade ? 'a new customer is made, its partner first' : 'a new customer is made');
+
+	# an edit, a customer known by the partner alone, prices without VAT
+	sql(join '; ', delivery($a, 101, phone => '0671000001', version => 2, update_at => '2026-11-20 11:00:00', sum => 600, comment => 'Інакше', lines => [ [ 'SKU-0001', 5, 120, 0 ] ]),
+		delivery($a, 103, phone => '0501000002'));
+	sql('CALL salesdrive.run()');
+	is($states->(), '101 synced, 102 synced, 103 synced', 'an edit travels');
+	$d = $document->(101);
+	is_deeply([ $d->{sum}, scalar @{ $d->{rows} // [] }, $d->{comment} =~ /Інакше$/ ? 1 : 0 ], [ 600, 1, 1 ], 'and is what it says');
+	is($bas->control(GET => '/state')->{counterparties}{created}, 1, 'a customer that only its partner tells is found') if $trade;
+	is($document->(103)->{counterparty_name}, 'Приклад Петро', 'the right one');
+	if ($configuration eq 'trade32')
+	{
+		# several partners of one phone: decided by hand; another counterparty than the one found: its partner follows
+		my $second = '8c1f4a10-00bc-11ee-8000-0000000000a2';
+		$bas->control(POST => '/load', { 'Catalog_Партнеры' => [ map { { Ref_Key => $_, Description => 'Двійник', 'КонтактнаяИнформация' => [ { LineNumber => 1, 'Тип' => 'Телефон', 'Представление' => '+380671110099', 'НомерТелефона' => '380671110099' } ] } }
+			$second, '8c1f4a10-00bc-11ee-8000-0000000000a3' ] });
+		sql(delivery($a, 110, phone => '0671110099'));
+		sql('CALL salesdrive.run()');
+		like(sql("SELECT concat_ws(' ', state, reason, detail, hint) FROM salesdrive.order_status WHERE account = '$a' AND order_id = 110"), qr/^parked counterparty_several Several partners of infobase.*entity = 'partner'/, 'several partners are for you to decide');
+		sql("UPDATE salesdrive.bas_counterparty_phone SET state = 'known', ref_key = '$second' WHERE infobase = '$a' AND phone = '380671110099' AND entity = 'partner'");
+		sql('CALL salesdrive.run()');
+		is(sql("SELECT state FROM salesdrive.order_status WHERE account = '$a' AND order_id = 110"), 'synced', 'then the order goes on by itself');
+		sql("UPDATE salesdrive.bas_counterparty_phone SET ref_key = '8c1f4a10-00bb-11ee-8000-000000000003' WHERE infobase = '$a' AND phone = '380671110099' AND entity = 'counterparty'; " . delivery($a, 111, phone => '0671110099'));
+		sql('CALL salesdrive.run()');
+		is($document->(111)->{counterparty_name}, 'Зразкова Марія', 'another counterparty, said by hand, comes with its partner');
+		sql("SELECT salesdrive.skip('$a', 110, 'told')");
+		$bas->control(POST => '/delete', { set => 'Catalog_Партнеры', keys => ['8c1f4a10-00bc-11ee-8000-0000000000a3'] });
+	}
+	if (sql("SELECT salesdrive.property_names(profile, 'order') ? 'vat_included' FROM salesdrive.infobase WHERE name = '$a'") eq 't')
+	{
+		sql("UPDATE salesdrive.account SET vat_included = false WHERE name = '$a'; " . delivery($a, 104, phone => '0671000001', sum => 100, lines => [ [ 'SKU-0001', 1, 100, 0 ] ]));
+		sql('CALL salesdrive.run()');
+		is($document->(104)->{sum}, $configuration eq 'unf:3.0' ? 100 : 120, 'VAT comes on top where prices are without it');
+	}
+	$state = $bas->control(GET => '/state');
+	is_deeply($state->{violations}, [], 'the base reports no violation');
+	is($state->{documents}{count}, sql("SELECT count(*) FROM salesdrive.crm_order WHERE account = '$a'"), 'one document an order');
+	is(sql("SELECT string_agg(text, ' ') FROM salesdrive.order_event WHERE account = '$a' AND event = 'differs'"), '', 'BAS keeps all as sent');
+	is(sql("SELECT string_agg(concat_ws(' ', subject, problem), '; ') FROM salesdrive.check('$a') WHERE subject LIKE 'entity%'"), '', 'check() misses no name');
+	my $differences = sql("SELECT string_agg(concat_ws(' ', concept, problem), '; ') FROM salesdrive.profile_difference WHERE infobase = '$a' AND needed");
+	if ($configuration =~ /^(retail|crm3|alfa_auto6|accounting2|tenth)$/)    # no variants: nobody has read it yet
+	{
+		is($differences, '', 'without \$metadata nothing is said');
+		sql("SELECT salesdrive.load_metadata('$a')");
+		sql('CALL salesdrive.run()');
+		$differences = sql("SELECT string_agg(concat_ws(' ', concept, problem), '; ' ORDER BY concept) FROM salesdrive.profile_difference WHERE infobase = '$a' AND needed");
+	}
+	like($differences, $configuration =~ /^(retail|crm3)$/ ? qr/^(?:\w+\.\w+ It is there \(Edm\.\w+\); whether it means that is to be verified: [^;]*(?:; |$))+/ : $configuration eq 'alfa_auto6' ? qr/^order_line.sum It is there [^a-z]*Edm.Double.*; to be verified: after the discount\.\z/ : qr/^\z/,
+		'what is to be verified, and nothing else');
+	$bas->stop;
+	sql("SELECT salesdrive.pause_infobase('$a', 'done')");
+}
+
+done_testing();

@@ -194,6 +194,16 @@ COMMENT ON COLUMN field_rule.edm_type IS 'Type in BAS';
 COMMENT ON COLUMN field_rule.max_length IS 'Longest text BAS keeps';
 COMMENT ON COLUMN field_rule.enabled IS 'False: the property is left to the engine';
 
+CREATE FUNCTION list_state(infobase text, profile text, list text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN EXISTS (SELECT FROM dictionary_load d WHERE d.infobase = list_state.infobase AND d.dictionary = list_state.list) THEN NULL
+                WHEN entity_set(profile, list) IS NULL THEN 'no_list'
+                WHEN EXISTS (SELECT FROM task t WHERE t.scope = list_state.infobase AND t.kind = 'dictionary' AND t.key = list_state.list AND t.state = 'parked') THEN 'refused'
+                ELSE 'unread' END;
+END $$;
+COMMENT ON FUNCTION list_state(text, text, text) IS 'Why a list of a base is not at hand: no_list (the profile names none), refused (BAS does not give it), unread; NULL when it is';
+
 CREATE FUNCTION target_set(profile text, target text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -350,13 +360,13 @@ BEGIN
     ), known AS MATERIALIZED (    -- each value of SalesDrive is looked up once
         SELECT jsonb_object_agg(concat_ws('/', u.account, u.dictionary, u.refers, u.crm_key), jsonb_build_object('mapped', w.account IS NOT NULL, 'bas_key', w.bas_key, 'given', coalesce(c.ref::text, w.bas_key),
                    'problem', CASE WHEN w.bas_key IS NULL OR NOT u.refers OR w.bas_key ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN NULL
-                                   WHEN NOT l.read THEN CASE WHEN entity_set(u.profile, u.dictionary) IS NULL THEN 'no_list' ELSE 'unread' END ELSE c.problem END,
+                                   ELSE coalesce(l.lacks, c.problem) END,
                    'candidates', c.candidates, 'parks', unmapped_parks(u.account, u.dictionary))) AS by_key
         FROM (SELECT DISTINCT v.account, v.infobase, v.profile, v.dictionary, v.edm_type NOT LIKE 'Edm.%' OR v.edm_type = 'Edm.Guid' AS refers, json_text(v.value) AS crm_key
               FROM valued v WHERE v.dictionary IS NOT NULL AND NOT json_blank(v.value) AND jsonb_typeof(v.value) <> 'object') u
         LEFT JOIN LATERAL value_row(u.account, u.dictionary, u.crm_key) w ON true
-        CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM dictionary_load d WHERE d.infobase = u.infobase AND d.dictionary = u.dictionary) AS read) l
-        LEFT JOIN LATERAL (SELECT c.* FROM chosen_value(u.infobase, u.dictionary, w.bas_key, NULL) c WHERE u.refers AND l.read AND w.bas_key IS NOT NULL) c ON true
+        CROSS JOIN LATERAL (SELECT CASE WHEN u.refers THEN list_state(u.infobase, u.profile, u.dictionary) END AS lacks) l
+        LEFT JOIN LATERAL (SELECT c.* FROM chosen_value(u.infobase, u.dictionary, w.bas_key, NULL) c WHERE u.refers AND l.lacks IS NULL AND w.bas_key IS NOT NULL) c ON true
     ), looked AS MATERIALIZED (
         SELECT v.*, json_text(v.value) AS crm_key, d.entry,
                CASE WHEN v.answer ? 'superuser' THEN 'superuser' WHEN v.answer ? 'error' THEN 'error'
@@ -374,17 +384,16 @@ BEGIN
         CROSS JOIN LATERAL (SELECT CASE WHEN k.problem IS NULL AND k.final IS NOT NULL THEN typed_value(k.final, k.edm_type, k.max_length) END AS typed,
                                    CASE k.target WHEN 'attribute' THEN 'attribute' WHEN 'contact' THEN 'contact_information' END AS list OFFSET 0) t
     ), element AS MATERIALIZED (    -- attributes and kinds of contact information are elements of BAS
-        SELECT u.infobase, u.list, u.property, l.read, (SELECT k.detail FROM task k WHERE k.scope = u.infobase AND k.kind = 'dictionary' AND k.key = u.list AND k.state = 'parked') AS refused, c.ref, c.problem, c.candidates, d.attributes -> (property_names(u.profile, u.list) ->> 'kind') AS kind
+        SELECT u.infobase, u.list, u.property, list_state(u.infobase, u.profile, u.list) AS lacks, c.ref, c.problem, c.candidates, d.attributes -> (property_names(u.profile, u.list) ->> 'kind') AS kind
         FROM (SELECT DISTINCT t.infobase, t.profile, t.list, t.property FROM typed t WHERE t.list IS NOT NULL AND t.final IS NOT NULL) u
-        CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM dictionary_load d WHERE d.infobase = u.infobase AND d.dictionary = u.list) AS read) l
         CROSS JOIN LATERAL chosen_value(u.infobase, u.list, u.property, NULL) c
         LEFT JOIN dictionary_value d ON d.scope = u.infobase AND d.side = 'bas' AND d.dictionary = u.list AND d.key = c.ref::text
     ), whole AS (
-        SELECT t.*, e.ref AS element, e.candidates AS elements, e.problem AS element_problem, e.refused, e.kind AS element_kind,
+        SELECT t.*, e.ref AS element, e.candidates AS elements, e.problem AS element_problem, e.kind AS element_kind,
                CASE WHEN t.trouble IS NOT NULL OR t.final IS NULL OR t.list IS NULL THEN t.trouble
-                    WHEN entity_set(t.profile, t.list) IS NULL THEN CASE WHEN t.origin = 'user' THEN 'no_list' END    -- what is shipped and not there, is left out
                     WHEN t.target = 'contact' AND json_blank(t.final) THEN NULL    -- a new counterparty has nothing to clear
-                    WHEN NOT e.read THEN CASE WHEN e.refused IS NULL THEN 'unread' WHEN t.origin = 'user' THEN 'refused' END WHEN e.problem IS NOT NULL AND t.origin = 'user' THEN 'element' END AS stop
+                    WHEN e.lacks = 'unread' THEN 'unread' WHEN t.origin <> 'user' THEN NULL    -- what is shipped and not there, is left out
+                    WHEN e.lacks IS NOT NULL THEN e.lacks WHEN e.problem IS NOT NULL THEN 'element' END AS stop
         FROM typed t LEFT JOIN element e ON e.infobase = t.infobase AND e.list = t.list AND e.property = t.property
     )
     SELECT w.account, w.order_id, w.line_no, w.target, w.property, w.owner,
@@ -403,7 +412,8 @@ BEGIN
                 WHEN 'unread' THEN format('The list of %s is being read from infobase "%s".', coalesce(w.list, w.dictionary), w.infobase)
                 WHEN 'no_list' THEN format('Field "%s" of %s is %s, and profile "%s" names no list of it.', w.property, s.place,
                                            CASE WHEN w.list IS NULL THEN format('an element of BAS by its name "%s"', w.entry ->> 'bas_key') ELSE 'one of the list of ' || w.list END, w.profile)
-                WHEN 'refused' THEN format('Field "%s" of %s: the list of %s cannot be read from infobase "%s". %s', w.property, s.place, w.list, w.infobase, w.refused)
+                WHEN 'refused' THEN format('Field "%s" of %s: the list of %s cannot be read from infobase "%s". %s', w.property, s.place, coalesce(w.list, w.dictionary), w.infobase,
+                                           (SELECT k.detail FROM task k WHERE k.scope = w.infobase AND k.kind = 'dictionary' AND k.key = coalesce(w.list, w.dictionary)))
                 WHEN 'element' THEN format('The %s "%s" %s "%s" (there: %s).', CASE w.target WHEN 'attribute' THEN 'additional attribute' ELSE 'kind of contact information' END, w.property, w.element_problem,
                                            w.infobase, coalesce(left(w.elements, 2000), 'nothing'))
                 ELSE format('value_map gives "%s" for %s %s, which %s "%s" (there: %s).', w.entry ->> 'bas_key', w.dictionary, w.crm_key, w.stop, w.infobase, coalesce(left(w.entry ->> 'candidates', 2000), 'nothing')) END END,
@@ -414,7 +424,7 @@ BEGIN
                 WHEN 'superuser' THEN 'Set salesdrive.role to a role that is no superuser, and restart_workers(); then call resume(). In preview(): SET ROLE first.'
                 WHEN 'unmapped' THEN map_call(w.account, w.dictionary, w.crm_key) || ' with the value of BAS in place of the dots (NULL leaves it empty); the order goes on by itself.'
                 WHEN 'no_list' THEN format('Give its Ref_Key in value_map, or name the entity set: INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES (%L, %L, ''Catalog_…''); then call resume().', w.profile, coalesce(w.list, w.dictionary))
-                WHEN 'refused' THEN format('Add %s to the composition of the OData interface, and give the user of the exchange the right to read it; then call resume().', entity_set(w.profile, w.list))
+                WHEN 'refused' THEN format('Add %s to the composition of the OData interface, and give the user of the exchange the right to read it; then call resume().', entity_set(w.profile, coalesce(w.list, w.dictionary)))
                 WHEN 'element' THEN format('Correct the name in salesdrive.field_map: the order goes on by itself. If it is new in BAS, resume() reads the list again. Is %s in the composition of the OData interface?', entity_set(w.profile, w.list))
                 WHEN 'unread' THEN NULL
                 ELSE map_call(w.account, w.dictionary, w.crm_key) || ' with a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.' END END,

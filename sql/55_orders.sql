@@ -104,7 +104,7 @@ BEGIN
     ), state AS (
         SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
                a.identity, y, b, b.read_body AS held, e AS fields,
-               CASE WHEN e.account IS NULL THEN d.document ELSE fitted_document(d.document, e, b.read_body, y.bas_ref IS NOT NULL, y.read_version = o.version AND b.read_at >= clock() - greatest(f.total_timeout, interval '10 s')) END AS document,
+               CASE WHEN e.account IS NULL THEN d.document ELSE fitted_document(d.document, e, b.read_body, y.bas_ref IS NOT NULL, y.read_version = o.version AND b.read_at >= clock() - greatest(f.total_timeout, interval '10 s') OR a.edit_policy = 'never') END AS document,
                coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id

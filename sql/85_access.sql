@@ -35,7 +35,7 @@ INSERT INTO access_function VALUES
     ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),
     ('kit_parts', 'operator'), ('kit_of', 'operator'), ('spread_kopecks', 'operator'), ('composed_lines', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
-    ('target_set', 'reader'), ('check_fields', 'operator'),     ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'operator'), ('path_problem', 'operator'), ('field_problem', 'operator'),
+    ('target_set', 'reader'), ('list_state', 'operator'), ('check_fields', 'operator'),     ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'operator'), ('path_problem', 'operator'), ('field_problem', 'operator'),
     ('json_blank', 'operator'), ('field_time', 'operator'), ('text_flag', 'operator'), ('empty_value', 'operator'), ('holds_nothing', 'operator'), ('typed_value', 'operator'), ('filled_template', 'operator'),
     ('name_part', 'operator'), ('transformed', 'operator'), ('field_rules', 'operator'), ('field_call', 'operator'), ('called_fields', 'operator'), ('field_elements', 'operator'), ('field_values', 'operator'),
     ('mapped_fields', 'operator'), ('obstacles_fields', 'operator'), ('own_attributes', 'operator'), ('attribute_section', 'operator'), ('fitted_document', 'operator'), ('field_text', 'operator'),

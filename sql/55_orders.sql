@@ -221,11 +221,12 @@ BEGIN
     UPDATE bas_order b SET accepted_body = NULL, sent_body = coalesce(b.accepted_body, b.sent_body, '{}') || g.got,
         sent_version = CASE WHEN d.purpose IS DISTINCT FROM 'change order' THEN (d.memo ->> 'version')::bigint ELSE b.sent_version END,
         written_body = coalesce(b.written_body, '{}') || same_keys(b.read_body, g.got),
-        lineage = b.lineage || lineage_of(g.got, (d.memo ->> 'version')::bigint, property_rules(b.account))
+        lineage = b.lineage || lineage_of(g.got, (d.memo ->> 'version')::bigint, property_rules(b.account) || coalesce(h.rules, '{}'))
     FROM few(decided) d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
     JOIN bas_order o ON o.infobase = y.infobase AND o.ref_key = y.bas_ref
     CROSS JOIN LATERAL (SELECT changed_properties(d.document, coalesce(o.accepted_body, o.sent_body))
                                - CASE WHEN d.purpose = 'change order' THEN ARRAY(SELECT jsonb_object_keys(d.body)) ELSE '{}' END AS got) g
+    LEFT JOIN header_lineages(ARRAY(SELECT (x.account, x.order_id)::order_key FROM few(decided) x)) h ON h.account = d.account AND h.order_id = d.order_id
     WHERE (d.step = 'done' AND d.reason IS NULL OR d.purpose IN ('change order', 'post order')) AND g.got <> '{}'
       AND b.infobase = o.infobase AND b.ref_key = o.ref_key;
 END $$;
@@ -429,9 +430,10 @@ BEGIN
             data_version = a.body ->> 'DataVersion', read_body = a.body, read_at = clock(), accepted_body = NULL,
             written_body = coalesce(b.written_body, '{}') || same_keys(a.body, changed_properties(b.sent_body, b.accepted_body)),
             differences = odata_differences(b.sent_body, a.body),
-            lineage = b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, r.rules)
+            lineage = b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, r.rules || coalesce(h.rules, '{}'))
         FROM few(answers) a JOIN rules r ON r.account = a.account
         JOIN bas_order o ON o.infobase = a.infobase AND o.ref_key = a.ref_key    -- the row as it was before
+        LEFT JOIN header_lineages(ARRAY(SELECT (x.account, x.order_id)::order_key FROM few(answers) x)) h ON h.account = a.account AND h.order_id = a.order_id
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
         RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.posted, b.sent_version, b.differences,
                   CASE a.purpose WHEN 'change order' THEN change_list(o.read_body, changed_properties(o.sent_body, o.accepted_body), b.lineage) END AS changes
@@ -566,9 +568,9 @@ BEGIN
         accepted_body = CASE WHEN y.write_unsure AND unwritten(b, body) IS NULL THEN NULL
                              WHEN y.write_unsure AND b.written_body IS NULL THEN coalesce(b.accepted_body, '{}') ELSE b.accepted_body END,
         differences = CASE WHEN y.write_unsure THEN odata_differences(b.sent_body, body) ELSE b.differences END,
-        lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN lineage_of(b.sent_body, b.sent_version, property_rules(b.account))
+        lineage = CASE WHEN y.write_unsure AND b.lineage = '{}' THEN lineage_of(b.sent_body, b.sent_version, property_rules(b.account) || coalesce((SELECT h.rules FROM header_lineages(order_keys(b.account, b.order_id)) h), '{}'))
                        WHEN y.write_unsure AND b.accepted_body IS NOT NULL AND unwritten(b, body) IS NULL
-                       THEN b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, property_rules(b.account)) ELSE b.lineage END;
+                       THEN b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, property_rules(b.account) || coalesce((SELECT h.rules FROM header_lineages(order_keys(b.account, b.order_id)) h), '{}')) ELSE b.lineage END;
 END $$;
 COMMENT ON FUNCTION note_document_read(text, bigint, order_sync, uuid, jsonb) IS 'Keeps a document as read';
 

@@ -95,10 +95,14 @@ is(state_of($_), 'synced', "the setting of the account serves order $_") for 2, 
 is(sent(2, 'Организация_Key'), $first, 'and decides where nothing is mapped');
 deliver_and_run(10, organizationId => 77);
 is(sent(10, 'Организация_Key'), $second, 'the mapping wins over the setting');
+sub rule_of { my ($id, $property) = @_; return sql("SELECT lineage -> '$property' ->> 'rule' FROM salesdrive.bas_order WHERE account = 'shop' AND order_id = $id") }
+is(rule_of(10, 'Организация_Key'), 'value_map organisation 77', 'lineage names the row that gave the value');
+is(rule_of(2, 'Организация_Key'), 'account.organisation', 'or the setting, where no row did');
 sql("SELECT salesdrive.map_value('*', 'warehouse', '4', 'W2'), salesdrive.map_value('shop', 'price_type', '*', '$price')");
 deliver_and_run(11, stock => 4);
 is(sent(11, 'СтруктурнаяЕдиницаРезерв_Key'), $store, 'warehouse of all lines, mapped for every account by code');
 is(sent(11, 'ВидЦен_Key'), $price, 'price type for all orders');
+is(rule_of(11, 'ВидЦен_Key') . ', ' . rule_of(11, 'СтруктурнаяЕдиницаРезерв_Key'), 'value_map price_type *, value_map warehouse 4', 'with their rows');
 sql("SELECT salesdrive.map_value('shop', 'price_type', '*', NULL)");
 deliver_and_run(12, stock => 5);
 is(sent(12, 'СтруктурнаяЕдиницаРезерв_Key') . sent(12, 'ВидЦен_Key'), '', 'what is not mapped is left to the setting; NULL leaves a property out');
@@ -148,7 +152,7 @@ sql("INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VA
 deliver_and_run(30, stock => 6);
 is(state_of(30), 'parked value_wrong', 'mapped to what is not in the base: parked');
 like(status(30, 'detail'), qr/"Нема такого" for warehouse 6, which is not in the base "main" \(there: .*Другий склад \(W2\)/, 'with what there is');
-like(sql("SELECT concat_ws(' ', subject, problem) FROM salesdrive.check('shop') WHERE subject = 'value warehouse 6' AND problem LIKE 'value_map%'"), qr/^value warehouse 6 value_map gives "Нема такого"/, 'check() says so');
+like(sql("SELECT concat_ws(' ', subject, problem) FROM salesdrive.check('shop') WHERE subject = 'value warehouse 6' AND problem LIKE 'value_map%'"), qr/^value warehouse 6 value_map gives "Нема такого"/m, 'check() says so');
 $bas->control(POST => '/load', { 'Catalog_СтруктурныеЕдиницы' => [ { Ref_Key => '8c1f4a10-00ee-11ee-8000-0000000000a3', Code => 'W3', Description => 'Нема такого', 'ТипСтруктурнойЕдиницы' => 'Склад' } ] });
 sql("SELECT salesdrive.resume('shop', 30)");
 run_engine();

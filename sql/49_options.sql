@@ -198,12 +198,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION wake_options(text[]) IS 'Has orders that were not wanted looked at again, behind the live ones, and those parked for goods';
 
-CREATE FUNCTION order_document(account text, order_id bigint) RETURNS jsonb
+CREATE FUNCTION order_document(account text, order_id bigint, profile text DEFAULT NULL) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    keys order_key[] := order_keys(account, order_id);
-    f order_fields := (SELECT m FROM mapped_fields(keys) m);
+    keys     order_key[] := order_keys(account, order_id);
+    f        order_fields := (SELECT m FROM mapped_fields(keys) m);
+    settings account_setting[] := ARRAY(SELECT s FROM account_settings(ARRAY[account]) s);
 BEGIN
-    RETURN (SELECT CASE WHEN f.account IS NULL THEN d.document ELSE fitted_document(d.document, f, NULL, false, false) END FROM order_documents(keys, ARRAY(SELECT l FROM document_lines(keys) l), ARRAY(SELECT s FROM account_settings(ARRAY[account]) s), ARRAY[f]) d);
+    IF profile IS NOT NULL THEN
+        settings[1].profile := profile;
+    END IF;
+    RETURN (SELECT CASE WHEN f.account IS NULL THEN d.document ELSE fitted_document(d.document, f, NULL, false, false) END FROM order_documents(keys, ARRAY(SELECT l FROM document_lines(keys) l), settings, ARRAY[f]) d);
 END $$;
-COMMENT ON FUNCTION order_document(text, bigint) IS 'Document an order would be, also while it is not wanted';
+COMMENT ON FUNCTION order_document(text, bigint, text) IS 'Document an order would be, also while it is not wanted; under another profile: in its names, with the keys of the account''s own base';

@@ -31,6 +31,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION require_infobase(text) IS 'The infobase of that name, or a clear error';
 
+CREATE FUNCTION require_profile(profile text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM profile_effective p WHERE p.name = require_profile.profile) THEN
+        RAISE EXCEPTION 'there is no profile "%"', profile
+            USING ERRCODE = 'SD006', HINT = 'Profiles: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.name) FROM profile_effective p) || '. A configuration of its own is added by rows in profile, profile_entity and profile_property.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION require_profile(text) IS 'Raises SD006 with the names there are when there is no such profile';
+
 CREATE FUNCTION require_order(account text, order_id bigint) RETURNS crm_order
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -121,10 +131,7 @@ CREATE FUNCTION add_infobase(name text, profile text, url text, username text, p
 DECLARE
     broken text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM profile_effective p WHERE p.name = add_infobase.profile) THEN
-        RAISE EXCEPTION 'there is no profile "%"', profile
-            USING ERRCODE = 'SD006', HINT = 'Profiles: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.name) FROM profile_effective p) || '. A configuration of its own is added by rows in profile, profile_entity and profile_property.';
-    END IF;
+    PERFORM require_profile(profile);
     IF url ~ '/odata' THEN
         RAISE EXCEPTION 'the address of infobase "%" ends too late', name
             USING ERRCODE = '22023', DETAIL = url, HINT = 'Give the address of the publication alone, without /odata/standard.odata.';
@@ -339,12 +346,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION resend(text, bigint) IS 'Compares the document with the order once more and writes what differs, even over changes made in BAS; makes a new one if it was deleted';
 
-CREATE FUNCTION preview(account text, order_id bigint) RETURNS TABLE (step text, method text, url text, body jsonb)
+CREATE FUNCTION preview(account text, order_id bigint, profile text DEFAULT NULL) RETURNS TABLE (step text, method text, url text, body jsonb)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     o crm_order := require_order(account, order_id);
 BEGIN
+    IF preview.profile IS NOT NULL THEN
+        PERFORM require_profile(preview.profile);
+        RETURN QUERY
+        SELECT format('document under profile %s', preview.profile), NULL::text, entity_set(preview.profile, 'order'), order_document(o.account, o.order_id, preview.profile);
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT coalesce(d.purpose, concat_ws(': ', d.step, d.reason, d.detail)), CASE WHEN d.step = 'request' THEN d.method END,
            CASE WHEN d.step = 'request' THEN i.url || '/odata/standard.odata/' || d.path END, d.body
@@ -352,4 +365,4 @@ BEGIN
     UNION ALL
     SELECT 'document as it should be', NULL, NULL, coalesce(d.document, order_document(o.account, o.order_id)) FROM order_decisions(order_keys(o.account, o.order_id)) d;
 END $$;
-COMMENT ON FUNCTION preview(text, bigint) IS 'What the next step of an order would be and send, and the document as it should be, without sending anything';
+COMMENT ON FUNCTION preview(text, bigint, text) IS 'What the next step of an order would be and send, and the document as it should be, without sending anything; or the document under another profile, in whose set it would be';

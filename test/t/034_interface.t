@@ -43,7 +43,7 @@ my @refused = (
 	[ "SELECT salesdrive.enqueue('main', 'dictionary', 'organization', 'main')", '22023', qr/there is no dictionary "organization".*Dictionaries: organisation, /s, 'an unknown dictionary' ],
 	[ "SELECT salesdrive.enqueue('shop', 'dictionary', 'organisation', 'main')", '22023', qr/"shop" is not "main"/, 'a dictionary of an account' ],
 	[ "SELECT salesdrive.enqueue('main', 'order', '1', 'main')", '22023', qr/order 1 .*HINT:.*resume\(account, order_id\)/s, 'an order of an infobase' ],
-	[ "SELECT salesdrive.enqueue('main', 'stock', '1', 'main')", '22023', qr/Kinds: counterparty, crm_dictionary, crm_orders, dictionary, metadata, order, products/, 'an unknown kind' ],
+	[ "SELECT salesdrive.enqueue('main', 'stock', '1', 'main')", '22023', qr/Kinds: counterparty, crm_dictionary, crm_orders, dictionary, metadata, order, partner, products/, 'an unknown kind' ],
 	[ "SELECT salesdrive.enqueue('main', 'counterparty', '0671112233', 'main')", '22023', qr/for example 380671112233/, 'a phone that is not international' ],
 	[ "SELECT salesdrive.enqueue('main', 'dictionary', NULL, 'main')", '22023', qr/a task has a scope/, 'a task without a key' ],
 	[ "UPDATE salesdrive.infobase SET retry_base = '1 h'", '23514', qr/infobase_retry_bounds/, 'a first delay above the longest' ],
@@ -136,6 +136,11 @@ sql("SELECT salesdrive.unpause_infobase('main'); CALL salesdrive.run()");
 is(status(5, 'state'), 'synced', 'and it goes on when the file is back');
 
 # check
+# the same order in the names of another configuration
+my $some = sql("SELECT max(order_id) FROM salesdrive.crm_order WHERE account = 'shop'");
+is(sql("SELECT step || ' ' || url || ' ' || (body ? 'Товары') || ' ' || (body ? 'Запасы') FROM salesdrive.preview('shop', $some, profile => 'trade32')"), 'document under profile trade32 Document_ЗаказКлиента true false', 'preview() under another profile');
+like(failure("SELECT * FROM salesdrive.preview('shop', $some, profile => 'nosuch')"), qr/ERROR:  SD006:.*Profiles: .*trade32/s, 'under one that is none');
+
 like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/parked orders/, 'check() tells of parked orders');
 like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/worker exchanger/, 'and of workers that do not run');
 sql("DELETE FROM salesdrive.credential WHERE name = 'account:shop:api_key'");

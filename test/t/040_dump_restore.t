@@ -22,7 +22,7 @@ sub sql { my ($db, $query) = @_; return sql_text($node, $db, $query) }
 sub notices { my ($db, $query) = @_; my ($out, $err) = ('', ''); $node->psql($db, $query, stdout => \$out, stderr => \$err, on_error_die => 1); return $err }
 sub state { my ($db, $id) = @_; return order_state($node, $db, $id) }
 sub done { my ($db, $id) = @_; return wait_for("order $id in $db", sub { run_engine($node, $db); state($db, $id) =~ /^(synced|parked|skipped)/ }) }
-sub purposes { my ($db, $id) = @_; return sql($db, "SELECT string_agg(purpose, ', ' ORDER BY l.id) FROM salesdrive.exchange_log l, salesdrive.instance i WHERE order_id = $id AND direction = 'out' AND purpose IS NOT NULL AND method IS NOT NULL AND at > i.adopted_at") }
+sub purposes { my ($db, $id) = @_; return sql($db, "SELECT string_agg(purpose, ', ' ORDER BY l.id) FROM salesdrive.exchange_log l, salesdrive.instance i WHERE order_id = $id AND direction = 'out' AND purpose IS NOT NULL AND method IS NOT NULL AND error NOT LIKE 'not sent%' AND at > i.adopted_at") }
 sub requests { return sum0(values %{ $bas->control(GET => '/requests')->{counts} }) }
 sub document { my ($id) = @_; return (grep { $_->{'НомерВходящегоДокумента'} =~ /\b$id\s*$/ } @{ $bas->control(GET => '/objects?set=Document_%D0%97%D0%B0%D0%BA%D0%B0%D0%B7%D0%9F%D0%BE%D0%BA%D1%83%D0%BF%D0%B0%D1%82%D0%B5%D0%BB%D1%8F')->{value} })[0] }
 

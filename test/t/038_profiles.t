@@ -108,6 +108,13 @@ for my $case (@cases)
 		sql('CALL salesdrive.run()');
 		is($document->(104)->{sum}, $configuration eq 'unf:3.0' ? 100 : 120, 'VAT comes on top where prices are without it');
 	}
+	if ($configuration eq 'accounting2')
+	{
+		sql("SELECT salesdrive.map_field('$a', 'order', 'Комментарий', '{comment}!', transform => 'template'); " . delivery($a, 105, phone => '0671000001', sum => 100, lines => [ [ 'SKU-0001', 1, 100, 0 ] ]));
+		sql('CALL salesdrive.run()');
+		is($document->(105)->{comment}, "$a/105: Зразок!", 'a mapped comment keeps the marker');
+		sql("DELETE FROM salesdrive.field_map WHERE account = '$a'");
+	}
 	$state = $bas->control(GET => '/state');
 	is_deeply($state->{violations}, [], 'the base reports no violation');
 	is($state->{documents}{count}, sql("SELECT count(*) FROM salesdrive.crm_order WHERE account = '$a'"), 'one document an order');

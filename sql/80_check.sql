@@ -47,9 +47,18 @@ BEGIN
     SELECT 3, CASE WHEN p.state = 'paused' THEN 'error' ELSE 'warning' END, 'API of account ' || p.account,
            CASE p.state WHEN 'paused' THEN 'It is paused: ' || p.paused_reason ELSE format('Its last %s requests failed.', p.circuit_failures) END,
            CASE p.state WHEN 'paused' THEN format('SELECT salesdrive.unpause_api(%L);', p.account) ELSE 'Look at exchange_log: is SalesDrive reachable?' END
-    FROM api_status p WHERE p.account = a.name AND p.state IN ('paused', 'circuit open');
+    FROM api_status p WHERE p.account = a.name AND p.state IN ('paused', 'circuit open')
+    UNION ALL
+    SELECT 3, 'warning', 'quota ' || q.method, CASE WHEN q.closed_until > clock() THEN format('SalesDrive says that its limit is reached; nothing is asked before %s.', to_char(q.closed_until, 'YYYY-MM-DD HH24:MI:SS TZ'))
+                                                    ELSE format('%s of %s requests in %s are used.', q.used, q.most, q.span) END,
+           CASE WHEN q.closed_until > clock() THEN 'Others use the same account: lower salesdrive.quota_window.most to leave them room.' ELSE 'SELECT * FROM salesdrive.quota_status; shows on what. Call fetch_orders() less often.' END
+    FROM quota_status q WHERE q.account = a.name AND (q.closed_until > clock() OR q.span >= '1 hour' AND q.used >= 0.95 * q.most)
+    UNION ALL
+    SELECT 3, 'warning', 'orders of the API', format('What changed in SalesDrive was read last at %s.', to_char(p.seen_until, 'YYYY-MM-DD HH24:MI:SS TZ')),
+           format('Is fetch_orders(%L) still called by a scheduler? SELECT * FROM salesdrive.fetch_status; shows what it waits for.', a.name)
+    FROM crm_poll p WHERE p.account = a.name AND p.feed = 'live' AND p.seen_until < clock() - interval '1 day';
 END $$;
-COMMENT ON FUNCTION check_database(account, infobase) IS 'For check(): the database is a copy, secrets are missing, something is paused or fails';
+COMMENT ON FUNCTION check_database(account, infobase) IS 'For check(): the database is a copy, secrets are missing, something is paused or fails, the quota is used up, orders are no longer read by the API';
 
 CREATE FUNCTION check_workers(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

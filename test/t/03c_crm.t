@@ -126,6 +126,7 @@ for my $form (qw(400 429 retry_after 200))
 	is(task("concat_ws(' ', state, reason)"), 'ready quota', 'it waits');
 	is(sql("SELECT count(*) FROM salesdrive.quota_status WHERE closed_until > salesdrive.clock() AND closed_until <= salesdrive.clock() + interval '61 s'"), 1, 'the window is closed for a minute');
 	is(sql("SELECT count(*) FROM salesdrive.quota_status WHERE free_at IS NOT NULL"), 1, 'as the view says');
+	like(sql("SELECT concat_ws(' ', severity, problem) FROM salesdrive.check('shop') WHERE subject = 'quota order/list'"), qr/^warning SalesDrive says that its limit is reached/, 'and check()') if $form eq '400';
 	run_engine();
 	is(received(), $before + 1, 'meanwhile nothing is asked');
 	later(62);

@@ -13,7 +13,7 @@ CREATE TABLE account_api (
     circuit_pause      interval NOT NULL DEFAULT '30 s' CHECK (circuit_pause > '0'),
     dictionary_age     interval NOT NULL DEFAULT '1 day' CHECK (dictionary_age > '0'),
     poll_overlap       interval NOT NULL DEFAULT '15 min' CHECK (poll_overlap >= '0'),
-    backfill_share     numeric NOT NULL DEFAULT 0.6 CHECK (backfill_share > 0 AND backfill_share <= 1),
+    backfill_share     numeric NOT NULL DEFAULT 0.9 CHECK (backfill_share > 0 AND backfill_share <= 1),
     allow_http         boolean NOT NULL DEFAULT false,
     ca_file            text CHECK (ca_file ~ '^/'),
     circuit_failures   integer NOT NULL DEFAULT 0,

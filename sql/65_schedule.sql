@@ -26,7 +26,7 @@ DECLARE
     c record := cron_problem();
 BEGIN
     IF nullif(btrim(job), '') IS NULL OR nullif(btrim(schedule), '') IS NULL OR nullif(btrim(command), '') IS NULL THEN
-        RAISE EXCEPTION 'a job has a name, a schedule and a command' USING ERRCODE = '22023', HINT = 'Example: schedule(''orders'', ''*/2 * * * *'', ''SELECT salesdrive.fetch_orders(''''shop'''')'').';
+        RAISE EXCEPTION 'a job has a name, a schedule and a command' USING ERRCODE = '22023', HINT = 'Example: schedule(''orders'', ''*/3 * * * *'', ''SELECT salesdrive.fetch_orders(''''shop'''')'').';
     ELSIF c.problem IS NOT NULL THEN
         RAISE EXCEPTION 'job "%" cannot be scheduled from here', job
             USING ERRCODE = '55000', DETAIL = c.problem,
@@ -61,7 +61,7 @@ DECLARE
 BEGIN
     RETURN QUERY
     SELECT d.job, d.schedule, d.command, format('SELECT cron.schedule_in_database(%L, %L, %L, %L);', job_name(d.job), d.schedule, d.command, current_database())
-    FROM (VALUES ('orders of ' || a.name, '*/2 * * * *', format('SELECT salesdrive.fetch_orders(%L)', a.name)),
+    FROM (VALUES ('orders of ' || a.name, '*/3 * * * *', format('SELECT salesdrive.fetch_orders(%L)', a.name)),
                  ('values of ' || a.name, '40 5 * * *', format('SELECT salesdrive.load_dictionaries(%L)', a.name)),
                  ('history', '17 3 * * *', 'CALL salesdrive.maintain()'),
                  ('run', '* * * * *', 'CALL salesdrive.run()')) d (job, schedule, command);
@@ -85,4 +85,4 @@ BEGIN
         RETURN NEXT d.job;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION schedule_defaults(text) IS 'Schedules by pg_cron what an account needs: changed orders every two minutes, values once a day, history, and the engine where no worker runs; returns the jobs';
+COMMENT ON FUNCTION schedule_defaults(text) IS 'Schedules by pg_cron what an account needs: changed orders every three minutes, values once a day, history, and the engine where no worker runs; returns the jobs';

@@ -71,6 +71,11 @@ is(order(1011, 'status_id'), '8', 'a deleted order is seen');
 is(sql("SELECT window_from = date_trunc('second', (timestamptz '$until' - interval '15 min') AT TIME ZONE 'Europe/Kyiv') AND window_to <= seen_until AT TIME ZONE 'Europe/Kyiv' FROM salesdrive.crm_poll WHERE feed = 'live'"), 't', 'a window begins before the end of the last one');
 is(sql("SELECT salesdrive.local_hour_shift('2026-10-25 01:30+00', 'Europe/Kyiv') || ' ' || salesdrive.local_hour_shift('2026-10-25 06:00+00', 'Europe/Kyiv') || ' ' || salesdrive.local_hour_shift('2026-03-29 02:00+00', 'Europe/Kyiv')"), '01:00:00 00:00:00 01:00:00', 'in the night of the change of time it is wider');
 
+later(90000);
+like(sql("SELECT concat_ws(' ', severity, problem) FROM salesdrive.check('shop') WHERE subject = 'orders of the API'"), qr/^warning What changed in SalesDrive was read last at /, 'check() tells when nobody asks any more');
+fetch();
+is(sql("SELECT count(*) FROM salesdrive.check('shop') WHERE subject ~ 'orders of the API|quota'"), 0, 'and is quiet when it is well');
+
 # ---- rows that change while pages are read; a page a minute; a restart
 
 later(3700);
@@ -95,7 +100,7 @@ is(sql('SELECT count(DISTINCT order_id) FROM salesdrive.crm_order_version'), 250
 # ---- the backfill leaves room
 
 later(3700);
-sql("UPDATE salesdrive.quota_window SET most = 5 WHERE span = '1 minute'");
+sql("UPDATE salesdrive.quota_window SET most = 5 WHERE span = '1 minute'; UPDATE salesdrive.account_api SET backfill_share = 0.6");
 my $before = received();
 fetch('2026-08-03');
 is(received() - $before, 3, 'a backfill takes its share of a window');

@@ -38,7 +38,7 @@ SKIP:
 
 	sql('CREATE EXTENSION pg_cron');
 	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d"), 'orders of shop, values of shop, history, run', 'the jobs of an account');
-	is(sql("SELECT string_agg(concat_ws(' ', jobname, schedule), ', ' ORDER BY jobid) FROM cron.job"), 'salesdrive postgres orders of shop */2 * * * *, salesdrive postgres values of shop 40 5 * * *, salesdrive postgres history 17 3 * * *, salesdrive postgres run * * * * *', 'are there');
+	is(sql("SELECT string_agg(concat_ws(' ', jobname, schedule), ', ' ORDER BY jobid) FROM cron.job"), 'salesdrive postgres orders of shop */3 * * * *, salesdrive postgres values of shop 40 5 * * *, salesdrive postgres history 17 3 * * *, salesdrive postgres run * * * * *', 'are there');
 	sql("SELECT salesdrive.schedule_defaults('shop')");
 	is(sql('SELECT count(*) FROM cron.job'), 4, 'once');
 	sql("SELECT salesdrive.schedule('orders of shop', '\@reboot', command) FROM salesdrive.default_schedules('shop') WHERE job = 'orders of shop'");

@@ -159,6 +159,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION check_fields(account, infobase) IS 'For check(): mapped fields that the base does not have, or has of another type, functions that cannot be called, paths that no order has';
 
+-- $metadata does not say which enumeration a property is of, so any that has the value will do.
+CREATE FUNCTION check_enums(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 4, 'error', format('value %s.%s', p.entity, p.concept), format('No enumeration of the base has the value "%s", which is always sent as %s.', p.constant #>> '{}', p.property),
+           format('Give profile_property a row of profile %s, entity %s, concept %s and origin user with a value of the base: SELECT name, members FROM salesdrive.bas_metadata WHERE infobase = %L AND kind = ''enum'';', i.profile, p.entity, p.concept, i.name)
+    FROM profile_property_effective p
+    WHERE p.profile = i.profile AND p.property IS NOT NULL AND jsonb_typeof(p.constant) = 'string' AND p.constant #>> '{}' ~ '^[А-ЯІЇЄҐ]'
+      AND EXISTS (SELECT FROM bas_metadata m WHERE m.infobase = i.name AND m.kind = 'enum')
+      AND NOT EXISTS (SELECT FROM bas_metadata m WHERE m.infobase = i.name AND m.kind = 'enum' AND m.members ? (p.constant #>> '{}'));
+END $$;
+COMMENT ON FUNCTION check_enums(account, infobase) IS 'For check(): constant values that no enumeration of the base has';
+
 CREATE FUNCTION check_orders(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -227,7 +241,7 @@ BEGIN
     END IF;
     SELECT array_agg(f) INTO found FROM (
         SELECT * FROM check_database(a, i) UNION ALL SELECT * FROM check_workers(a, i) UNION ALL SELECT * FROM check_settings(a, i)
-        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
+        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
     RETURN QUERY
     SELECT f.severity, f.subject, f.problem, f.hint FROM unnest(coalesce(found, ARRAY[ROW(99, 'ok', 'account ' || a.name, 'all is well', NULL)::finding])) f
     ORDER BY f.rank, f.severity, f.subject, f.problem;

@@ -27,7 +27,7 @@ INSERT INTO access_function VALUES
     ('order_stock', 'operator'), ('order_keys_of', 'operator'), ('order_values', 'operator'), ('header_values', 'operator'), ('value_cause', 'operator'), ('obstacles_values', 'operator'),
     ('map_value', 'operator'), ('accept_value', 'operator'),
     ('profile_sets', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
-    ('check_orders', 'operator'), ('check_peers', 'operator'),
+    ('check_orders', 'operator'), ('check_enums', 'operator'), ('check_peers', 'operator'),
     ('publishes', 'reader'), ('metadata_wanted', 'reader'),
     ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'), ('local_hour_shift', 'reader'),
     ('pause_api', 'operator'), ('unpause_api', 'operator'),

@@ -43,6 +43,8 @@ my @cases = (
 		qr/^error \| entity $order \| A property the profile names is missing there\. .*Примечание.*profile unf, entity order and origin user/m ],
 	[ 'a property of a section has another name', sub { sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'order_line', 'price', 'ЦенаЗаШтуку')") }, sub { sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user'") },
 		qr/^error \| entity ${order}_Запасы \| A property the profile names is missing there\. .*ЦенаЗаШтуку.*entity order_line/m ],
+	[ 'a constant is no value of an enumeration', sub { sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property, constant) VALUES ('unf', 'order', 'operation', 'ВидОперации', '\"НетТакого\"')") }, sub { sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user'") },
+		qr/^error \| value order\.operation \| No enumeration of the base has the value "НетТакого", which is always sent as ВидОперации\..*profile unf, entity order, concept operation/m ],
 	[ 'there is no kind of phone', sub { sql("INSERT INTO salesdrive.profile_entity (profile, concept, entity_set, filter) VALUES ('unf', 'contact_kind', 'Catalog_ВидыКонтактнойИнформации', 'PredefinedDataName eq ''НетТакого''')") }, sub { sql("DELETE FROM salesdrive.profile_entity WHERE origin = 'user'") },
 		qr/^error \| entity Catalog_ВидыКонтактнойИнформации \| There is no kind of contact information for phones.*НетТакого.*predefined kinds/m ],
 	[ 'SalesDrive refuses the key with 200', sub { sql("SELECT salesdrive.set_secret('account:shop:api_key', 'wrong')") }, sub { sql("SELECT salesdrive.set_secret('account:shop:api_key', 'demo-key')") },

@@ -114,16 +114,19 @@ CREATE TABLE account (
     kits           text NOT NULL DEFAULT 'keep' CHECK (kits IN ('keep', 'explode')),
     delivery_line  text NOT NULL DEFAULT 'none' CHECK (delivery_line IN ('none', 'charged', 'shown')),
     delivery_sku   text CHECK (delivery_sku <> ''),
-    unknown_sku    text NOT NULL DEFAULT 'park' CHECK (unknown_sku IN ('park', 'substitute')),
+    unknown_sku    text NOT NULL DEFAULT 'park' CHECK (unknown_sku IN ('park', 'substitute', 'create')),
     substitute_sku text CHECK (substitute_sku <> ''),
+    template_sku   text CHECK (template_sku <> ''),
     characteristics text NOT NULL DEFAULT 'pinned' CHECK (characteristics IN ('pinned', 'required')),
     paused_at      timestamptz,
     paused_reason  text,
     created_at     timestamptz NOT NULL DEFAULT clock(),
     CONSTRAINT account_delivery CHECK (delivery_line = 'none' OR delivery_sku IS NOT NULL),
+    CONSTRAINT account_template CHECK (unknown_sku <> 'create' OR template_sku IS NOT NULL),
     CONSTRAINT account_substitute CHECK (unknown_sku <> 'substitute' OR substitute_sku IS NOT NULL)
 );
 COMMENT ON CONSTRAINT account_delivery ON account IS 'A line for delivery needs the SKU of its product';
+COMMENT ON CONSTRAINT account_template ON account IS 'Products are made after a template, which needs its SKU';
 COMMENT ON CONSTRAINT account_substitute ON account IS 'A substitute for unknown SKUs needs its SKU';
 COMMENT ON TABLE account IS 'A SalesDrive account, the infobase its orders go to, and how they go';
 COMMENT ON COLUMN account.name IS 'Name used in every call and in the webhook address';
@@ -144,8 +147,9 @@ COMMENT ON COLUMN account.edit_policy IS 'Which documents a change of the order 
 COMMENT ON COLUMN account.kits IS 'keep: a kit is one line; explode: a line for each of its parts, the sum of the kit spread over them to the kopeck';
 COMMENT ON COLUMN account.delivery_line IS 'Line for shipping_costs: none; charged: on top of paymentAmount, the customer pays it; shown: with a discount of 100 %, the sum stays';
 COMMENT ON COLUMN account.delivery_sku IS 'SKU of the product of that line';
-COMMENT ON COLUMN account.unknown_sku IS 'A line whose SKU BAS does not have: park the order, or substitute another product';
+COMMENT ON COLUMN account.unknown_sku IS 'A line whose SKU BAS does not have: park the order, substitute another product, or create it';
 COMMENT ON COLUMN account.substitute_sku IS 'SKU of the product that stands for unknown ones';
+COMMENT ON COLUMN account.template_sku IS 'SKU of the product that new ones are made after: unit, VAT rate, kind, group and category are taken from it';
 COMMENT ON COLUMN account.characteristics IS 'pinned: a line carries the characteristic of its product_pin, if any; required: a product that uses characteristics must have one there';
 COMMENT ON COLUMN account.paused_at IS 'Set while the orders of this account are not sent';
 COMMENT ON COLUMN account.paused_reason IS 'Why it is paused';
@@ -208,6 +212,7 @@ BEGIN
         DELETE FROM bas_metadata m WHERE m.infobase = OLD.name;
         DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'bas';
         DELETE FROM bas_product p WHERE p.infobase = OLD.name;
+        DELETE FROM product_creation c WHERE c.infobase = OLD.name;
         DELETE FROM bas_counterparty_phone p WHERE p.infobase = OLD.name;
         DELETE FROM bas_counterparty c WHERE c.infobase = OLD.name;
     ELSE

@@ -50,7 +50,7 @@ CREATE TYPE document_line AS (
     place          bigint,
     content        text
 );
-COMMENT ON TYPE document_line IS 'A line ready for a document: sum with its share of the remainder; kopecks: remainder of the whole order, places: lines that may take one kopeck of it; goods: ok, ask, absent, several, no_sku, no_unit, no_vat, no_characteristic or kit';
+COMMENT ON TYPE document_line IS 'A line ready for a document: sum with its share of the remainder; kopecks: remainder of the whole order, places: lines that may take one kopeck of it; goods: ok, ask, create, absent, several, no_sku, no_unit, no_vat, no_characteristic or kit';
 COMMENT ON COLUMN document_line.account IS 'Account';
 COMMENT ON COLUMN document_line.order_id IS 'Order number';
 COMMENT ON COLUMN document_line.line_no IS 'Line of the order it comes from; 0: delivery';
@@ -62,7 +62,7 @@ COMMENT ON COLUMN document_line.discount IS 'Discount in percent';
 COMMENT ON COLUMN document_line.sum IS 'Sum of the line after discount, with its share of the remainder';
 COMMENT ON COLUMN document_line.kopecks IS 'Remainder of the whole order, in kopecks';
 COMMENT ON COLUMN document_line.places IS 'Lines that may take one kopeck of it';
-COMMENT ON COLUMN document_line.goods IS 'ok, ask (to be searched for), absent, several, no_sku, no_unit, no_vat, no_characteristic or kit (parts cannot be read)';
+COMMENT ON COLUMN document_line.goods IS 'ok, ask (to be searched for), create (to be made), absent, several, no_sku, no_unit, no_vat, no_characteristic or kit (parts cannot be read)';
 COMMENT ON COLUMN document_line.product IS 'Ref_Key of the product';
 COMMENT ON COLUMN document_line.characteristic IS 'Ref_Key of its characteristic';
 COMMENT ON COLUMN document_line.unit IS 'Ref_Key of the unit';
@@ -196,13 +196,15 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH rate_name AS MATERIALIZED (
-        SELECT p.profile, property_names(p.profile, 'vat_rate') ->> 'rate' AS property, constants(p.profile, 'vat_value') AS by_value, property_names(p.profile, 'order_line') ? 'unit' AS has_unit
+        SELECT p.profile, property_names(p.profile, 'vat_rate') ->> 'rate' AS property, constants(p.profile, 'vat_value') AS by_value, property_names(p.profile, 'order_line') ? 'unit' AS has_unit,
+               coalesce((SELECT e.max_length FROM profile_property_effective e WHERE e.profile = p.profile AND e.entity = 'product' AND e.concept = 'article'), 1000) AS article
         FROM (SELECT DISTINCT i.profile FROM infobase i) p
     )
     SELECT l.account, l.order_id, l.line_no, s.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
            CASE WHEN l.kit_wrong THEN 'kit'
                 WHEN s.sku IS NULL THEN 'no_sku'
                 WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
+                WHEN p.state = 'absent' AND a.unknown_sku = 'create' AND s.sku = l.sku AND l.sku <> a.template_sku AND p.pinned IS NULL AND p.candidates IS NULL AND length(l.sku) <= n.article THEN 'create'
                 WHEN p.state <> 'found' THEN p.state
                 WHEN a.characteristics = 'required' AND p.uses_characteristics IS NULL THEN 'ask'
                 WHEN n.has_unit AND u.unit IS NULL OR u.listed AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
@@ -210,14 +212,18 @@ BEGIN
                 WHEN a.characteristics = 'required' AND p.uses_characteristics AND pin.characteristic IS NULL THEN 'no_characteristic'
                 ELSE 'ok' END,
            coalesce(pin.product, p.ref_key), pin.characteristic, u.unit, p.is_stock, p.vat_rate, v.rate, l.place,
-           CASE WHEN s.sku IS DISTINCT FROM l.sku THEN concat_ws(', ', l.sku, l.name) END
+           CASE WHEN a.unknown_sku = 'substitute' AND s.sku IS DISTINCT FROM l.sku THEN concat_ws(', ', l.sku, l.name) END
     FROM composed_lines(orders) l
     JOIN account a ON a.name = l.account
     JOIN infobase i ON i.name = a.infobase
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN a.unknown_sku = 'substitute' AND (l.sku IS NULL OR EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
-                                                            WHERE q.infobase = a.infobase AND q.sku = l.sku AND q.state = 'absent' AND q.checked_at >= fresh AND q.pinned IS NOT DISTINCT FROM h.product))
-                    THEN a.substitute_sku ELSE l.sku END AS sku) s
+        SELECT CASE WHEN a.unknown_sku = 'park' OR l.sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
+                                                            WHERE q.infobase = a.infobase AND q.sku = l.sku AND q.state = 'absent' AND q.checked_at >= fresh AND q.pinned IS NOT DISTINCT FROM h.product)
+                    THEN l.sku
+                    WHEN a.unknown_sku = 'substitute' THEN a.substitute_sku
+                    WHEN l.sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
+                                                            WHERE q.infobase = a.infobase AND q.sku = a.template_sku AND q.state = 'found' AND q.pinned IS NOT DISTINCT FROM h.product)
+                    THEN a.template_sku ELSE l.sku END AS sku) s
     LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = s.sku
     LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = s.sku
     CROSS JOIN LATERAL (SELECT coalesce(pin.unit, p.unit) AS unit, EXISTS (SELECT FROM dictionary_load d WHERE d.infobase = a.infobase AND d.dictionary = 'unit') AS listed) u
@@ -394,10 +400,11 @@ CREATE FUNCTION obstacles_goods(lines document_line[], settings account_setting[
 BEGIN
     RETURN QUERY
     SELECT DISTINCT ON (l.account, l.order_id) l.account, l.order_id, 40,
-           CASE l.goods WHEN 'absent' THEN 'product_unknown' WHEN 'several' THEN 'product_several' WHEN 'no_sku' THEN 'product_no_sku'
+           CASE l.goods WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.reason ELSE 'product' END WHEN 'absent' THEN 'product_unknown' WHEN 'several' THEN 'product_several' WHEN 'no_sku' THEN 'product_no_sku'
                         WHEN 'no_unit' THEN 'product_unit' WHEN 'no_characteristic' THEN 'product_characteristic' WHEN 'kit' THEN 'kit' ELSE 'product_vat' END,
            format('Line %s, %s%s: ', l.line_no, coalesce('SKU "' || l.sku || '", ', ''), coalesce('"' || l.name || '"', 'no name'))
-           || CASE l.goods WHEN 'absent' THEN format('infobase "%s" has no product with this article%s.', s.infobase,
+           || CASE l.goods WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.detail ELSE format('the product is being made in infobase "%s".', s.infobase) END
+                           WHEN 'absent' THEN format('infobase "%s" has no product with this article%s.', s.infobase,
                                 coalesce(' (only: ' || (SELECT string_agg(c ->> 'name', ', ') FROM jsonb_array_elements(p.candidates) c) || ', marked for deletion or a folder)', ''))
                            WHEN 'several' THEN format('infobase "%s" has several products with this article: %s.', s.infobase,
                                 (SELECT string_agg(format('%s (%s)', c ->> 'name', c ->> 'ref_key'), ', ') FROM jsonb_array_elements(p.candidates) c))
@@ -407,21 +414,23 @@ BEGIN
                            WHEN 'no_characteristic' THEN 'the product is kept by characteristics, and no pin says which one is meant.'
                            WHEN 'kit' THEN 'it is a kit, and its parts cannot be read: each needs a count above 0.'
                            ELSE 'the VAT rate of the product is not in the list of rates.' END,
-           CASE l.goods WHEN 'absent' THEN format('Create the product with this article in BAS and call resume(), or say which product is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself. Keys of known goods: salesdrive.bas_product.', s.infobase, l.sku)
+           CASE l.goods WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.hint END
+                        WHEN 'absent' THEN format('Create the product with this article in BAS and call resume(), or say which product is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself. Keys of known goods: salesdrive.bas_product.', s.infobase, l.sku)
                         WHEN 'several' THEN format('Say which one is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself.', s.infobase, l.sku)
                         WHEN 'no_sku' THEN 'Give the product an SKU in SalesDrive, equal to the article in BAS; the new version goes on by itself.'
                         WHEN 'no_unit' THEN 'Set the unit of the product in BAS and call resume(), or set product_pin.unit to one of: SELECT key, name FROM salesdrive.dictionary_value WHERE dictionary = ''unit''.'
                         WHEN 'no_characteristic' THEN format('Say which one: UPDATE or INSERT INTO salesdrive.product_pin (infobase, sku, product, characteristic) VALUES (%L, %L, %L, ''its Ref_Key''); then the order goes on by itself. Or set account.characteristics to ''pinned''.', s.infobase, l.sku, l.product)
                         WHEN 'kit' THEN 'Have SalesDrive send the order again (a list of orders does not carry the parts), or set account.kits to ''keep'', or skip() the order.'
                         ELSE 'Call resume() to read the rates again.' END,
-           CASE WHEN l.goods IN ('absent', 'several', 'no_unit', 'no_characteristic') THEN format('product:%s:%s', s.infobase, l.sku)
+           CASE WHEN l.goods IN ('create', 'absent', 'several', 'no_unit', 'no_characteristic') THEN format('product:%s:%s', s.infobase, l.sku)
                 WHEN l.goods IN ('kit', 'no_sku') THEN format('account:%s:', l.account)
                 WHEN l.goods = 'no_vat' THEN format('dictionary:%s:vat_rate', s.infobase) END,
-           false
+           l.goods = 'create' AND t.state IS DISTINCT FROM 'parked'
     FROM few(lines) l JOIN few(settings) s ON s.account = l.account
     LEFT JOIN bas_product p ON p.infobase = s.infobase AND p.sku = l.sku
+    LEFT JOIN task t ON l.goods = 'create' AND t.scope = s.infobase AND t.kind = 'product' AND t.key = l.sku
     WHERE l.goods NOT IN ('ok', 'ask')
-    ORDER BY l.account, l.order_id, l.place;
+    ORDER BY l.account, l.order_id, l.goods = 'create', l.place;    -- what people must do comes first
 END $$;
 COMMENT ON FUNCTION obstacles_goods(document_line[], account_setting[]) IS 'Orders with a line whose product is unknown, ambiguous or incomplete in BAS: the first such line';
 

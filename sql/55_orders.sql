@@ -263,6 +263,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_unwanted(order_decision[]) IS 'Keeps which orders, or edits of them, were not wanted and why';
 
+CREATE FUNCTION note_products_wanted(decided order_decision[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO product_creation AS c (infobase, sku, name, template, our_ref_key)
+    SELECT DISTINCT ON (w.part[2], w.part[3]) w.part[2], w.part[3], coalesce(l.name, w.part[3]), t.ref_key, product_ref_key(w.part[3])
+    FROM few(decided) d CROSS JOIN LATERAL (SELECT regexp_match(d.blocked_on, '^(product):([^:]+):(.+)$') AS part) w
+    JOIN account a ON a.name = d.account
+    JOIN bas_product t ON t.infobase = a.infobase AND t.sku = a.template_sku AND t.state = 'found'
+    LEFT JOIN LATERAL (SELECT x.name FROM composed_lines(order_keys(d.account, d.order_id)) x WHERE x.sku = w.part[3] LIMIT 1) l ON true
+    ORDER BY w.part[2], w.part[3], d.order_id, d.account
+    ON CONFLICT (infobase, sku) DO UPDATE SET template = excluded.template, searched_at = CASE WHEN c.template = excluded.template AND c.problem IS NULL THEN c.searched_at END, problem = NULL;
+END $$;
+COMMENT ON FUNCTION note_products_wanted(order_decision[]) IS 'Before orders wait for products to be made: what they are to be called, and after which template';
+
 CREATE FUNCTION plan_order(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -275,6 +289,7 @@ BEGIN
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
     PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
+    PERFORM note_products_wanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'product' HAVING count(*) > 0;
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
 
     RETURN QUERY

@@ -165,6 +165,7 @@ BEGIN
     RETURN CASE t.kind WHEN 'order' THEN EXISTS (SELECT FROM order_sync y WHERE y.account = t.account AND y.order_id = t.key::bigint AND y.unsure_until > clock())
                        WHEN 'counterparty' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind AND p.unsure_until > clock())
                        WHEN 'partner' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind AND p.unsure_until > clock())
+                       WHEN 'product' THEN EXISTS (SELECT FROM product_creation c WHERE c.infobase = t.scope AND c.sku = t.key AND c.unsure_until > clock())
                        ELSE t.state = 'ready' END;
 END $$;
 COMMENT ON FUNCTION creation_unsure(task) IS 'Whether the creation a task has sent may still be at work in the base; after that it holds up no other, also when it cannot go on itself';
@@ -399,7 +400,7 @@ BEGIN
         steps := gate_quota(steps, since);
     END IF;
     PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
-    PERFORM note_counterparty_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
+    PERFORM note_counterparty_writes(array_agg(s)), note_product_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
     WITH base AS MATERIALIZED (

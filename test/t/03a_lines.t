@@ -180,6 +180,58 @@ like(status(42, 'detail'), qr/SKU "GONE-2"/, 'and is named');
 option("substitute_sku = 'SKU-0005'");
 run_engine();
 is(state_of(42), 'synced', 'a changed setting lets it go on');
+# made after a template, once
+my $folder = '8c1f4a10-0001-11ee-8000-000000009003';
+$bas->control(POST => '/load', { 'Catalog_Номенклатура' => [ { Ref_Key => '8c1f4a10-0001-11ee-8000-0000000000e1', 'Артикул' => 'TEMPLATE', Description => 'Зразок товару', 'ТипНоменклатуры' => 'Запас', Parent_Key => $folder,
+	'ЕдиницаИзмерения_Key' => '8c1f4a10-00f3-11ee-8000-000000000002', 'СтавкаНДС_Key' => '8c1f4a10-00f2-11ee-8000-000000000002' } ] });
+sub goods { my ($article) = @_; return grep { $_->{'Артикул'} eq $article } @{ $bas->control(GET => '/objects?set=Catalog_%D0%9D%D0%BE%D0%BC%D0%B5%D0%BD%D0%BA%D0%BB%D0%B0%D1%82%D1%83%D1%80%D0%B0')->{value} } }
+sub asked { my ($sku) = @_; return sql("SELECT string_agg(purpose, ', ' ORDER BY id) FROM salesdrive.exchange_log WHERE kind = 'product' AND key = '$sku' AND direction = 'out'") }
+option("unknown_sku = 'create', template_sku = 'TEMPLATE', substitute_sku = NULL");
+deliver($_, 30, [ { sku => 'NEW-1', text => 'Новий товар', price => 10 }, { sku => 'SKU-0001', price => 10 }, { sku => 'NEW-2', text => 'Ще один', price => 10 } ]) for 60 .. 63;
+run_engine();
+is(state_of($_), 'synced', "create: order $_ has its products made") for 60 .. 63;
+my @made = goods('NEW-1');
+is(scalar @made, 1, 'one of each');
+is(join(' ', map { $made[0]{$_} } qw(Description Parent_Key)) . ' ' . $made[0]{'ЕдиницаИзмерения_Key'} . ' ' . $made[0]{'СтавкаНДС_Key'},
+	"Новий товар $folder 8c1f4a10-00f3-11ee-8000-000000000002 8c1f4a10-00f2-11ee-8000-000000000002", 'with a name of its own, and the rest of the template');
+is($made[0]{Ref_Key}, sql("SELECT salesdrive.product_ref_key('NEW-1')"), 'under a key computed here');
+is(asked('NEW-1'), 'find product, create product', 'searched for before');
+deliver_and_run(64, 10, [ { sku => 'NEW-1', price => 10 } ]);
+is(asked('NEW-1'), 'find product, create product', 'known afterwards');
+sql("UPDATE salesdrive.infobase SET retry_base = '1 ms', retry_cap = '2 ms', unsure_margin = '0', total_timeout = '2 s', circuit_after = 1000");
+$bas->control(POST => '/faults', { method => 'POST', path => 'Catalog_', action => 'reset_after', times => 1 });
+deliver(65, 10, [ { sku => 'NEW-3', text => 'Без відповіді', price => 10 } ]);
+ok(wait_for('the end', sub { run_engine(); state_of(65) eq 'synced' }, 30), 'a creation without an answer');
+is(scalar(goods('NEW-3')), 1, 'is found, not repeated');
+$bas->control(POST => '/faults', { method => 'POST', path => 'Catalog_', action => 'reset_before', times => 1 });
+deliver(66, 10, [ { sku => 'NEW-4', text => 'Не дійшло', price => 10 } ]);
+ok(wait_for('the end', sub { run_engine(); state_of(66) eq 'synced' }, 30), 'one that did not arrive');
+is(scalar(goods('NEW-4')), 1, 'is made once');
+$bas->control(POST => '/load', { 'Catalog_Номенклатура' => [ { Ref_Key => '8c1f4a10-0001-11ee-8000-0000000000e5', 'Артикул' => 'NEW-5', Description => 'Встигли', 'ТипНоменклатуры' => 'Запас',
+	'ЕдиницаИзмерения_Key' => '8c1f4a10-00f3-11ee-8000-000000000001', 'СтавкаНДС_Key' => '8c1f4a10-00f2-11ee-8000-000000000001' } ] });
+sql("INSERT INTO salesdrive.bas_product (infobase, sku, state, checked_at) VALUES ('main', 'NEW-5', 'absent', now())");
+deliver_and_run(67, 10, [ { sku => 'NEW-5', price => 10 } ]);
+is(state_of(67) . ' ' . asked('NEW-5'), 'synced find product', 'one that a user has made meanwhile is taken');
+deliver(68, 10, [ { sku => 'SKU-9002', price => 10 } ]);
+deliver(69, 10, [ { sku => 'X' x 30, price => 10 } ]);
+run_engine();
+is(state_of(68), 'parked product_unknown', 'an article that is there, marked for deletion, is not made again');
+is(state_of(69), 'parked product_unknown', 'nor one longer than an article');
+option("template_sku = 'NO-TEMPLATE'");
+deliver_and_run(70, 10, [ { sku => 'NEW-6', price => 10 } ]);
+is(state_of(70), 'parked product_unknown', 'without its template nothing is made');
+like(status(70, 'detail'), qr/"NO-TEMPLATE"/, 'and that is named');
+option("template_sku = 'TEMPLATE'");
+run_engine();
+is(state_of(70), 'synced', 'until it is there');
+$bas->control(POST => '/config', { refuse => { 'create Catalog_Номенклатура' => 'Не дозволено' } });
+deliver(71, 10, [ { sku => 'NEW-7', price => 10 } ]);
+ok(wait_for('the end', sub { run_engine(); state_of(71) =~ /^parked/ }, 30), 'a creation that BAS refuses');
+is(state_of(71), 'parked business', 'parks the order, too');
+like(status(71, 'detail'), qr/Не дозволено/, 'with the words of the server');
+$bas->control(POST => '/config', { refuse => {} });
+sql("SELECT salesdrive.resume('shop', 71)");
+ok(wait_for('the end', sub { run_engine(); state_of(71) eq 'synced' }, 30), 'resume() goes on');
 option("unknown_sku = 'park'");
 
 # ---- units and characteristics

@@ -111,6 +111,10 @@ CREATE TABLE account (
     posting        boolean NOT NULL DEFAULT false,
     documents      boolean NOT NULL DEFAULT true,
     edit_policy    text CHECK (edit_policy IN ('free', 'until_posted', 'never', 'ask')),
+    counterparty_mode text NOT NULL DEFAULT 'phone' CHECK (counterparty_mode IN ('phone', 'fixed')),
+    fixed_counterparty uuid CHECK (fixed_counterparty <> '00000000-0000-0000-0000-000000000000'),
+    shared_phone   text NOT NULL DEFAULT 'park' CHECK (shared_phone IN ('park', 'oldest', 'newest', 'ours')),
+    create_counterparties boolean NOT NULL DEFAULT true,
     kits           text NOT NULL DEFAULT 'keep' CHECK (kits IN ('keep', 'explode')),
     delivery_line  text NOT NULL DEFAULT 'none' CHECK (delivery_line IN ('none', 'charged', 'shown')),
     delivery_sku   text CHECK (delivery_sku <> ''),
@@ -121,10 +125,12 @@ CREATE TABLE account (
     paused_at      timestamptz,
     paused_reason  text,
     created_at     timestamptz NOT NULL DEFAULT clock(),
+    CONSTRAINT account_counterparty CHECK (counterparty_mode <> 'fixed' OR fixed_counterparty IS NOT NULL),
     CONSTRAINT account_delivery CHECK (delivery_line = 'none' OR delivery_sku IS NOT NULL),
     CONSTRAINT account_template CHECK (unknown_sku <> 'create' OR template_sku IS NOT NULL),
     CONSTRAINT account_substitute CHECK (unknown_sku <> 'substitute' OR substitute_sku IS NOT NULL)
 );
+COMMENT ON CONSTRAINT account_counterparty ON account IS 'One counterparty for all orders needs its Ref_Key';
 COMMENT ON CONSTRAINT account_delivery ON account IS 'A line for delivery needs the SKU of its product';
 COMMENT ON CONSTRAINT account_template ON account IS 'Products are made after a template, which needs its SKU';
 COMMENT ON CONSTRAINT account_substitute ON account IS 'A substitute for unknown SKUs needs its SKU';
@@ -144,6 +150,10 @@ COMMENT ON COLUMN account.money_discount IS 'Whether a discount in money is mean
 COMMENT ON COLUMN account.posting IS 'Post the documents in BAS';
 COMMENT ON COLUMN account.documents IS 'Make and change documents in BAS; off: orders are taken in and kept, and go when it is on again';
 COMMENT ON COLUMN account.edit_policy IS 'Which documents a change of the order changes: free (all; a posted one is posted again), until_posted, never, ask (parked with what would change, resend() agrees); NULL: free with posting on, else until_posted';
+COMMENT ON COLUMN account.counterparty_mode IS 'phone: the counterparty with the phone of the order; fixed: the same one for all orders';
+COMMENT ON COLUMN account.fixed_counterparty IS 'Ref_Key of the counterparty of all orders';
+COMMENT ON COLUMN account.shared_phone IS 'Several counterparties have the phone: park the order, or take that with the lowest code (oldest), the highest (newest), or the only one made here (ours; else park)';
+COMMENT ON COLUMN account.create_counterparties IS 'Create a counterparty for a phone that BAS does not have; off: the order is parked';
 COMMENT ON COLUMN account.kits IS 'keep: a kit is one line; explode: a line for each of its parts, the sum of the kit spread over them to the kopeck';
 COMMENT ON COLUMN account.delivery_line IS 'Line for shipping_costs: none; charged: on top of paymentAmount, the customer pays it; shown: with a discount of 100 %, the sum stays';
 COMMENT ON COLUMN account.delivery_sku IS 'SKU of the product of that line';

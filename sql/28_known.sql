@@ -36,6 +36,10 @@ CREATE TABLE bas_counterparty (
     name        text,
     created_by_us boolean NOT NULL DEFAULT false,
     read_at     timestamptz NOT NULL,
+    code        text,
+    partner     uuid,
+    contract    uuid,
+    alive       boolean,
     PRIMARY KEY (infobase, ref_key)
 );
 COMMENT ON TABLE bas_counterparty IS 'Counterparties, and partners, met or created';
@@ -44,6 +48,10 @@ COMMENT ON COLUMN bas_counterparty.ref_key IS 'Ref_Key';
 COMMENT ON COLUMN bas_counterparty.name IS 'Name';
 COMMENT ON COLUMN bas_counterparty.created_by_us IS 'Whether this extension created it';
 COMMENT ON COLUMN bas_counterparty.read_at IS 'When it was read last';
+COMMENT ON COLUMN bas_counterparty.code IS 'Code';
+COMMENT ON COLUMN bas_counterparty.partner IS 'Its partner, where the profile has partners';
+COMMENT ON COLUMN bas_counterparty.contract IS 'Its main contract, where the profile names it';
+COMMENT ON COLUMN bas_counterparty.alive IS 'Whether it was there then, no folder and not marked for deletion; NULL: created and not read since';
 
 CREATE TABLE bas_counterparty_phone (
     infobase     text NOT NULL,
@@ -53,6 +61,7 @@ CREATE TABLE bas_counterparty_phone (
     ref_key      uuid,
     our_ref_key  uuid,
     candidates   uuid[],
+    alive        uuid[],
     partner      uuid,
     contract     uuid,
     write_unsure boolean NOT NULL DEFAULT false,
@@ -69,6 +78,7 @@ COMMENT ON COLUMN bas_counterparty_phone.state IS 'unknown (to be asked), absent
 COMMENT ON COLUMN bas_counterparty_phone.ref_key IS 'Counterparty the phone means';
 COMMENT ON COLUMN bas_counterparty_phone.our_ref_key IS 'Key under which it is created: computed once';
 COMMENT ON COLUMN bas_counterparty_phone.candidates IS 'Counterparties the last search hit';
+COMMENT ON COLUMN bas_counterparty_phone.alive IS 'Those of them that were read and are neither folders nor marked for deletion';
 COMMENT ON COLUMN bas_counterparty_phone.partner IS 'Partner of the counterparty, where the profile has partners; 0: it has none';
 COMMENT ON COLUMN bas_counterparty_phone.contract IS 'Main contract of the counterparty, where the profile names it';
 COMMENT ON COLUMN bas_counterparty_phone.write_unsure IS 'A creation was sent and its outcome is not known';

@@ -271,7 +271,10 @@ CREATE TYPE account_setting AS (
     agreement     uuid,
     unread        text,
     wrong         text[],
-    wrong_detail  text[]
+    wrong_detail  text[],
+    counterparty  uuid,
+    shared_phone  text,
+    creates       boolean
 );
 COMMENT ON TYPE account_setting IS 'Header values of an account; unread: a dictionary not read yet; wrong: settings that do not fit, with a sentence each';
 COMMENT ON COLUMN account_setting.account IS 'Account';
@@ -285,6 +288,9 @@ COMMENT ON COLUMN account_setting.agreement IS 'Ref_Key of the agreement';
 COMMENT ON COLUMN account_setting.unread IS 'Dictionary that has not been read yet';
 COMMENT ON COLUMN account_setting.wrong IS 'Settings that do not fit';
 COMMENT ON COLUMN account_setting.wrong_detail IS 'Why each does not, in a sentence';
+COMMENT ON COLUMN account_setting.counterparty IS 'Ref_Key of the one counterparty of all orders; NULL: by phone';
+COMMENT ON COLUMN account_setting.shared_phone IS 'What is done where several counterparties have a phone';
+COMMENT ON COLUMN account_setting.creates IS 'Whether counterparties are created';
 
 CREATE FUNCTION account_settings(accounts text[]) RETURNS SETOF account_setting
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -294,7 +300,7 @@ BEGIN
            (SELECT d FROM few(ARRAY['metadata', 'organisation', 'currency', 'warehouse', 'price_type', 'agreement', 'vat_rate']) d
             WHERE d = 'metadata' AND metadata_wanted(a.infobase) OR entity_set(i.profile, d) IS NOT NULL
               AND NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary = d) LIMIT 1),
-           w.settings, w.details
+           w.settings, w.details, CASE a.counterparty_mode WHEN 'fixed' THEN a.fixed_counterparty END, a.shared_phone, a.create_counterparties
     FROM account a
     JOIN infobase i ON i.name = a.infobase
     CROSS JOIN LATERAL chosen_value(a.infobase, 'organisation', a.organisation, NULL) org
@@ -434,31 +440,77 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION obstacles_goods(document_line[], account_setting[]) IS 'Orders with a line whose product is unknown, ambiguous or incomplete in BAS: the first such line';
 
+-- Which of several counterparties with a phone counts. Only when all of them have been read.
+CREATE FUNCTION tie_broken(p bas_counterparty_phone, policy text) RETURNS uuid
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF policy = 'park' OR p.state IS DISTINCT FROM 'several' OR (p.candidates <@ p.alive) IS NOT TRUE THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT CASE policy WHEN 'oldest' THEN (array_agg(b.ref_key ORDER BY b.code COLLATE "C", b.ref_key))[1]
+                               WHEN 'newest' THEN (array_agg(b.ref_key ORDER BY b.code COLLATE "C" DESC NULLS LAST, b.ref_key))[1]
+                               WHEN 'ours' THEN CASE WHEN count(*) FILTER (WHERE b.created_by_us) = 1 THEN (array_agg(b.ref_key) FILTER (WHERE b.created_by_us))[1] END END
+            FROM few(p.alive) c JOIN bas_counterparty b ON b.infobase = p.infobase AND b.ref_key = c);
+END $$;
+COMMENT ON FUNCTION tie_broken(bas_counterparty_phone, text) IS 'Counterparty that a policy of account.shared_phone takes among several; NULL: none';
+
+CREATE FUNCTION shared_phone_detail(p bas_counterparty_phone) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN format(CASE WHEN cardinality(p.candidates) = 1 THEN 'The counterparty made for the phone in infobase "%s" (%s) is marked for deletion or hidden: %s.' ELSE 'Several counterparties of infobase "%s" have the phone %s: %s.' END, p.infobase, p.phone,
+                  (SELECT string_agg(format('%s (%s)', coalesce(b.name, 'not shown'), c), ', ' ORDER BY b.name) FROM few(p.candidates) c LEFT JOIN bas_counterparty b ON b.infobase = p.infobase AND b.ref_key = c));
+END $$;
+COMMENT ON FUNCTION shared_phone_detail(bas_counterparty_phone) IS 'Why a phone does not say which counterparty is meant, in a sentence';
+
+CREATE FUNCTION shared_phone_hint(p bas_counterparty_phone) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN format('Decide: UPDATE salesdrive.bas_counterparty_phone SET state = ''known'', ref_key = ''the Ref_Key meant'' WHERE infobase = %L AND phone = %L AND entity = %L; its orders go on by themselves. Or set account.shared_phone.', p.infobase, p.phone, p.entity);
+COMMENT ON FUNCTION shared_phone_hint(bas_counterparty_phone) IS 'What to do then';
+
 CREATE FUNCTION obstacles_customer(orders order_key[], settings account_setting[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    fresh timestamptz := clock() - interval '10 min';
 BEGIN
     RETURN QUERY
     WITH partners AS MATERIALIZED (
         SELECT x.profile, entity_set(x.profile, 'partner') IS NOT NULL AS wanted FROM (SELECT DISTINCT s.profile FROM few(settings) s) x
     )
-    SELECT o.account, o.order_id, CASE WHEN o.phone IS NULL THEN 30 ELSE 50 END,
-           CASE WHEN o.phone IS NULL THEN 'phone' WHEN t.state = 'parked' THEN t.reason ELSE 'counterparty' END,
-           CASE WHEN o.phone IS NULL THEN format('No usable phone: %s.', coalesce('"' || left(o.phone_raw, 200) || '"', 'none given'))
-                WHEN t.state = 'parked' THEN t.detail
-                ELSE format('The counterparty with phone %s is being found or created in infobase "%s".', o.phone, s.infobase) END,
-           CASE WHEN o.phone IS NULL THEN 'Correct the phone of the contact in SalesDrive; the new version goes on by itself.'
-                WHEN t.state = 'parked' THEN t.hint END,
-           CASE WHEN o.phone IS NOT NULL THEN format('counterparty:%s:%s', s.infobase, o.phone) END,
-           o.phone IS NOT NULL AND t.state IS DISTINCT FROM 'parked'
+    SELECT o.account, o.order_id, CASE w.why WHEN 'phone' THEN 30 ELSE 50 END, CASE WHEN w.why = 'counterparty' AND t.state = 'parked' THEN t.reason ELSE w.why END,
+           CASE w.why WHEN 'phone' THEN format('No usable phone: %s.', coalesce('"' || left(o.phone_raw, 200) || '"', 'none given'))
+                WHEN 'counterparty_several' THEN shared_phone_detail(p)
+                WHEN 'counterparty_unknown' THEN format('Infobase "%s" has no counterparty with phone %s, and account.create_counterparties is off.', s.infobase, o.phone)
+                ELSE CASE WHEN t.state = 'parked' THEN t.detail ELSE format('The counterparty with phone %s is being found or created in infobase "%s".', o.phone, s.infobase) END END,
+           CASE w.why WHEN 'phone' THEN 'Correct the phone of the contact in SalesDrive; the new version goes on by itself.'
+                WHEN 'counterparty_several' THEN shared_phone_hint(p)
+                WHEN 'counterparty_unknown' THEN 'Create it in BAS and call resume(), or set account.create_counterparties.'
+                ELSE CASE WHEN t.state = 'parked' THEN t.hint END END,
+           CASE w.why WHEN 'phone' THEN format('account:%s:', o.account) ELSE format('counterparty:%s:%s', s.infobase, o.phone) END,
+           w.why = 'counterparty' AND t.state IS DISTINCT FROM 'parked'
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     JOIN few(settings) s ON s.account = k.account
-    JOIN partners w ON w.profile = s.profile
+    JOIN partners q ON q.profile = s.profile
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
     LEFT JOIN task t ON t.scope = s.infobase AND t.kind = 'counterparty' AND t.key = o.phone
-    WHERE p.state IS DISTINCT FROM 'known' OR w.wanted AND p.partner IS NULL;
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN o.phone IS NULL THEN 'phone'
+                    WHEN t.id IS NULL AND p.state = 'several' AND (p.candidates <@ p.alive OR p.alive IS NULL) THEN 'counterparty_several'
+                    WHEN t.id IS NULL AND p.state = 'absent' AND NOT s.creates AND p.checked_at >= fresh THEN 'counterparty_unknown'
+                    ELSE 'counterparty' END AS why) w
+    WHERE s.counterparty IS NULL AND (p.state IS DISTINCT FROM 'known' OR q.wanted AND p.partner IS NULL) AND tie_broken(p, s.shared_phone) IS NULL
+    UNION ALL
+    SELECT k.account, k.order_id, 50, CASE WHEN b.alive = false AND b.read_at >= fresh THEN 'counterparty_fixed' ELSE 'counterparty' END,
+           CASE WHEN b.alive = false AND b.read_at >= fresh THEN format('The counterparty of all orders of account "%s" (%s) is not in infobase "%s", is a folder, or is marked for deletion.', k.account, s.counterparty, s.infobase)
+                ELSE format('The counterparty %s is being read from infobase "%s".', s.counterparty, s.infobase) END,
+           CASE WHEN b.alive = false AND b.read_at >= fresh THEN format('UPDATE salesdrive.account SET fixed_counterparty = ''its Ref_Key'' WHERE name = %L; the order goes on by itself. After a change in BAS call resume().', k.account) END,
+           format('fixed_counterparty:%s:%s', s.infobase, s.counterparty), (b.alive = false AND b.read_at >= fresh) IS NOT TRUE
+    FROM few(orders) k
+    JOIN few(settings) s ON s.account = k.account
+    LEFT JOIN bas_counterparty b ON b.infobase = s.infobase AND b.ref_key = s.counterparty
+    WHERE s.counterparty IS NOT NULL AND b.alive IS NOT TRUE;
 END $$;
-COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Orders without a usable phone, or whose counterparty is not known yet';
+COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Orders without a usable phone, or whose counterparty is not known yet, cannot be told, or is not to be created; or whose fixed counterparty has not been seen in the base';
 
 -- The document.
 
@@ -519,8 +571,8 @@ BEGIN
     SELECT o.account, o.order_id,
            n.fixed || renamed(jsonb_build_object(
                 'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE a.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'),
-                'organisation', s.organisation, 'counterparty', p.ref_key, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
-                'agreement', s.agreement, 'partner', nullif(p.partner, '00000000-0000-0000-0000-000000000000'), 'contract', p.contract,
+                'organisation', s.organisation, 'counterparty', c.ref, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
+                'agreement', s.agreement, 'partner', CASE WHEN c.by_phone THEN nullif(p.partner, '00000000-0000-0000-0000-000000000000') ELSE fc.partner END, 'contract', CASE WHEN c.by_phone THEN p.contract ELSE fc.contract END,
                 'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
                 'vat_included', a.vat_included, 'comment', CASE WHEN n.header ? 'customer_reference' THEN left(coalesce(o.comment, ''), coalesce(n.comment_length, 2147483647))
                                 ELSE marked_comment(customer_reference(a.identity, o.order_id, false), CASE WHEN f.header ? (n.header ->> 'comment') THEN f.header ->> (n.header ->> 'comment') ELSE o.comment END, n.comment_length) END,
@@ -537,6 +589,8 @@ BEGIN
     LEFT JOIN header_values(orders) v ON v.order_id = o.order_id AND v.account = o.account
     LEFT JOIN few(fields) f ON f.order_id = o.order_id AND f.account = o.account
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
+    CROSS JOIN LATERAL (SELECT s.counterparty IS NULL AND p.ref_key IS NOT NULL AS by_phone, coalesce(s.counterparty, p.ref_key, tie_broken(p, s.shared_phone)) AS ref) c
+    LEFT JOIN bas_counterparty fc ON NOT c.by_phone AND fc.infobase = s.infobase AND fc.ref_key = c.ref
     CROSS JOIN LATERAL (
         SELECT sum(w.total) AS total,
                jsonb_agg(n.line_fixed || renamed(jsonb_build_object('line_no', l.place, 'content', l.content, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,

@@ -191,12 +191,12 @@ BEGIN
             INSERT INTO wake_pending VALUES (format('wanted:%s:%s/%s', cause.account, (woken[cardinality(woken)]).account, (woken[cardinality(woken)]).order_id));
         END IF;
     END LOOP;
-    IF EXISTS (SELECT FROM few(what) w WHERE w LIKE 'goods:%') THEN    -- goods:ACCOUNT:, how its lines are made has changed
-        PERFORM wake_blocked(ARRAY(SELECT DISTINCT t.blocked_on FROM few(what) w JOIN task t ON w LIKE 'goods:%' AND t.scope = split_part(w, ':', 2) AND t.kind = 'order'
-                                   WHERE t.state = 'parked' AND t.blocked_on LIKE 'product:%'));
+    IF EXISTS (SELECT FROM few(what) w WHERE w LIKE 'goods:%') THEN    -- goods:ACCOUNT:, how its lines are made, or whose counterparty it takes, has changed
+        INSERT INTO wake_pending SELECT DISTINCT t.blocked_on FROM few(what) w JOIN task t ON w LIKE 'goods:%' AND t.scope = split_part(w, ':', 2) AND t.kind = 'order'
+                                   WHERE t.state = 'parked' AND t.blocked_on ~ '^(product|counterparty|fixed_counterparty):';
     END IF;
 END $$;
-COMMENT ON FUNCTION wake_options(text[]) IS 'Has orders that were not wanted looked at again, behind the live ones, and those parked for goods';
+COMMENT ON FUNCTION wake_options(text[]) IS 'Has orders that were not wanted looked at again, behind the live ones, and those parked for goods or counterparties';
 
 CREATE FUNCTION order_document(account text, order_id bigint, profile text DEFAULT NULL) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -94,6 +94,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION counterparty_body(text, text, text, text, uuid, uuid, uuid) IS 'Counterparty or partner to be created for a phone, named after the contact of its first order, mapped fields over all others';
 
+CREATE FUNCTION breaks_ties(infobase text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM account a WHERE a.infobase = breaks_ties.infobase AND a.shared_phone <> 'park');
+END $$;
+COMMENT ON FUNCTION breaks_ties(text) IS 'Whether an account of the base chooses among counterparties that share a phone, so that all of them must be read';
+
+CREATE FUNCTION creates_counterparty(infobase text, phone text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN NOT EXISTS (SELECT FROM account a WHERE a.infobase = creates_counterparty.infobase AND (NOT a.create_counterparties OR a.counterparty_mode <> 'phone'))
+        OR EXISTS (SELECT FROM crm_order o JOIN account a ON a.name = o.account
+                   WHERE o.phone = creates_counterparty.phone AND a.infobase = creates_counterparty.infobase AND a.create_counterparties AND a.counterparty_mode = 'phone');
+END $$;
+COMMENT ON FUNCTION creates_counterparty(text, text) IS 'Whether an order with this phone is of an account that creates counterparties';
+
 CREATE FUNCTION plan_counterparty(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -124,11 +140,14 @@ BEGIN
         UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'known'    -- decided by hand: its partner is not known yet
         UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' AND p.candidates IS NOT NULL AND NOT p.write_unsure
         UNION ALL SELECT 'wait', NULL, p.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT p.write_unsure AND p.unsure_until > clock()
-        UNION ALL SELECT 'request', 'find counterparty', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' OR p.write_unsure
+        UNION ALL SELECT 'request', 'find counterparty', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' OR p.write_unsure OR p.state = 'absent' AND p.checked_at < clock() - interval '10 min'
+        UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'several' AND breaks_ties(t.scope) AND NOT p.candidates <@ p.alive
+        UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL WHERE p.state = 'several' AND t.kind = 'counterparty' AND breaks_ties(t.scope)    -- each account decides for its orders
         UNION ALL SELECT 'park', NULL, NULL, 'counterparty_several', format(CASE WHEN cardinality(p.candidates) = 1 THEN 'The %s made for the phone in infobase "%s" (%s) is marked for deletion or hidden: %s.' ELSE 'Several %s of infobase "%s" have the phone %s: %s.' END, CASE WHEN cardinality(p.candidates) = 1 THEN t.kind WHEN t.kind = 'partner' THEN 'partners' ELSE 'counterparties' END, t.scope, t.key,
                       (SELECT string_agg(format('%s (%s)', coalesce(b.name, 'not shown'), c), ', ' ORDER BY b.name) FROM few(p.candidates) c LEFT JOIN bas_counterparty b ON b.infobase = t.scope AND b.ref_key = c)),
                       format('Decide: UPDATE salesdrive.bas_counterparty_phone SET state = ''known'', ref_key = ''the Ref_Key meant'' WHERE infobase = %L AND phone = %L AND entity = %L; its orders go on by themselves.', t.scope, t.key, t.kind), NULL
                   WHERE p.state = 'several'
+        UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL WHERE t.kind = 'counterparty' AND NOT creates_counterparty(t.scope, t.key)
         UNION ALL SELECT 'park', NULL, NULL, pt.reason, pt.detail, pt.hint, format('partner:%s:%s', t.scope, t.key) WHERE n.of_partner AND q.ref_key IS NULL AND pt.id IS NOT NULL
         UNION ALL SELECT 'wait', NULL, NULL, 'partner', format('The partner with phone %s is being found or created.', t.key), NULL, format('partner:%s:%s', t.scope, t.key) WHERE n.of_partner AND q.ref_key IS NULL
         UNION ALL SELECT 'request', 'list counterparties', NULL, NULL, NULL, NULL, NULL WHERE n.of_partner AND p.partner IS DISTINCT FROM q.ref_key
@@ -187,7 +206,7 @@ BEGIN
     ELSE    -- not written; error 15: our key is there, so read what it holds
         UPDATE bas_counterparty_phone p SET write_unsure = false, unsure_until = NULL,
             state = CASE WHEN settle_counterparty_created.odata_code = '15' THEN 'unknown' ELSE p.state END,
-            candidates = CASE WHEN settle_counterparty_created.odata_code = '15' THEN ARRAY[p.our_ref_key] ELSE p.candidates END
+            candidates = CASE WHEN settle_counterparty_created.odata_code = '15' THEN ARRAY[p.our_ref_key] ELSE p.candidates END, alive = NULL
         WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone AND p.entity = settle_counterparty_created.entity;
         PERFORM release_creation(infobase, task_id);
     END IF;
@@ -215,7 +234,7 @@ BEGIN
     SELECT coalesce(asked_at < p.unsure_until AND NOT own = ANY (coalesce(hits, '{}')), false) INTO early
     FROM bas_counterparty_phone p WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone AND p.entity = settle_counterparty_found.entity;
     UPDATE bas_counterparty_phone p SET
-        candidates = hits, state = CASE WHEN hits IS NOT NULL OR early THEN 'unknown' ELSE 'absent' END,
+        candidates = hits, alive = NULL, state = CASE WHEN hits IS NOT NULL OR early THEN 'unknown' ELSE 'absent' END,
         write_unsure = false, unsure_until = CASE WHEN early THEN p.unsure_until END, checked_at = clock()
     WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone AND p.entity = settle_counterparty_found.entity;
     IF NOT early THEN
@@ -233,34 +252,37 @@ DECLARE
     alive uuid[];
     rest  uuid[];
 BEGIN
-    INSERT INTO bas_counterparty AS b (infobase, ref_key, name, created_by_us, read_at)
-    SELECT settle_counterparty_read.infobase, (e ->> 'Ref_Key')::uuid, e ->> (names ->> 'name'), (e ->> 'Ref_Key')::uuid = entity_ref_key(entity, phone), clock()
+    INSERT INTO bas_counterparty AS b (infobase, ref_key, name, created_by_us, read_at, code, partner, contract, alive)
+    SELECT settle_counterparty_read.infobase, (e ->> 'Ref_Key')::uuid, e ->> (names ->> 'name'), (e ->> 'Ref_Key')::uuid = entity_ref_key(entity, phone), clock(), nullif(btrim(e ->> 'Code'), ''),
+           nil_free(e ->> (names ->> 'partner')), nil_free(e ->> (names ->> 'contract')), NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder')
     FROM result_rows(result) e
-    ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO UPDATE SET name = excluded.name, read_at = excluded.read_at;
-    SELECT array_agg(ref ORDER BY ref) INTO alive
-    FROM (SELECT (e ->> 'Ref_Key')::uuid AS ref FROM result_rows(result) e
-          WHERE NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder')) a;
+    ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO UPDATE SET name = excluded.name, read_at = excluded.read_at, code = excluded.code, partner = excluded.partner, contract = excluded.contract, alive = excluded.alive;
     SELECT * INTO p FROM bas_counterparty_phone q WHERE q.infobase = settle_counterparty_read.infobase AND q.phone = settle_counterparty_read.phone AND q.entity = settle_counterparty_read.entity;
+    SELECT array_agg(ref ORDER BY ref) INTO alive    -- with those read before
+    FROM (SELECT (e ->> 'Ref_Key')::uuid AS ref FROM result_rows(result) e WHERE NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder')
+          UNION SELECT c FROM few(p.alive) c WHERE NOT asked ? c::text) a;
     IF p.state = 'known' THEN
         alive := ARRAY[p.ref_key];
     END IF;
-    SELECT coalesce(nil_free(e ->> (names ->> 'partner')), nil), nil_free(e ->> (names ->> 'contract')) INTO p.partner, p.contract FROM result_rows(result) e WHERE (e ->> 'Ref_Key')::uuid = alive[1];
-    rest := ARRAY(SELECT c FROM few(p.candidates) WITH ORDINALITY u (c, n) WHERE NOT asked ? c::text ORDER BY n);
+    rest := ARRAY(SELECT c FROM few(p.candidates) WITH ORDINALITY u (c, n) WHERE NOT asked ? c::text AND c <> ALL (coalesce(p.alive, '{}')) ORDER BY n);
+    p.alive := alive;
+    SELECT coalesce(b.partner, nil), b.contract INTO p.partner, p.contract FROM bas_counterparty b WHERE b.infobase = settle_counterparty_read.infobase AND b.ref_key = p.alive[1] AND b.alive IS NOT NULL;
 
     IF p.state = 'known' THEN
         p.partner := coalesce(p.partner, nil);    -- its own element is not shown to us
-    ELSIF cardinality(rest) > 0 AND (alive IS NULL OR cardinality(alive) = 1) THEN    -- not all have been read: the one alive stays among those to be read
-        p.candidates := rest || coalesce(alive, '{}');
+    ELSIF cardinality(rest) > 0 AND (alive IS NULL OR cardinality(alive) = 1 OR breaks_ties(infobase)) THEN    -- not all have been read
+        p.state := 'unknown';
+        p.candidates := rest;
     ELSIF alive IS NULL AND p.unsure_until IS NOT NULL THEN    -- these are dead, and ours may still come: searched for again after unsure_until
         p.candidates := NULL;
     ELSE
         p.state := CASE WHEN cardinality(alive) = 1 THEN 'known' WHEN alive IS NULL AND NOT p.our_ref_key = ANY (p.candidates) THEN 'absent' ELSE 'several' END;    -- our own key is taken for ever
         p.ref_key := CASE WHEN cardinality(alive) = 1 THEN alive[1] END;
-        p.candidates := CASE WHEN alive IS NULL THEN ARRAY[p.our_ref_key] ELSE alive || rest END;
+        p.candidates := CASE WHEN alive IS NULL THEN ARRAY[p.our_ref_key] ELSE rest || alive END;
         p.unsure_until := NULL;
         PERFORM release_creation(infobase, task_id);
     END IF;
-    UPDATE bas_counterparty_phone q SET state = p.state, ref_key = p.ref_key, candidates = p.candidates, partner = p.partner, contract = p.contract, write_unsure = false, unsure_until = p.unsure_until, checked_at = clock()
+    UPDATE bas_counterparty_phone q SET state = p.state, ref_key = p.ref_key, candidates = p.candidates, alive = p.alive, partner = p.partner, contract = p.contract, write_unsure = false, unsure_until = p.unsure_until, checked_at = clock()
     WHERE q.infobase = p.infobase AND q.phone = p.phone AND q.entity = p.entity;
 END $$;
 COMMENT ON FUNCTION settle_counterparty_read(bigint, text, text, text, text, jsonb, http_result) IS 'Takes in the counterparties hit: those marked for deletion do not count; goes on with the next of many hits until all are read or two are alive';
@@ -274,7 +296,7 @@ BEGIN
     INSERT INTO bas_counterparty AS b (infobase, ref_key, name, read_at)
     SELECT settle_counterparty_listed.infobase, (e ->> 'Ref_Key')::uuid, e ->> (names ->> 'name'), clock() FROM result_rows(result) e
     ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO UPDATE SET name = excluded.name, read_at = excluded.read_at;
-    UPDATE bas_counterparty_phone p SET partner = (settle_counterparty_listed.partner #>> '{}')::uuid, checked_at = clock(),
+    UPDATE bas_counterparty_phone p SET alive = NULL, partner = (settle_counterparty_listed.partner #>> '{}')::uuid, checked_at = clock(),
         state = CASE cardinality(alive) WHEN 0 THEN p.state WHEN 1 THEN 'known' ELSE 'several' END,
         ref_key = CASE WHEN cardinality(alive) = 1 THEN alive[1] END, candidates = CASE WHEN cardinality(alive) > 1 THEN alive ELSE p.candidates END
     WHERE p.infobase = settle_counterparty_listed.infobase AND p.phone = settle_counterparty_listed.phone AND p.entity = 'counterparty';
@@ -302,3 +324,34 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION counterparty_decided() IS 'Trigger: where another counterparty is said to be that of a phone, its partner and contract are to be read anew';
 CREATE TRIGGER decided BEFORE UPDATE OF ref_key ON bas_counterparty_phone FOR EACH ROW EXECUTE FUNCTION counterparty_decided();
+
+-- The one counterparty of all orders of an account: read once, so that no document refers to nothing.
+
+CREATE FUNCTION plan_fixed_counterparty(tasks bigint[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT t.id, 'request', 'read counterparties', 'GET', entity_set(i.profile, 'counterparty') || '?$format=json&allowedOnly=true' || odata_filter('Ref_Key eq ' || odata_guid(t.key::uuid)),
+           NULL::jsonb, NULL::jsonb, false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+    FROM task t JOIN infobase i ON i.name = t.scope
+    WHERE t.id = ANY (tasks);
+END $$;
+COMMENT ON FUNCTION plan_fixed_counterparty(bigint[]) IS 'Plan of kind fixed_counterparty: one reading by its key';
+
+CREATE FUNCTION settle_fixed_counterparty(results http_result[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO bas_counterparty AS b (infobase, ref_key, name, read_at, code, partner, contract, alive)
+    SELECT t.scope, t.key::uuid, e.body ->> (n.names ->> 'name'), clock(), nullif(btrim(e.body ->> 'Code'), ''), nil_free(e.body ->> (n.names ->> 'partner')), nil_free(e.body ->> (n.names ->> 'contract')),
+           e.body IS NOT NULL AND NOT json_flag(e.body -> (n.names ->> 'deleted')) AND NOT json_flag(e.body -> 'IsFolder')
+    FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope
+    CROSS JOIN LATERAL (SELECT property_names(i.profile, 'counterparty') AS names) n
+    LEFT JOIN LATERAL (SELECT r AS body FROM result_rows(u::http_result) r WHERE (r ->> 'Ref_Key')::uuid = t.key::uuid LIMIT 1) e ON true
+    WHERE u.class = 'ok' ORDER BY 1, 2
+    ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO UPDATE SET name = coalesce(excluded.name, b.name), read_at = excluded.read_at, code = excluded.code, partner = excluded.partner, contract = excluded.contract, alive = excluded.alive;
+    RETURN QUERY
+    SELECT u.task_id, 'done', NULL::text, NULL::text, NULL::text, NULL::jsonb, NULL::jsonb, NULL::boolean, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+    FROM few(results) u WHERE u.class = 'ok';
+END $$;
+COMMENT ON FUNCTION settle_fixed_counterparty(http_result[]) IS 'Settle of kind fixed_counterparty: keeps whether it is there';
+INSERT INTO task_kind VALUES ('fixed_counterparty', 'shipped', 'salesdrive.plan_fixed_counterparty', 'salesdrive.settle_fixed_counterparty');

@@ -298,7 +298,9 @@ BEGIN
     WHERE d.infobase = a.infobase AND d.dictionary IN (SELECT e.dictionary FROM dictionary_load e WHERE e.infobase = a.infobase AND (before.reason IN ('setting', 'value_wrong', 'product_vat', 'product_unit', 'field')
         OR e.dictionary = 'contact_kind' AND NOT EXISTS (SELECT FROM dictionary_value v WHERE v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'contact_kind')) FOR UPDATE OF e SKIP LOCKED);
     UPDATE bas_counterparty_phone p SET state = 'unknown', candidates = NULL
-    WHERE p.infobase = a.infobase AND p.state = 'several' AND p.phone IN (SELECT q.phone FROM bas_counterparty_phone q WHERE q.infobase = a.infobase AND q.phone = o.phone AND q.state = 'several' FOR UPDATE SKIP LOCKED);
+    WHERE p.infobase = a.infobase AND p.state IN ('several', 'absent') AND p.phone IN (SELECT q.phone FROM bas_counterparty_phone q WHERE q.infobase = a.infobase AND q.phone = o.phone AND q.state IN ('several', 'absent') FOR UPDATE SKIP LOCKED);
+    DELETE FROM bas_counterparty c
+    WHERE c.infobase = a.infobase AND c.ref_key IN (SELECT q.ref_key FROM bas_counterparty q WHERE q.infobase = a.infobase AND q.ref_key = a.fixed_counterparty AND NOT q.alive FOR UPDATE SKIP LOCKED);
     UPDATE order_sync y SET skipped_at = NULL, skip_reason = NULL, read_version = NULL WHERE y.account = o.account AND y.order_id = o.order_id;
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resumed', o.version, format('Resumed by %s.', session_user));
     RETURN id;

@@ -31,7 +31,7 @@ INSERT INTO access_function VALUES
     ('publishes', 'reader'), ('metadata_wanted', 'reader'),
     ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'), ('local_hour_shift', 'reader'),
     ('pause_api', 'operator'), ('unpause_api', 'operator'),
-    ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('product_ref_key', 'reader'), ('change_list', 'operator'), ('cleared_document', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),
+    ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('tie_broken', 'operator'), ('shared_phone_detail', 'operator'), ('shared_phone_hint', 'operator'), ('product_ref_key', 'reader'), ('change_list', 'operator'), ('cleared_document', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),
     ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),
     ('kit_parts', 'operator'), ('kit_of', 'operator'), ('spread_kopecks', 'operator'), ('composed_lines', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
@@ -62,6 +62,7 @@ INSERT INTO access_table VALUES
     ('infobase', 'SELECT, UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until)'),
     ('account_api', 'SELECT, UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until)'),
     ('credential_secret', 'SELECT (name)'),
+    ('bas_counterparty', 'SELECT, DELETE, UPDATE (read_at)'),
     ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE');
 
 CREATE FUNCTION access_grants(level text) RETURNS TABLE (object text, privileges text)

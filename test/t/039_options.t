@@ -222,7 +222,83 @@ run_engine();
 is(state_of(402), 'synced', 'no policy and posting on: free');
 option("posting = false");
 
-my $told = $bas->control(GET => "/state")->{violations};
+# ---- whose counterparty
+
+my @pair = map { "8c1f4a10-00bb-11ee-8000-0000000000b$_" } 1, 2;
+my $many = 25;
+sub person { my ($ref, $code, $phone, %o) = @_; return { Ref_Key => $ref, Code => $code, Description => "Особа $code", %o,
+	'КонтактнаяИнформация' => [ { LineNumber => 1, 'Тип' => 'Телефон', 'Представление' => "+$phone", 'НомерТелефона' => $phone } ] } }
+$bas->control(POST => '/load', { 'Catalog_Контрагенты' => [ person($pair[0], 'К-002', '380991110001'), person($pair[1], 'К-001', '380991110001'), person('8c1f4a10-00bb-11ee-8000-0000000000b3', 'К-000', '380991110001', DeletionMark => JSON::PP::true()),
+	map { person(sprintf('8c1f4a10-00bb-11ee-8000-000000000c%02d', $_), sprintf('М-%03d', 100 - $_), '380991110002') } 1 .. $many ] });
+option("documents = true, edit_policy = 'free'");
+deliver(500, phone => '0991110001');
+deliver(501, phone => '0991110002');
+run_engine();
+is(state_of(500) . ', ' . state_of(501), 'parked counterparty_several, parked counterparty_several', 'a phone that several have parks the order');
+option("shared_phone = 'oldest'");
+run_engine();
+is(held(500)->{'Контрагент_Key'}, $pair[1], 'oldest: that with the lowest code');
+is(held(501)->{'Контрагент_Key'}, '8c1f4a10-00bb-11ee-8000-000000000c25', 'of all of them');
+is(sql("SELECT count(*) FROM salesdrive.parked WHERE kind = 'counterparty'"), 0, 'nothing is left parked');
+option("shared_phone = 'newest'");
+deliver_and_run(502, phone => '0991110001');
+is(held(502)->{'Контрагент_Key'}, $pair[0], 'newest: the highest');
+deliver_and_run(1503, phone => '0991110001', account => 'other');
+is(state_of(1503, 'other'), 'parked counterparty_several', 'another account of the base has its own policy');
+like(status(1503, 'detail', 'other'), qr/Особа К-001 .*Особа К-002/, 'and is told who they are');
+option("shared_phone = 'ours'");
+deliver_and_run(504, phone => '0991110001');
+is(state_of(504), 'parked counterparty_several', 'ours: none was made here');
+sql("UPDATE salesdrive.bas_counterparty SET created_by_us = true WHERE ref_key = '$pair[0]'");
+sql("SELECT salesdrive.resume('shop', 504)");
+run_engine();
+is(held(504)->{'Контрагент_Key'}, $pair[0], 'the only one that was');
+option("shared_phone = 'park'");
+run_engine();
+is(state_of(504), 'synced', 'what is done stays');
+sub made { return $bas->control(GET => '/state?brief=1')->{counterparties}{count} }
+option("create_counterparties = false");
+my $before = made();
+deliver_and_run(510, phone => '0991110003');
+is(state_of(510), 'parked counterparty_unknown', 'create_counterparties off: an unknown phone parks the order');
+is(made(), $before, 'and nobody is made');
+deliver_and_run(1510, phone => '0991110003', account => 'other');
+is(state_of(1510, 'other'), 'synced', 'an account that creates does so');
+is(state_of(510), 'synced', 'and the other order goes on with it');
+is(made() - $before, 1, 'one creation');
+deliver_and_run(511, phone => '0991110004');
+is(state_of(511), 'parked counterparty_unknown', 'unknown again');
+$bas->control(POST => '/load', { 'Catalog_Контрагенты' => [ person('8c1f4a10-00bb-11ee-8000-0000000000d1', 'К-009', '380991110004') ] });
+sql("SELECT salesdrive.resume('shop', 511)");
+run_engine();
+is(state_of(511), 'synced', 'made in BAS, resume() finds it');
+deliver_and_run(512, phone => '0991110005');
+option("create_counterparties = true");
+run_engine();
+is(state_of(512), 'synced', 'switched on, the order goes on by itself');
+deliver_and_run(520, phone => 'без телефону');
+is(state_of(520), 'parked phone', 'no phone');
+$before = made();
+option("counterparty_mode = 'fixed', fixed_counterparty = '8c1f4a10-00bb-11ee-8000-0000000000ff'");
+run_engine();
+is(state_of(520), 'parked counterparty_fixed', 'a fixed counterparty that is not there parks the order');
+like(status(520, 'detail'), qr/8c1f4a10-00bb-11ee-8000-0000000000ff\) is not in infobase "main"/, 'and is named');
+option("fixed_counterparty = '8c1f4a10-00bb-11ee-8000-0000000000b3'");
+run_engine();
+is(state_of(520), 'parked counterparty_fixed', 'nor will one do that is marked for deletion');
+option("fixed_counterparty = '$pair[1]'");
+run_engine();
+is(held(520)->{'Контрагент_Key'}, $pair[1], 'a proper one is that of all orders');
+deliver(521, phone => '0991110006');
+deliver(1521, account => 'other');
+run_engine();
+is(held(521)->{'Контрагент_Key'}, $pair[1], 'whatever their phone');
+is(requests(521), 'create order', 'without another request');
+isnt(held(1521, 'other')->{'Контрагент_Key'}, $pair[1], 'another account goes by phone');
+is(made(), $before, 'nobody is made');
+like(error_of("UPDATE salesdrive.account SET fixed_counterparty = NULL WHERE name = 'shop'"), qr/account_counterparty/, 'fixed needs a counterparty');
+
+my $told = [ grep { $_->{kind} ne 'duplicate_phone' } @{ $bas->control(GET => "/state")->{violations} } ];
 diag(explain($told)) if @$told;
 is_deeply($told, [], 'the base reports no violation');
 

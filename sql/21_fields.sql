@@ -33,7 +33,7 @@ COMMENT ON COLUMN field_map.profile IS 'Profile the row is for; * for every prof
 COMMENT ON COLUMN field_map.turn IS 'Of several rows for one property the first whose condition holds counts';
 COMMENT ON COLUMN field_map.source_kind IS 'path, constant (also the text of a template), or function';
 COMMENT ON COLUMN field_map.source IS 'SQL/JSON path over the order as received (of order_line: over the element of products, $order is the order), the constant, or schema.function of type (data jsonb, line jsonb, arguments jsonb) returning jsonb';
-COMMENT ON COLUMN field_map.transform IS 'Steps with | between: text, upper, lower, left, right, replace, extract, digits, number, date, flag, phone, name, join, first, template; NULL takes the value as it is';
+COMMENT ON COLUMN field_map.transform IS 'Steps with | between: text, upper, lower, left, right, replace, extract, digits, number, date, flag, phone, name, join, first, template, named; NULL takes the value as it is';
 COMMENT ON COLUMN field_map.arguments IS 'Of the steps, and the third argument of the function';
 COMMENT ON COLUMN field_map.dictionary IS 'The value is one of SalesDrive, and value_map says what it is in BAS';
 COMMENT ON COLUMN field_map.default_value IS 'Value where the order has none';
@@ -59,7 +59,8 @@ CREATE TYPE order_fields AS (
     problem    text,
     detail     text,
     hint       text,
-    blocked_on text
+    blocked_on text,
+    notes      text
 );
 COMMENT ON TYPE order_fields IS 'What field_map gives for the document of an order';
 COMMENT ON COLUMN order_fields.account IS 'Account';
@@ -74,6 +75,7 @@ COMMENT ON COLUMN order_fields.problem IS 'What keeps the first of its fields fr
 COMMENT ON COLUMN order_fields.detail IS 'Sentence';
 COMMENT ON COLUMN order_fields.hint IS 'What to do';
 COMMENT ON COLUMN order_fields.blocked_on IS 'What it waits for, as in task.blocked_on';
+COMMENT ON COLUMN order_fields.notes IS 'Lines for the comment: attributes of a document without a section for them';
 
 -- What a row must be, said when it is written and not when an order meets it.
 
@@ -91,7 +93,7 @@ COMMENT ON FUNCTION field_dictionaries() IS 'Names of the lists of a base that m
 
 CREATE FUNCTION transforms() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['text', 'upper', 'lower', 'left', 'right', 'replace', 'extract', 'digits', 'number', 'date', 'flag', 'phone', 'name', 'join', 'first', 'template'];
+    RETURN ARRAY['text', 'upper', 'lower', 'left', 'right', 'replace', 'extract', 'digits', 'number', 'date', 'flag', 'phone', 'name', 'join', 'first', 'template', 'named'];
 COMMENT ON FUNCTION transforms() IS 'Steps that field_map.transform may name';
 
 CREATE FUNCTION transform_steps(transform text) RETURNS text[]
@@ -118,6 +120,8 @@ BEGIN
             PERFORM substring('x' FROM arguments ->> 'pattern');
         ELSIF step = 'name' AND coalesce(arguments ->> 'part', '') NOT IN ('last', 'first', 'middle', 'initials') THEN
             RETURN 'Transform name needs the argument part: last, first, middle or initials.';
+        ELSIF step = 'named' AND (coalesce(arguments ->> 'list', '') = '' OR step <> steps[cardinality(steps)]) THEN
+            RETURN 'Transform named is the last step, and needs the argument list, a dictionary of SalesDrive, for example {"list": "status"}.';
         ELSIF step = 'first' THEN
             IF jsonb_typeof(arguments -> 'paths') IS DISTINCT FROM 'array' THEN
                 RETURN 'Transform first needs the argument paths, for example {"paths": ["utm_source", "source"]}.';
@@ -138,7 +142,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION template_paths(text) IS 'Paths that stand in braces in a template, in their order';
 
--- Variables and datetime() would fail only when an order comes: the engine gives $order and no other variable, and no time zone.
+-- Variables and datetime() would fail only when an order comes: the engine gives $order and $account and no other variable, and no time zone.
 CREATE FUNCTION path_problem(source text, predicate boolean) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -147,12 +151,12 @@ DECLARE
     holds boolean;
 BEGIN
     path := field_path(source);
-    IF regexp_replace(bare, '\$order\y', '', 'g') ~ '\$[^][[:space:].()?*+/%,=<>!&|@$-]' THEN
-        RETURN 'A path begins with $ (the order, or the line) or with $order; there are no other variables.';
+    IF regexp_replace(bare, '\$(order|account)\y', '', 'g') ~ '\$[^][[:space:].()?*+/%,=<>!&|@$-]' THEN
+        RETURN 'A path begins with $ (the order, or the line), with $order or with $account (name and url); there are no other variables.';
     ELSIF bare ~ '\.\s*datetime\s*\(' THEN
         RETURN 'datetime() is not at hand in a path; transform date reads times.';
     ELSIF predicate THEN
-        holds := jsonb_path_match('{}', path, '{"order": {}}', false);
+        holds := jsonb_path_match('{}', path, '{"order": {}, "account": {}}', false);
     END IF;
     RETURN NULL;
 EXCEPTION WHEN singleton_sql_json_item_required THEN

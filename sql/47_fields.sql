@@ -112,7 +112,7 @@ BEGIN
                                                            FROM jsonb_array_elements(v) WITH ORDINALITY l (e, n)) ELSE v END;
             CONTINUE;
         END IF;
-        CONTINUE WHEN json_blank(v);
+        CONTINUE WHEN json_blank(v) OR step = 'named';    -- named: by field_values(), which knows the account
         plain := CASE WHEN jsonb_typeof(v) <> 'object' THEN json_text(v) END;
         IF step = 'number' THEN
             next := to_jsonb(plain);
@@ -227,7 +227,8 @@ BEGIN
     JOIN field_map f ON f.account IN (a.name, '*') AND (f.profile = '*' OR f.profile IN (SELECT w.source FROM profile_line w WHERE w.profile = i.profile))
     LEFT JOIN LATERAL (SELECT e.edm_type, e.max_length FROM profile_property_effective e WHERE e.profile = i.profile AND e.entity = f.target AND e.property = f.property LIMIT 1) p ON true
     LEFT JOIN LATERAL (SELECT b.edm_type, b.max_length FROM bas_property b WHERE b.infobase = a.infobase AND b.entity_set = target_set(i.profile, f.target) AND b.property = f.property LIMIT 1) t ON f.edm_type IS NULL
-    WHERE f.target = ANY (targets);
+    WHERE f.target = ANY (targets)
+      AND (f.origin = 'user' OR f.target <> 'attribute' OR EXISTS (SELECT FROM bas_attribute b WHERE b.infobase = i.name AND b.name = f.property));    -- shipped attributes count where they were asked for
 END $$;
 COMMENT ON FUNCTION field_rules(text[], text[]) IS 'Rows of field_map in force for accounts, with the types of their properties: as the row says, else the profile, else $metadata of the base';
 
@@ -274,7 +275,7 @@ DECLARE
 BEGIN
     FOR r IN SELECT * FROM few(rules) u WHERE u.source_kind = 'function' AND u.enabled LOOP
         SELECT array_agg(format('%s/%s/%s/%s/%s', r.account, m.order_id, e.line_no, r.rank, r.target || '/' || r.property)), array_agg(m.data), array_agg(e.line) INTO keys, datas, lines
-        FROM merged_orders(ARRAY(SELECT k FROM few(orders) k WHERE k.account = r.account)) m CROSS JOIN LATERAL field_elements(m.data, r.target = 'order_line') e
+        FROM merged_orders(ARRAY(SELECT k FROM few(orders) k WHERE k.account = r.account)) m CROSS JOIN LATERAL field_elements(m.data, r.target = 'order_line', account_variable(r.account)) e
         WHERE (e.line_no IS NOT NULL) = (r.target = 'order_line') AND (r.condition IS NULL OR jsonb_path_match(e.base, r.condition, e.vars, true));
         IF keys IS NOT NULL THEN
             called := called || (SELECT jsonb_object_agg(u.k, u.v) FROM ROWS FROM (unnest(keys), unnest(field_call(r.source, datas, lines, r.arguments))) u (k, v));
@@ -286,15 +287,29 @@ COMMENT ON FUNCTION called_fields(order_key[], field_rule[]) IS 'What the functi
 
 -- Orders.
 
-CREATE FUNCTION field_elements(data jsonb, with_lines boolean) RETURNS TABLE (line_no integer, line jsonb, base jsonb, vars jsonb)
+CREATE FUNCTION field_elements(data jsonb, with_lines boolean, account jsonb DEFAULT 'null') RETURNS TABLE (line_no integer, line jsonb, base jsonb, vars jsonb)
     LANGUAGE plpgsql IMMUTABLE ROWS 1 SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN QUERY SELECT NULL::integer, NULL::jsonb, data, '{"order": null}'::jsonb;
+    RETURN QUERY SELECT NULL::integer, NULL::jsonb, data, jsonb_build_object('order', NULL, 'account', account);
     IF with_lines THEN
-        RETURN QUERY SELECT l.n::integer, l.e, l.e, jsonb_build_object('order', data) FROM jsonb_array_elements(json_rows(data -> 'products')) WITH ORDINALITY l (e, n);
+        RETURN QUERY SELECT l.n::integer, l.e, l.e, jsonb_build_object('order', data, 'account', account) FROM jsonb_array_elements(json_rows(data -> 'products')) WITH ORDINALITY l (e, n);
     END IF;
 END $$;
-COMMENT ON FUNCTION field_elements(jsonb, boolean) IS 'What paths look at: the order itself, and each of its lines with $order beside it';
+COMMENT ON FUNCTION field_elements(jsonb, boolean, jsonb) IS 'What paths look at: the order itself, and each of its lines with $order beside it; $account beside both';
+
+CREATE FUNCTION account_variable(account text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT jsonb_build_object('name', a.name, 'url', rtrim(a.url, '/')) FROM account a WHERE a.name = account_variable.account);
+END $$;
+COMMENT ON FUNCTION account_variable(text) IS 'What paths see as $account: its name and its address';
+
+CREATE FUNCTION crm_name(account text, list text, value jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT to_jsonb(nullif(btrim(d.name), '')) FROM dictionary_value d WHERE d.scope = crm_name.account AND d.side = 'crm' AND d.dictionary = crm_name.list AND d.key = json_text(crm_name.value)), crm_name.value);
+END $$;
+COMMENT ON FUNCTION crm_name(text, text, jsonb) IS 'What SalesDrive calls a value of one of its lists; the value itself where its name is not known';
 
 CREATE TYPE field_value AS (
     account    text,
@@ -331,8 +346,9 @@ DECLARE
     rules      field_rule[];
     with_lines boolean;
     called     jsonb;
+    accounts   jsonb;
 BEGIN
-    IF NOT EXISTS (SELECT FROM field_map f WHERE f.target = ANY (targets)) THEN
+    IF NOT EXISTS (SELECT FROM field_map f WHERE f.target = ANY (targets) AND (f.origin = 'user' OR f.target <> 'attribute')) AND NOT EXISTS (SELECT FROM bas_attribute) THEN
         RETURN;    -- nothing is mapped
     END IF;
     SELECT array_agg(r ORDER BY r.account, r.target, r.property, r.rank), bool_or(r.target = 'order_line') INTO rules, with_lines
@@ -341,12 +357,13 @@ BEGIN
         RETURN;
     END IF;
     called := called_fields(orders, rules);
+    accounts := (SELECT jsonb_object_agg(n, account_variable(n)) FROM (SELECT DISTINCT r.account FROM few(rules) r) a (n));
     RETURN QUERY
     WITH valued AS MATERIALIZED (    -- the first row whose condition holds, its source and its transform
         SELECT m.account, m.order_id, e.line_no, r.infobase, r.profile, r.target, r.property, r.origin, r.source_kind, r.source, r.steps, r.dictionary, r.default_value, r.owner, r.required, r.edm_type, r.max_length,
-               CASE WHEN r.steps IS NULL THEN s.raw ELSE transformed(r.steps, s.raw, r.arguments, r.parts, r.paths, e.base, e.vars) END AS value, s.answer
+               CASE WHEN r.steps IS NULL THEN s.raw ELSE w.value END AS value, s.answer
         FROM merged_orders(orders) m
-        CROSS JOIN LATERAL field_elements(m.data, with_lines) e
+        CROSS JOIN LATERAL field_elements(m.data, with_lines, accounts -> m.account) e
         CROSS JOIN LATERAL (
             SELECT DISTINCT ON (u.target, u.property) u.* FROM few(rules) u
             WHERE u.account = m.account AND (u.target = 'order_line') = (e.line_no IS NOT NULL) AND (u.condition IS NULL OR jsonb_path_match(e.base, u.condition, e.vars, true))
@@ -356,6 +373,8 @@ BEGIN
                         ELSE CASE WHEN r.gathers THEN nullif(jsonb_path_query_array(e.base, r.path, e.vars, true), '[]') ELSE jsonb_path_query_first(e.base, r.path, e.vars, true) END END AS raw, c.answer
             FROM (SELECT CASE WHEN r.source_kind = 'function' THEN called -> format('%s/%s/%s/%s/%s', r.account, m.order_id, e.line_no, r.rank, r.target || '/' || r.property) END AS answer) c
             OFFSET 0) s
+        CROSS JOIN LATERAL (SELECT CASE WHEN t.value IS NULL OR r.steps[cardinality(r.steps)] <> 'named' THEN t.value WHEN json_blank(t.value) THEN t.value ELSE crm_name(m.account, r.arguments ->> 'list', t.value) END AS value
+                            FROM (SELECT CASE WHEN r.steps IS NOT NULL THEN transformed(r.steps, s.raw, r.arguments, r.parts, r.paths, e.base, e.vars) END AS value OFFSET 0) t OFFSET 0) w
         WHERE r.enabled
     ), known AS MATERIALIZED (    -- each value of SalesDrive is looked up once
         SELECT jsonb_object_agg(concat_ws('/', u.account, u.dictionary, u.refers, u.crm_key), jsonb_build_object('mapped', w.account IS NOT NULL, 'bas_key', w.bas_key, 'given', coalesce(c.ref::text, w.bas_key),
@@ -391,6 +410,7 @@ BEGIN
     ), whole AS (
         SELECT t.*, e.ref AS element, e.candidates AS elements, e.problem AS element_problem, e.kind AS element_kind,
                CASE WHEN t.trouble IS NOT NULL OR t.final IS NULL OR t.list IS NULL THEN t.trouble
+                    WHEN t.list = 'attribute' AND entity_set(t.profile, 'attribute_row') IS NULL THEN CASE WHEN t.origin = 'user' THEN 'no_list' END
                     WHEN t.target = 'contact' AND json_blank(t.final) THEN NULL    -- a new counterparty has nothing to clear
                     WHEN e.lacks = 'unread' THEN 'unread' WHEN t.origin <> 'user' THEN NULL    -- what is shipped and not there, is left out
                     WHEN e.lacks IS NOT NULL THEN e.lacks WHEN e.problem IS NOT NULL THEN 'element' END AS stop
@@ -401,7 +421,9 @@ BEGIN
                 jsonb_build_object(w.property, w.typed)
                 || CASE WHEN w.edm_type LIKE 'Edm.%' THEN '{}' ELSE jsonb_build_object(w.property || '_Type', CASE WHEN w.typed = '""' THEN 'StandardODATA.Undefined' ELSE w.edm_type END) END END,
            CASE WHEN w.stop IS NULL AND w.element IS NOT NULL AND w.typed IS NOT NULL THEN
-                jsonb_build_object('ref', w.element, 'value', CASE WHEN NOT json_blank(w.final) THEN w.typed END, 'type', w.edm_type, 'kind', w.element_kind) END,
+                jsonb_build_object('ref', w.element, 'value', CASE WHEN NOT json_blank(w.final) THEN w.typed END, 'type', w.edm_type, 'kind', w.element_kind)
+                WHEN w.stop IS NULL AND w.list = 'attribute' AND w.origin = 'shipped' AND NOT json_blank(w.typed) AND entity_set(w.profile, 'attribute_row') IS NULL THEN
+                jsonb_build_object('line', format('%s: %s', w.property, regexp_replace(w.typed #>> '{}', '\s+', ' ', 'g'))) END,
            w.stop,
            CASE WHEN w.stop IS NOT NULL THEN CASE w.stop
                 WHEN 'required' THEN format('Field "%s" of %s must have a value, and %s gives none.', w.property, s.place, s.shown)
@@ -454,14 +476,15 @@ BEGIN
         FROM (SELECT DISTINCT f.account FROM f WHERE f.target = 'attribute') n JOIN account a ON a.name = n.account JOIN infobase i ON i.name = a.infobase
     ), whole AS (
         SELECT f.account, f.order_id, jsonb_merge(f.given ORDER BY f.property) FILTER (WHERE f.target = 'order') AS header,
-               jsonb_object_agg(f.item ->> 'ref', f.item || jsonb_build_object('owner', f.owner)) FILTER (WHERE f.target = 'attribute' AND f.item IS NOT NULL) AS attributes,
+               jsonb_object_agg(f.item ->> 'ref', f.item || jsonb_build_object('owner', f.owner)) FILTER (WHERE f.target = 'attribute' AND f.item ? 'ref') AS attributes,
+               string_agg(f.item ->> 'line', E'\n' ORDER BY attribute_place(f.property), f.property) FILTER (WHERE f.item ? 'line') AS notes,
                array_agg(f.given) FILTER (WHERE f.owner = 'bas' AND f.given IS NOT NULL) AS once, array_agg(f.given) FILTER (WHERE f.owner = 'empty' AND f.given IS NOT NULL) AS if_empty,
                (array_agg(f.value ORDER BY f.problem = 'unread', f.target, f.line_no, f.property) FILTER (WHERE f.problem IS NOT NULL))[1] AS stop
         FROM f GROUP BY f.account, f.order_id
     )
     SELECT w.account, w.order_id, w.header, l.by_line, w.attributes, n.names,
            ARRAY(SELECT jsonb_object_keys(g) FROM few(w.once) g), ARRAY(SELECT jsonb_object_keys(g) FROM few(w.if_empty) g),
-           (w.stop).problem, (w.stop).detail, (w.stop).hint, (w.stop).blocked_on
+           (w.stop).problem, (w.stop).detail, (w.stop).hint, (w.stop).blocked_on, w.notes
     FROM whole w LEFT JOIN line l ON l.order_id = w.order_id AND l.account = w.account LEFT JOIN name n ON n.account = w.account;
 END $$;
 COMMENT ON FUNCTION mapped_fields(order_key[]) IS 'What field_map gives for the documents of orders, one row each; orders without a mapped field have none';
@@ -536,7 +559,7 @@ COMMENT ON FUNCTION field_text(field_map) IS 'A row of field_map in words, as li
 CREATE FUNCTION field_lineages(account text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM field_map f WHERE f.target IN ('order', 'order_line', 'attribute')) THEN
+    IF NOT EXISTS (SELECT FROM field_map f WHERE f.target IN ('order', 'order_line', 'attribute') AND (f.origin = 'user' OR f.target <> 'attribute')) AND NOT EXISTS (SELECT FROM bas_attribute) THEN
         RETURN '{}';
     END IF;
     RETURN (SELECT coalesce(jsonb_object_agg(g.property, g.rule), '{}') FROM (
@@ -545,6 +568,7 @@ BEGIN
                || string_agg(CASE WHEN f.target <> 'order' THEN f.property || ' from ' ELSE '' END || field_text(f), '; ' ORDER BY f.property, f.origin DESC, f.account = '*', f.profile = '*', f.turn) AS rule
         FROM account a JOIN infobase i ON i.name = a.infobase JOIN field_map f ON f.account IN (a.name, '*') AND (f.profile = '*' OR f.profile IN (SELECT w.source FROM profile_line w WHERE w.profile = i.profile))
         WHERE a.name = field_lineages.account AND f.enabled AND f.target IN ('order', 'order_line', 'attribute')
+          AND (f.origin = 'user' OR f.target <> 'attribute' OR EXISTS (SELECT FROM bas_attribute b WHERE b.infobase = a.infobase AND b.name = f.property))
         GROUP BY f.target, CASE WHEN f.target = 'order' THEN f.property END, i.profile) g WHERE g.property IS NOT NULL);
 END $$;
 COMMENT ON FUNCTION field_lineages(text) IS 'For each property of a document that is mapped in an account: the rows of field_map that may have filled it, in their order';
@@ -553,6 +577,7 @@ CREATE VIEW field_map_effective AS
     SELECT a.name AS account, f.target, f.property, f.origin, f.source_kind, f.source, f.transform, f.arguments, f.dictionary, f.default_value, f.condition, f.owner, f.required, f.edm_type, f.enabled,
            row_number() OVER (PARTITION BY a.name, f.target, f.property ORDER BY f.origin DESC, f.account = '*', f.profile = '*', f.turn)::integer AS rank
     FROM account a JOIN infobase i ON i.name = a.infobase JOIN field_map f ON f.account IN (a.name, '*') AND (f.profile = '*' OR f.profile IN (SELECT w.source FROM profile_line w WHERE w.profile = i.profile))
+    WHERE (f.origin = 'user' OR f.target <> 'attribute' OR EXISTS (SELECT FROM bas_attribute b WHERE b.infobase = a.infobase AND b.name = f.property))
     UNION ALL
     SELECT a.name, p.entity, p.property, 'profile', CASE WHEN p.constant IS NULL THEN 'engine' ELSE 'constant' END, coalesce(p.constant #>> '{}', p.rule), NULL, NULL, NULL, NULL, NULL, 'crm', false, p.edm_type, true, 1000000
     FROM account a JOIN infobase i ON i.name = a.infobase JOIN profile_property_effective p ON p.profile = i.profile AND p.entity IN ('order', 'order_line', 'counterparty', 'partner') AND p.property IS NOT NULL
@@ -623,7 +648,7 @@ CREATE VIEW field_lineage AS
     LEFT JOIN LATERAL (
         SELECT x.crm_key, w.bas_key
         FROM merged_orders(order_keys(b.account, b.order_id)) m
-        CROSS JOIN LATERAL (SELECT json_text(jsonb_path_query_first(m.data, field_path(f.source), '{"order": null}', true)) AS crm_key) x
+        CROSS JOIN LATERAL (SELECT json_text(jsonb_path_query_first(m.data, field_path(f.source), '{"order": null, "account": null}', true)) AS crm_key) x
         LEFT JOIN LATERAL value_row(b.account, f.dictionary, x.crm_key) w ON true
         WHERE f.dictionary IS NOT NULL AND f.source_kind = 'path') v ON true;
 COMMENT ON VIEW field_lineage IS 'Where every property of a document came from; ask for one order at a time';

@@ -79,13 +79,13 @@ CREATE FUNCTION optional_answers(results http_result[]) RETURNS http_result[]
 BEGIN
     FOR n IN 1 .. cardinality(results) LOOP
         IF (results[n]).class IN ('config', 'denied') AND (results[n]).odata_code IN ('8', '20')
-           AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key <> ALL (dictionaries())) THEN
+           AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key <> ALL (dictionaries()) OR t.kind IN ('attribute', 'attribute_set')) THEN
             results[n].class := 'business';
         END IF;
     END LOOP;
     RETURN results;
 END $$;
-COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list beyond dictionaries() that the base does not publish, or hides, is refused alone and pauses nothing';
+COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list beyond dictionaries(), or of additional attributes, that the base does not publish, or hides, is refused alone and pauses nothing';
 
 CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -48,6 +48,8 @@ BEGIN
     PERFORM require_infobase(infobase);
     IF kind = 'order' THEN
         PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
+    ELSIF kind IN ('attribute', 'attribute_set') THEN
+        PERFORM refuse_task('additional attributes are not asked for by enqueue()', 'Call prepare_infobase(infobase, apply => true).');
     ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
     ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries() || field_dictionaries()) THEN
@@ -401,6 +403,7 @@ BEGIN
     END IF;
     PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
     PERFORM note_counterparty_writes(array_agg(s)), note_product_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
+    PERFORM note_attribute_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose = 'create attribute' HAVING count(*) > 0;
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
     WITH base AS MATERIALIZED (

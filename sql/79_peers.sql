@@ -34,8 +34,8 @@ BEGIN
            ARRAY(SELECT DISTINCT p.property FROM profile_property_effective p
                  WHERE p.profile = e.profile AND p.entity = CASE WHEN e.concept IN ('counterparty_contact', 'partner_contact') THEN 'contact_row' ELSE e.concept END AND p.property IS NOT NULL ORDER BY 1)
     FROM profile_entity_effective e
-    WHERE e.profile = profile_sets.profile AND e.entity_set IS NOT NULL AND e.needed AND e.concept NOT IN ('contact_row', 'contact_information')    -- read as counterparty_contact, and contact_kind
-      AND (e.concept NOT IN ('attribute', 'attribute_row') OR EXISTS (SELECT FROM field_map f WHERE f.target = 'attribute' AND f.enabled AND f.profile IN (e.profile, '*')));
+    WHERE e.profile = profile_sets.profile AND e.entity_set IS NOT NULL AND e.needed AND e.concept NOT IN ('contact_row', 'contact_information', 'attribute_set', 'attribute_set_row')    -- read as counterparty_contact, and contact_kind
+      AND (e.concept NOT IN ('attribute', 'attribute_row') OR EXISTS (SELECT FROM field_map f WHERE f.target = 'attribute' AND f.enabled AND f.profile IN (e.profile, '*') AND (f.origin = 'user' OR EXISTS (SELECT FROM bas_attribute b JOIN infobase i ON i.name = b.infobase AND i.profile = e.profile))));
 END $$;
 COMMENT ON FUNCTION profile_sets(text) IS 'Entity sets a profile uses, sections of documents as the sets BAS publishes for them, with their properties';
 

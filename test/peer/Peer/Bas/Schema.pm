@@ -242,6 +242,16 @@ set ChartOfCharacteristicTypes_ДополнительныеРеквизитыИ�
 МногострочноеПолеВвода int 4
 НаборСвойств guid -
 ЭтоДополнительноеСведение bool
+set Catalog_НаборыДополнительныхРеквизитовИСведений nocode folders
+Используется bool
+КоличествоРеквизитов str 5
+КоличествоСведений str 5
+section ДополнительныеРеквизиты
+Свойство guid ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения
+ПометкаУдаления bool
+section ДополнительныеСведения
+Свойство guid ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения
+ПометкаУдаления bool
 set Catalog_СтавкиНДС nocode
 Ставка num 5 2
 НеОблагается bool

@@ -39,7 +39,8 @@ INSERT INTO access_function VALUES    -- mapped fields
     ('json_blank', 'operator'), ('field_time', 'operator'), ('text_flag', 'operator'), ('empty_value', 'operator'), ('holds_nothing', 'operator'), ('typed_value', 'operator'), ('filled_template', 'operator'),
     ('name_part', 'operator'), ('transformed', 'operator'), ('field_rules', 'operator'), ('field_call', 'operator'), ('called_fields', 'operator'), ('field_elements', 'operator'), ('field_values', 'operator'),
     ('mapped_fields', 'operator'), ('obstacles_fields', 'operator'), ('own_attributes', 'operator'), ('attribute_section', 'operator'), ('fitted_document', 'operator'), ('field_text', 'operator'),
-    ('merged_orders', 'reader'), ('order_parcels', 'reader'), ('carrier_name', 'reader'), ('parcel_keys', 'reader'), ('parcel_part', 'reader'), ('parcel_match', 'reader'), ('body_parcels', 'reader'), ('parcels_after', 'reader'), ('parcels_shown', 'reader'), ('map_field', 'operator');
+    ('merged_orders', 'reader'), ('order_parcels', 'reader'), ('carrier_name', 'reader'), ('parcel_keys', 'reader'), ('parcel_part', 'reader'), ('parcel_match', 'reader'), ('body_parcels', 'reader'), ('parcels_after', 'reader'), ('parcels_shown', 'reader'), ('map_field', 'operator'),
+    ('account_variable', 'operator'), ('crm_name', 'operator'), ('deal_attributes', 'reader'), ('attribute_place', 'reader');
 
 CREATE TABLE access_table (
     name       name PRIMARY KEY,

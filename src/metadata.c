@@ -62,16 +62,17 @@ static void *
 bounded_realloc(void *old, size_t size)
 {
 	Block *block = old == NULL ? NULL : (Block *) old - 1;
+	Block *moved;
 	size_t before = block == NULL ? 0 : block->size;
 
 	if (size > SD_METADATA_MEMORY || allocated - before + size > SD_METADATA_MEMORY)
 		return NULL;
-	block = realloc(block, sizeof(Block) + size);
-	if (block == NULL)
+	moved = realloc(block, sizeof(Block) + size);
+	if (moved == NULL)
 		return NULL;
 	allocated = allocated - before + size;
-	block->size = size;
-	return block + 1;
+	moved->size = size;
+	return moved + 1;
 }
 
 static void *

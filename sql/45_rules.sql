@@ -571,8 +571,8 @@ BEGIN
     SELECT o.account, o.order_id,
            n.fixed || renamed(jsonb_build_object(
                 'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE a.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'),
-                'organisation', s.organisation, 'counterparty', c.ref, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
-                'agreement', s.agreement, 'partner', CASE WHEN c.by_phone THEN nullif(p.partner, '00000000-0000-0000-0000-000000000000') ELSE fc.partner END, 'contract', CASE WHEN c.by_phone THEN p.contract ELSE fc.contract END,
+                'organisation', s.organisation, 'counterparty', u.ref, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
+                'agreement', s.agreement, 'partner', CASE WHEN u.by_phone THEN nullif(p.partner, '00000000-0000-0000-0000-000000000000') ELSE fc.partner END, 'contract', CASE WHEN u.by_phone THEN p.contract ELSE fc.contract END,
                 'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
                 'vat_included', a.vat_included, 'comment', CASE WHEN n.header ? 'customer_reference' THEN left(m.text, coalesce(n.comment_length, 2147483647))
                                 ELSE marked_comment(customer_reference(a.identity, o.order_id, false), m.text, n.comment_length) END,
@@ -590,8 +590,8 @@ BEGIN
     LEFT JOIN few(fields) f ON f.order_id = o.order_id AND f.account = o.account
     CROSS JOIN LATERAL (SELECT concat_ws(E'\n', nullif(CASE WHEN f.header ? (n.header ->> 'comment') THEN f.header ->> (n.header ->> 'comment') ELSE o.comment END, ''), f.notes) AS text) m
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
-    CROSS JOIN LATERAL (SELECT s.counterparty IS NULL AND p.ref_key IS NOT NULL AS by_phone, coalesce(s.counterparty, p.ref_key, tie_broken(p, s.shared_phone)) AS ref) c
-    LEFT JOIN bas_counterparty fc ON NOT c.by_phone AND fc.infobase = s.infobase AND fc.ref_key = c.ref
+    CROSS JOIN LATERAL (SELECT s.counterparty IS NULL AND p.ref_key IS NOT NULL AS by_phone, coalesce(s.counterparty, p.ref_key, tie_broken(p, s.shared_phone)) AS ref) u
+    LEFT JOIN bas_counterparty fc ON NOT u.by_phone AND fc.infobase = s.infobase AND fc.ref_key = u.ref
     CROSS JOIN LATERAL (
         SELECT sum(w.total) AS total,
                jsonb_agg(n.line_fixed || renamed(jsonb_build_object('line_no', l.place, 'content', l.content, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,

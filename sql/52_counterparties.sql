@@ -291,14 +291,14 @@ CREATE FUNCTION settle_counterparty_listed(infobase text, phone text, profile te
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     names jsonb := property_names(profile, 'counterparty');
-    alive uuid[] := ARRAY(SELECT (e ->> 'Ref_Key')::uuid FROM result_rows(result) e WHERE NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder') ORDER BY 1);
+    living uuid[] := ARRAY(SELECT (e ->> 'Ref_Key')::uuid FROM result_rows(result) e WHERE NOT json_flag(e -> (names ->> 'deleted')) AND NOT json_flag(e -> 'IsFolder') ORDER BY 1);
 BEGIN
     INSERT INTO bas_counterparty AS b (infobase, ref_key, name, read_at)
     SELECT settle_counterparty_listed.infobase, (e ->> 'Ref_Key')::uuid, e ->> (names ->> 'name'), clock() FROM result_rows(result) e
     ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO UPDATE SET name = excluded.name, read_at = excluded.read_at;
     UPDATE bas_counterparty_phone p SET alive = NULL, partner = (settle_counterparty_listed.partner #>> '{}')::uuid, checked_at = clock(),
-        state = CASE cardinality(alive) WHEN 0 THEN p.state WHEN 1 THEN 'known' ELSE 'several' END,
-        ref_key = CASE WHEN cardinality(alive) = 1 THEN alive[1] END, candidates = CASE WHEN cardinality(alive) > 1 THEN alive ELSE p.candidates END
+        state = CASE cardinality(living) WHEN 0 THEN p.state WHEN 1 THEN 'known' ELSE 'several' END,
+        ref_key = CASE WHEN cardinality(living) = 1 THEN living[1] END, candidates = CASE WHEN cardinality(living) > 1 THEN living ELSE p.candidates END
     WHERE p.infobase = settle_counterparty_listed.infobase AND p.phone = settle_counterparty_listed.phone AND p.entity = 'counterparty';
 END $$;
 COMMENT ON FUNCTION settle_counterparty_listed(text, text, text, jsonb, http_result) IS 'Takes in the counterparties of a partner: the only one is that of the phone; none: one is created';

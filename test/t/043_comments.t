@@ -47,7 +47,7 @@ like($out, qr/function salesdrive\.add_infobase\(text,text,text,text,text,boolea
 my %interface = (
 	add_infobase => [qw(name profile url username password)], add_account => [qw(name url api_key infobase webhook_token)],
 	set_secret => [qw(name value)], webhook_url => [qw(account)], check => [qw(account)], accept_webhook => [qw(account body)],
-	wait => [qw(task_id timeout)], run => [], maintain => [], preview => [qw(account order_id)], skip => [qw(account order_id reason)],
+	wait => [qw(task_id timeout)], run => [], maintain => [], preview => [qw(account order_id profile)], skip => [qw(account order_id reason)],
 	resend => [qw(account order_id)], pause => [qw(account reason)], unpause => [qw(account)], pause_infobase => [qw(infobase reason)],
 	unpause_infobase => [qw(infobase)], adopt => [], grant_access => [qw(role level)], start_workers => [], stop_workers => [], restart_workers => []);
 for my $name (sort keys %interface)
@@ -61,7 +61,7 @@ is(sql("SELECT string_agg(array_to_string(proargnames, ' '), ' | ' ORDER BY pron
 	'task_id | account order_id', 'resume() takes a task or an order');
 is(sql("SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc WHERE pronamespace = 'salesdrive'::regnamespace AND prokind = 'p'"), 'maintain run wait', 'what commits is a procedure');
 is(sql("SELECT (proargnames[2:])::text FROM pg_proc WHERE pronamespace = 'salesdrive'::regnamespace AND proname = 'check'"), '{severity,subject,problem,hint}', 'rows of check()');
-is(sql("SELECT (proargnames[3:])::text FROM pg_proc WHERE pronamespace = 'salesdrive'::regnamespace AND proname = 'preview'"), '{step,method,url,body}', 'rows of preview()');
+is(sql("SELECT (proargnames[4:])::text FROM pg_proc WHERE pronamespace = 'salesdrive'::regnamespace AND proname = 'preview'"), '{step,method,url,body}', 'rows of preview()');
 my %views = (
 	order_status => [qw(account order_id state bas_ref bas_number reason hint)], parked => [qw(task_id account order_id reason hint)],
 	order_timeline => [qw(account order_id at)], exchange_stats => [qw(hour direction exchanges)], worker_status => [qw(role pid state)],

@@ -114,7 +114,7 @@ BEGIN
     FROM (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v.received_at - v.update_at AT TIME ZONE a.time_zone) AS median, count(*) AS n
           FROM (SELECT v.received_at, v.update_at FROM crm_order_version v
                 WHERE v.account = a.name AND v.shape = 'webhook' AND v.update_at IS NOT NULL ORDER BY v.received_at DESC LIMIT 20) v) d
-    WHERE d.n >= 3 AND (d.median > interval '20 min' OR d.median < interval '-1 min');
+    WHERE d.n >= 3 AND (d.median BETWEEN interval '20 min' AND interval '1 day' OR d.median < interval '-1 min');    -- days are no zone: orders sent once more
 END $$;
 COMMENT ON FUNCTION check_settings(account, infobase) IS 'For check(): settings and mappings that the base does not bear out, values nobody mapped, clock and time zone';
 

@@ -245,6 +245,9 @@ serve(int fd, char *method, char *url, const char *body, size_t body_len)
 	{
 		if (strstr(url, "Catalog_Номенклатура?") != NULL)
 			len = goods(url, out, sizeof(out) - 300);
+		else if (strstr(url, "$metadata") != NULL)
+			len = (size_t) snprintf(out, sizeof(out), "<edmx:Edmx xmlns:edmx=\"http://schemas.microsoft.com/ado/2007/06/edmx\"><Schema><EntityContainer Name=\"E\">"
+													  "<EntitySet Name=\"Catalog_Валюты\" EntityType=\"StandardODATA.Catalog_Валюты\"/></EntityContainer></Schema></edmx:Edmx>");
 		else if (strstr(url, "КонтактнаяИнформация") != NULL)
 			len = (size_t) snprintf(out, sizeof(out), "{\"value\":[]}");
 		else

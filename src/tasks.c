@@ -5,7 +5,8 @@
  *
  * Role: see tasks.h.  Calls the SQL functions engine_begin, settle, ingest,
  * claim, next_due and prepare_partitions, and nothing else of SQL, save one
- * look at a task's row.  Called by exchanger.c only.
+ * look at a task's row.  Called by exchanger.c; breathing also by functions.c
+ * and document.c.
  *
  * Invariants:
  *

@@ -126,18 +126,84 @@ COMMENT ON COLUMN profile_reference.entity_set IS 'Entity set in BAS';
 COMMENT ON COLUMN profile_reference.property IS 'Property in BAS; NULL for the entity itself, or when it is left out';
 COMMENT ON COLUMN profile_reference.edm_type IS 'Type of the property';
 
+-- Names are asked for many times in every turn of the engine, and the views above are joined anew each time: so their answers are kept.
+CREATE TABLE profile_resolved (
+    profile     text NOT NULL,
+    entity      text NOT NULL,
+    entity_set  text,
+    names       jsonb NOT NULL,
+    constants   jsonb NOT NULL,
+    fixed       jsonb NOT NULL,
+    max_lengths jsonb NOT NULL,
+    rules       jsonb NOT NULL,
+    PRIMARY KEY (profile, entity)
+);
+COMMENT ON TABLE profile_resolved IS 'Names in force of each profile and entity, derived from the tables of profiles by triggers; not dumped';
+COMMENT ON COLUMN profile_resolved.profile IS 'Profile';
+COMMENT ON COLUMN profile_resolved.entity IS 'Concept of the entity';
+COMMENT ON COLUMN profile_resolved.entity_set IS 'Entity set that stands for it; NULL: the configuration has none';
+COMMENT ON COLUMN profile_resolved.names IS 'Names of its properties by concept';
+COMMENT ON COLUMN profile_resolved.constants IS 'Values always sent, by concept';
+COMMENT ON COLUMN profile_resolved.fixed IS 'The same by name of the property';
+COMMENT ON COLUMN profile_resolved.max_lengths IS 'Longest texts, by concept';
+COMMENT ON COLUMN profile_resolved.rules IS 'Where values come from, by name of the property';
+
+CREATE FUNCTION resolve_profiles() RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    LOCK TABLE profile_resolved IN SHARE ROW EXCLUSIVE MODE;    -- two sessions that change names at once: the second sees the rows of the first
+    DELETE FROM profile_resolved;
+    INSERT INTO profile_resolved (profile, entity, entity_set, names, constants, fixed, max_lengths, rules)
+    SELECT profile, entity, e.entity_set, coalesce(p.names, '{}'), coalesce(p.constants, '{}'), coalesce(p.fixed, '{}'), coalesce(p.max_lengths, '{}'), coalesce(p.rules, '{}')
+    FROM (SELECT f.profile, f.concept AS entity, f.entity_set FROM profile_entity_effective f) e
+    FULL JOIN (SELECT q.profile, q.entity, jsonb_object_agg(q.concept, q.property) FILTER (WHERE q.property IS NOT NULL) AS names,
+                      jsonb_object_agg(q.concept, q.constant) FILTER (WHERE q.constant IS NOT NULL) AS constants,
+                      jsonb_object_agg(q.property, q.constant) FILTER (WHERE q.property IS NOT NULL AND q.constant IS NOT NULL) AS fixed,
+                      jsonb_object_agg(q.concept, q.max_length) FILTER (WHERE q.max_length IS NOT NULL) AS max_lengths,
+                      jsonb_object_agg(q.property, q.rule) FILTER (WHERE q.property IS NOT NULL) AS rules
+               FROM profile_property_effective q GROUP BY q.profile, q.entity) p USING (profile, entity);
+END $$;
+COMMENT ON FUNCTION resolve_profiles() IS 'Derives profile_resolved anew from the tables of profiles';
+
+CREATE FUNCTION profile_changed() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM resolve_profiles();
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION profile_changed() IS 'Trigger: names in force are derived anew';
+
 CREATE FUNCTION entity_set(profile text, concept text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN (SELECT e.entity_set FROM profile_entity_effective e WHERE e.profile = entity_set.profile AND e.concept = entity_set.concept);
+    RETURN (SELECT r.entity_set FROM profile_resolved r WHERE r.profile = entity_set.profile AND r.entity = entity_set.concept);
 END $$;
 COMMENT ON FUNCTION entity_set(text, text) IS 'Entity set that stands for a concept in a profile';
 
 CREATE FUNCTION property_names(profile text, entity text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN (SELECT coalesce(jsonb_object_agg(p.concept, p.property), '{}')
-    FROM profile_property_effective p
-    WHERE p.profile = property_names.profile AND p.entity = property_names.entity AND p.property IS NOT NULL);
+    RETURN coalesce((SELECT r.names FROM profile_resolved r WHERE r.profile = property_names.profile AND r.entity = property_names.entity), '{}');
 END $$;
 COMMENT ON FUNCTION property_names(text, text) IS 'Names of the properties of an entity by concept, as one object';
+
+CREATE FUNCTION constants(profile text, entity text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT r.fixed FROM profile_resolved r WHERE r.profile = constants.profile AND r.entity = constants.entity), '{}');
+END $$;
+COMMENT ON FUNCTION constants(text, text) IS 'Properties of an entity that always carry the same value';
+
+CREATE FUNCTION profile_constant(profile text, entity text, concept text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT r.constants ->> profile_constant.concept FROM profile_resolved r WHERE r.profile = profile_constant.profile AND r.entity = profile_constant.entity);
+END $$;
+COMMENT ON FUNCTION profile_constant(text, text, text) IS 'Constant of a concept';
+
+CREATE FUNCTION max_length(profile text, entity text, concept text) RETURNS integer
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT (r.max_lengths ->> max_length.concept)::integer FROM profile_resolved r WHERE r.profile = max_length.profile AND r.entity = max_length.entity);
+END $$;
+COMMENT ON FUNCTION max_length(text, text, text) IS 'Longest text that a property holds; NULL: no limit';

@@ -197,7 +197,7 @@ BEGIN
     RETURN QUERY
     WITH rate_name AS MATERIALIZED (
         SELECT p.profile, property_names(p.profile, 'vat_rate') ->> 'rate' AS property, constants(p.profile, 'vat_value') AS by_value, property_names(p.profile, 'order_line') ? 'unit' AS has_unit,
-               coalesce((SELECT e.max_length FROM profile_property_effective e WHERE e.profile = p.profile AND e.entity = 'product' AND e.concept = 'article'), 1000) AS article
+               coalesce(max_length(p.profile, 'product', 'article'), 1000) AS article
         FROM (SELECT DISTINCT i.profile FROM infobase i) p
     )
     SELECT l.account, l.order_id, l.line_no, s.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
@@ -514,22 +514,6 @@ COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Order
 
 -- The document.
 
-CREATE FUNCTION constants(profile text, entity text) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN (SELECT coalesce(jsonb_object_agg(p.property, p.constant), '{}') FROM profile_property_effective p
-    WHERE p.profile = constants.profile AND p.entity = constants.entity AND p.property IS NOT NULL AND p.constant IS NOT NULL);
-END $$;
-COMMENT ON FUNCTION constants(text, text) IS 'Properties of an entity that always carry the same value';
-
-CREATE FUNCTION profile_constant(profile text, entity text, concept text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN (SELECT p.constant #>> '{}' FROM profile_property_effective p
-    WHERE p.profile = profile_constant.profile AND p.entity = profile_constant.entity AND p.concept = profile_constant.concept);
-END $$;
-COMMENT ON FUNCTION profile_constant(text, text, text) IS 'Constant of a concept';
-
 CREATE FUNCTION customer_reference(identity text, order_id bigint, keeps_ref_key boolean) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN keeps_ref_key THEN order_id::text ELSE identity || '/' || order_id END;
@@ -565,7 +549,7 @@ BEGIN
         SELECT p.profile, property_names(p.profile, 'order') AS header, property_names(p.profile, 'order_line') AS line, constants(p.profile, 'order') AS fixed,
                constants(p.profile, 'order_line') AS line_fixed,
                entity_set(p.profile, 'order_line') AS section, profile_constant(p.profile, 'product', 'unit_set') AS unit_set,
-               (SELECT c.max_length FROM profile_property_effective c WHERE c.profile = p.profile AND c.entity = 'order' AND c.concept = 'comment') AS comment_length
+               max_length(p.profile, 'order', 'comment') AS comment_length
         FROM (SELECT DISTINCT profile FROM few(settings)) p
     )
     SELECT o.account, o.order_id,

@@ -421,10 +421,9 @@ COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
 CREATE FUNCTION property_rules(account text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN (SELECT coalesce(jsonb_object_agg(p.property, p.rule) FILTER (WHERE p.property IS NOT NULL), '{}') || jsonb_build_object(entity_set(i.profile, 'order_line'), 'lines of the order')
-                   || field_lineages(property_rules.account)
-            FROM account a JOIN infobase i ON i.name = a.infobase LEFT JOIN profile_property_effective p ON p.profile = i.profile AND p.entity = 'order'
-            WHERE a.name = property_rules.account GROUP BY i.profile);
+    RETURN (SELECT coalesce(r.rules, '{}') || jsonb_build_object(entity_set(i.profile, 'order_line'), 'lines of the order') || field_lineages(a.name)
+            FROM account a JOIN infobase i ON i.name = a.infobase LEFT JOIN profile_resolved r ON r.profile = i.profile AND r.entity = 'order'
+            WHERE a.name = property_rules.account);
 END $$;
 COMMENT ON FUNCTION property_rules(text) IS 'Rule behind each property of the documents of an account; of a mapped one its row of field_map';
 

@@ -262,6 +262,7 @@ BEGIN
     INSERT INTO wake_pending VALUES ('wanted:*:');
     UPDATE bas_counterparty_phone SET state = 'unknown', candidates = NULL WHERE state IN ('absent', 'several');
     UPDATE infobase SET creating_task = NULL;
+    PERFORM resolve_profiles();    -- a restore without triggers did not
     PERFORM prepare_partitions();
 END $$;
 COMMENT ON FUNCTION adopt() IS 'Makes this database, a copy, the one that speaks. Stop the other one first. Every order is read back from BAS before its first write';

@@ -14,7 +14,7 @@ COMMENT ON COLUMN access_function.level IS 'Lowest level that may call it';
 INSERT INTO access_function VALUES
     ('few', 'reader'), ('phone_e164', 'reader'), ('uuid_v5', 'reader'), ('url_encode', 'reader'), ('json_problem', 'reader'), ('body_json', 'reader'), ('clock', 'reader'), ('system_identity', 'reader'), ('quiet_reason', 'reader'),
     ('worker_state', 'reader'), ('engine_alive', 'reader'), ('history_keep', 'reader'), ('order_keys', 'reader'), ('ref_key_namespace', 'reader'), ('order_ref_key', 'reader'), ('counterparty_ref_key', 'reader'),
-    ('entity_set', 'reader'), ('property_names', 'reader'), ('constants', 'reader'), ('profile_constant', 'reader'), ('require_account', 'reader'), ('require_infobase', 'reader'), ('require_order', 'reader'), ('require_profile', 'reader'),
+    ('entity_set', 'reader'), ('property_names', 'reader'), ('constants', 'reader'), ('profile_constant', 'reader'), ('max_length', 'reader'), ('require_account', 'reader'), ('require_infobase', 'reader'), ('require_order', 'reader'), ('require_profile', 'reader'),
     ('json_text', 'reader'), ('json_numeric', 'reader'), ('json_bigint', 'reader'), ('json_flag', 'reader'), ('json_time', 'reader'), ('json_rows', 'reader'), ('json_list', 'reader'), ('keyed_rows', 'reader'), ('contact_rows', 'reader'), ('text_time', 'reader'), ('month_days', 'reader'),
     ('order_lines', 'reader'), ('order_contacts', 'reader'), ('jsonb_merge', 'reader'),
     ('check', 'operator'), ('secret_problem', 'operator'), ('preview', 'operator'), ('resume', 'operator'), ('skip', 'operator'), ('resend', 'operator'), ('pause', 'operator'), ('unpause', 'operator'),

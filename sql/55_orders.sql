@@ -96,7 +96,7 @@ BEGIN
         ORDER BY x.account, x.order_id, x.rank
     ), ask AS (
         SELECT l.account, l.order_id, array_agg(DISTINCT l.sku) AS skus FROM few(lines) l WHERE l.goods = 'ask' GROUP BY l.account, l.order_id
-    ), doc AS (
+    ), doc AS MATERIALIZED (
         SELECT d.account, d.order_id, CASE WHEN b.account IS NULL THEN d.document ELSE cleared_document(d.document, coalesce(b.accepted_body, b.sent_body), d.account) END AS document
         FROM order_documents(orders, lines, settings, fields) d
         LEFT JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
@@ -118,11 +118,11 @@ BEGIN
         LEFT JOIN ask q ON q.order_id = k.order_id AND q.account = k.account
         LEFT JOIN doc d ON d.order_id = k.order_id AND d.account = k.account
         LEFT JOIN few(fields) e ON e.order_id = k.order_id AND e.account = k.account
-    ), change AS (
+    ), change AS MATERIALIZED (
         SELECT z.*, CASE WHEN (z.y).bas_ref IS NOT NULL THEN CASE WHEN (z.y).force THEN odata_wanted(z.document, z.held)
                                                                 ELSE changed_properties(z.document, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS changed
         FROM state z
-    ), todo AS (
+    ), todo AS MATERIALIZED (
         SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus,
                CASE WHEN l.out THEN c.document || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.changed) ELSE c.document END AS document,
                CASE WHEN NOT l.out THEN c.changed END AS changed, CASE WHEN l.out THEN c.changed END AS left_out,

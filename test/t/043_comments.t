@@ -96,6 +96,6 @@ is(sql("SELECT count(*) FROM pg_class c WHERE c.relnamespace = 'salesdrive'::reg
 # what a dump carries: all but literal secrets and what CREATE EXTENSION brings
 is(sql("SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_class c, pg_extension e
 	WHERE e.extname = 'salesdrive' AND c.relnamespace = 'salesdrive'::regnamespace AND c.relkind IN ('r', 'S') AND NOT c.oid = ANY (e.extconfig)"),
-	'access_function access_table credential_secret', 'every table and sequence is dumped but these');
+	'access_function access_table credential_secret profile_resolved', 'every table and sequence is dumped but these');
 
 done_testing();

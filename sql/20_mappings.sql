@@ -1,6 +1,24 @@
 -- Purpose: values of both sides, and which product an article means where the base is not clear.
 -- Rights: 'operator' edits, readers read. A change wakes the orders parked for exactly that row.
 
+CREATE FUNCTION touched() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    NEW.changed_at := clock();
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION touched() IS 'Trigger: notes when a row changed';
+
+CREATE FUNCTION wake_waiting() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM wake_later(c.cause) FROM (
+        SELECT DISTINCT format(TG_ARGV[0], VARIADIC ARRAY(SELECT r ->> u.name FROM unnest(TG_ARGV[1:]) WITH ORDINALITY u (name, n) ORDER BY u.n)) AS cause
+        FROM unnest(ARRAY[CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END, CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END]) r WHERE r IS NOT NULL) c;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION wake_waiting() IS 'Trigger (cause as in task.blocked_on, with %s for the columns that follow): what waits for the row, as it was and as it is, becomes due';
+
 CREATE TABLE dictionary_value (
     scope      text NOT NULL,
     side       text NOT NULL CHECK (side IN ('bas', 'crm')),

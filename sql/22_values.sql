@@ -83,39 +83,8 @@ COMMENT ON COLUMN order_value.source IS 'Table that gives it: value_map or heade
 
 -- Waking.
 
-CREATE FUNCTION value_map_touched() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    NEW.changed_at := clock();
-    RETURN NEW;
-END $$;
-COMMENT ON FUNCTION value_map_touched() IS 'Trigger: notes when a mapping changed';
-CREATE TRIGGER touched BEFORE UPDATE ON value_map FOR EACH ROW EXECUTE FUNCTION value_map_touched();
+CREATE TRIGGER touched BEFORE UPDATE ON value_map FOR EACH ROW EXECUTE FUNCTION touched();
 
-CREATE FUNCTION value_map_changed() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM wake_later(format('value:%s:%s/%s', OLD.account, OLD.dictionary, OLD.crm_key));
-    END IF;
-    IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.account, NEW.dictionary, NEW.crm_key) <> (OLD.account, OLD.dictionary, OLD.crm_key) THEN
-        PERFORM wake_later(format('value:%s:%s/%s', NEW.account, NEW.dictionary, NEW.crm_key));
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION value_map_changed() IS 'Trigger: orders parked for the value become due';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON value_map FOR EACH ROW EXECUTE FUNCTION value_map_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON value_map FOR EACH ROW EXECUTE FUNCTION wake_waiting('value:%s:%s/%s', 'account', 'dictionary', 'crm_key');
 
-CREATE FUNCTION dictionary_rule_changed() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM wake_later(format('value:%s:%s/*', OLD.account, OLD.dictionary));
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        PERFORM wake_later(format('value:%s:%s/*', NEW.account, NEW.dictionary));
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION dictionary_rule_changed() IS 'Trigger: orders parked for a value of the dictionary become due';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON dictionary_rule FOR EACH ROW EXECUTE FUNCTION dictionary_rule_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON dictionary_rule FOR EACH ROW EXECUTE FUNCTION wake_waiting('value:%s:%s/*', 'account', 'dictionary');

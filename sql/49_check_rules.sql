@@ -52,19 +52,7 @@ END $$;
 COMMENT ON FUNCTION check_rule_guard() IS 'Trigger: the condition of a rule can be read';
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON check_rule FOR EACH ROW EXECUTE FUNCTION check_rule_guard();
 
-CREATE FUNCTION check_rule_changed() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM wake_later(format('rule:%s:%s', OLD.account, OLD.name));
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        PERFORM wake_later(format('rule:%s:%s', NEW.account, NEW.name));
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION check_rule_changed() IS 'Trigger: orders parked by the rule become due';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON check_rule FOR EACH ROW EXECUTE FUNCTION check_rule_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON check_rule FOR EACH ROW EXECUTE FUNCTION wake_waiting('rule:%s:%s', 'account', 'name');
 
 CREATE FUNCTION broken_rules(rule check_rule, orders order_key[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -89,33 +89,9 @@ COMMENT ON FUNCTION condition_guard() IS 'Trigger: a condition can be read; note
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON order_filter FOR EACH ROW EXECUTE FUNCTION condition_guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON header_rule FOR EACH ROW EXECUTE FUNCTION condition_guard();
 
-CREATE FUNCTION order_filter_changed() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM wake_later(format('wanted:%s:', OLD.account));
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        PERFORM wake_later(format('wanted:%s:', NEW.account));
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION order_filter_changed() IS 'Trigger: orders that were not wanted are looked at again';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON order_filter FOR EACH ROW EXECUTE FUNCTION order_filter_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON order_filter FOR EACH ROW EXECUTE FUNCTION wake_waiting('wanted:%s:', 'account');
 
-CREATE FUNCTION header_rule_changed() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM wake_later(format('value:%s:%s/*', OLD.account, OLD.dictionary));
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        PERFORM wake_later(format('value:%s:%s/*', NEW.account, NEW.dictionary));
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION header_rule_changed() IS 'Trigger: orders parked for a value of the dictionary become due';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON header_rule FOR EACH ROW EXECUTE FUNCTION header_rule_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON header_rule FOR EACH ROW EXECUTE FUNCTION wake_waiting('value:%s:%s/*', 'account', 'dictionary');
 
 CREATE FUNCTION header_rule_of(o crm_order, dictionary text) RETURNS SETOF header_rule
     LANGUAGE plpgsql STABLE ROWS 1 SET search_path = salesdrive, pg_temp AS $$

@@ -139,16 +139,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_quota(http_result[]) IS 'Takes in what answers say of the quota: when each request was counted at the latest, and whether SalesDrive says that the limit is reached';
 
-CREATE FUNCTION quota_window_changed() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    w quota_window := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
-BEGIN
-    PERFORM wake_later(format('quota:%s:%s', w.account, w.method));
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION quota_window_changed() IS 'Trigger: a limit changed, what waits for it looks again';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OF most, span OR DELETE ON quota_window FOR EACH ROW EXECUTE FUNCTION quota_window_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OF most, span OR DELETE ON quota_window FOR EACH ROW EXECUTE FUNCTION wake_waiting('quota:%s:%s', 'account', 'method');
 
 -- What an answer means. Only here is known how SalesDrive words its errors; a status of 200 says little.
 

@@ -28,25 +28,9 @@ CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON account_api FOR EACH STA
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON credential FOR EACH STATEMENT EXECUTE FUNCTION wake('settings');
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON instance FOR EACH STATEMENT EXECUTE FUNCTION wake('settings');
 
-CREATE FUNCTION product_pin_touched() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    NEW.changed_at := clock();
-    RETURN NEW;
-END $$;
-COMMENT ON FUNCTION product_pin_touched() IS 'Trigger: notes when a pin changed';
-CREATE TRIGGER touched BEFORE UPDATE ON product_pin FOR EACH ROW EXECUTE FUNCTION product_pin_touched();
+CREATE TRIGGER touched BEFORE UPDATE ON product_pin FOR EACH ROW EXECUTE FUNCTION touched();
 
-CREATE FUNCTION product_pin_changed() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    pin product_pin := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
-BEGIN
-    PERFORM wake_later(format('product:%s:%s', pin.infobase, pin.sku));
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION product_pin_changed() IS 'Trigger: orders parked for the SKU become due';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON product_pin FOR EACH ROW EXECUTE FUNCTION product_pin_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON product_pin FOR EACH ROW EXECUTE FUNCTION wake_waiting('product:%s:%s', 'infobase', 'sku');
 
 -- A whole catalog comes as one cause for each page, which take_wakes() compares with what tasks wait for.
 CREATE FUNCTION bas_product_known() RETURNS trigger
@@ -95,7 +79,7 @@ BEGIN
     FOR t IN SELECT g.tgname, g.tgrelid::regclass AS tab, obj_description(g.tgfoid, 'pg_proc') AS does, array_to_string(string_to_array(encode(g.tgargs, 'escape'), '\000'), ' ') AS arguments
              FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE c.relnamespace = 'salesdrive'::regnamespace AND NOT g.tgisinternal AND obj_description(g.oid, 'pg_trigger') IS NULL
     LOOP
-        EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', t.tgname, t.tab, CASE WHEN t.arguments = '' THEN t.does ELSE format('Statement trigger: at COMMIT wakes %s', t.arguments) END);
+        EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', t.tgname, t.tab, CASE WHEN t.arguments = '' OR t.does LIKE 'Trigger (%' THEN t.does ELSE format('Statement trigger: at COMMIT wakes %s', t.arguments) END);
     END LOOP;
 END $$;
 

@@ -169,9 +169,10 @@ CREATE FUNCTION profile_changed() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM resolve_profiles();
+    PERFORM wake_later(format('profile:%s:', i.name)) FROM infobase i;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION profile_changed() IS 'Trigger: names in force are derived anew';
+COMMENT ON FUNCTION profile_changed() IS 'Trigger: names in force are derived anew, and orders parked for them become due';
 
 CREATE FUNCTION entity_set(profile text, concept text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -179,6 +180,21 @@ BEGIN
     RETURN (SELECT r.entity_set FROM profile_resolved r WHERE r.profile = entity_set.profile AND r.entity = entity_set.concept);
 END $$;
 COMMENT ON FUNCTION entity_set(text, text) IS 'Entity set that stands for a concept in a profile';
+
+-- Without these no document is found again, none has goods or a customer, or no customer is looked for.
+CREATE FUNCTION profile_gaps(profile text) RETURNS text[]
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT CASE WHEN n.concepts IS NULL THEN n.entity ELSE n.entity || '.' || n.concepts END
+        FROM (VALUES (1, 'order', NULL), (2, 'order', 'customer_reference|comment'), (3, 'order', 'counterparty'), (4, 'order_line', NULL), (5, 'order_line', 'line_no'), (6, 'order_line', 'product'),
+                     (7, 'order_line', 'quantity'), (8, 'counterparty', NULL), (9, 'counterparty', 'name'), (10, 'counterparty_contact', NULL), (11, 'contact_row', NULL), (12, 'contact_row', 'type'), (13, 'contact_row', 'kind'),
+                     (14, 'contact_row', 'presentation'), (15, 'contact_row', 'number'), (16, 'contact_kind', NULL), (17, 'product', NULL), (18, 'product', 'article')) n (place, entity, concepts)
+        LEFT JOIN profile_resolved r ON r.profile = profile_gaps.profile AND r.entity = n.entity
+        WHERE NOT coalesce(CASE WHEN n.concepts IS NULL THEN r.entity_set IS NOT NULL ELSE r.names ?| string_to_array(n.concepts, '|') END, false)
+        ORDER BY n.place);
+END $$;
+COMMENT ON FUNCTION profile_gaps(text) IS 'Concepts that every profile must name and this one does not; all of them when there is no such profile';
 
 CREATE FUNCTION property_names(profile text, entity text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -308,17 +308,22 @@ BEGIN
     CROSS JOIN LATERAL chosen_value(a.infobase, 'warehouse', a.warehouse, NULL) wh
     CROSS JOIN LATERAL chosen_value(a.infobase, 'price_type', a.price_type, NULL) pt
     CROSS JOIN LATERAL chosen_value(a.infobase, 'agreement', a.agreement, NULL) ag
+    CROSS JOIN LATERAL (SELECT CASE WHEN NOT EXISTS (SELECT FROM profile_effective p WHERE p.name = i.profile) THEN format('There is no profile "%s", which infobase "%s" is to have, or it is switched off.', i.profile, i.name)
+                                    WHEN x.gaps <> '{}' THEN format('Profile "%s" of infobase "%s" does not say what these are called: %s.', i.profile, i.name, array_to_string(x.gaps, ', ')) END AS problem
+                        FROM (SELECT profile_gaps(i.profile) AS gaps) x) g
     CROSS JOIN LATERAL (
         SELECT array_agg(s.setting ORDER BY s.n) AS settings,
-               array_agg(CASE WHEN s.wanted IS NULL THEN format('The list of %s of infobase "%s" %s%s.', s.setting, a.infobase, s.problem, coalesce(': ' || s.candidates, ''))
+               array_agg(CASE WHEN s.setting = 'profile' THEN s.problem
+                              WHEN s.wanted IS NULL THEN format('The list of %s of infobase "%s" %s%s.', s.setting, a.infobase, s.problem, coalesce(': ' || s.candidates, ''))
                               ELSE format('account.%s is "%s", which %s "%s" (there: %s).', s.setting, s.wanted, s.problem, a.infobase, coalesce(s.candidates, 'nothing')) END ORDER BY s.n) AS details
-        FROM (VALUES (1, 'organisation', a.organisation, org.problem, org.candidates),
+        FROM (VALUES (0, 'profile', i.profile, g.problem, NULL),
+                     (1, 'organisation', a.organisation, org.problem, org.candidates),
                      (2, 'currency', a.currency, cur.problem, cur.candidates),
                      (3, 'warehouse', a.warehouse, CASE WHEN a.warehouse IS NOT NULL THEN wh.problem END, wh.candidates),
                      (4, 'price_type', a.price_type, CASE WHEN a.price_type IS NOT NULL THEN pt.problem END, pt.candidates),
                      (5, 'agreement', a.agreement, CASE WHEN a.agreement IS NOT NULL THEN ag.problem END, ag.candidates))
              s (n, setting, wanted, problem, candidates)
-        WHERE s.problem IS NOT NULL AND entity_set(i.profile, s.setting) IS NOT NULL) w
+        WHERE s.problem IS NOT NULL AND (s.setting = 'profile' OR entity_set(i.profile, s.setting) IS NOT NULL)) w
     WHERE a.name = ANY (accounts);
 END $$;
 COMMENT ON FUNCTION account_settings(text[]) IS 'What the headers of an account''s documents carry: the account''s settings, else the only element of the base; warehouse, price type and agreement may stay empty';
@@ -378,6 +383,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION obstacles_money(order_key[], document_line[]) IS 'Orders whose lines are no proper numbers or do not add up to paymentAmount';
 
+CREATE FUNCTION profile_hint(infobase text, profile text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN format('Add rows of origin user for profile %L to salesdrive.profile_entity and salesdrive.profile_property (SELECT * FROM salesdrive.profile_reference WHERE profile = ''unf'' shows an example), or UPDATE salesdrive.infobase SET profile = ''…'' WHERE name = %L; its orders go on by themselves.', profile, infobase);
+COMMENT ON FUNCTION profile_hint(text, text) IS 'What to do where a profile is not there or not complete';
+
 CREATE FUNCTION obstacles_settings(orders order_key[], settings account_setting[], vals order_value[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -387,9 +397,11 @@ BEGIN
                 WHEN s.unread = 'metadata' THEN format('The $metadata of infobase "%s" is being read: it tells which variant of profile %s it is.', s.infobase, s.profile)
                 WHEN s.unread IS NOT NULL THEN format('The list of %s is being read from infobase "%s".', s.unread, s.infobase) ELSE w.detail END,
            CASE WHEN m.id IS NOT NULL THEN m.hint || ' Or name the variant yourself, in infobase.profile.'
+                WHEN s.unread IS NULL AND w.setting = 'profile' THEN profile_hint(s.infobase, s.profile)
                 WHEN s.unread IS NULL THEN format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; the order goes on by itself.', w.setting, s.account) END,
            CASE WHEN s.unread = 'metadata' THEN format('metadata:%s:$metadata', s.infobase)
                 WHEN s.unread IS NOT NULL THEN format('dictionary:%s:%s', s.infobase, s.unread)
+                WHEN w.setting = 'profile' THEN format('profile:%s:', s.infobase)
                 ELSE coalesce(value_cause(k.account, k.order_id, w.setting), format('account:%s:', s.account)) END,    -- a row of value_map would do, too
            s.unread IS NOT NULL AND m.id IS NULL
     FROM few(orders) k JOIN few(settings) s ON s.account = k.account
@@ -562,7 +574,7 @@ BEGIN
                                 ELSE marked_comment(customer_reference(a.identity, o.order_id, false), m.text, n.comment_length) END,
                 'total', r.total) || coalesce(v.given, '{}'), n.header)
            || CASE WHEN n.header ? 'customer_reference' AND f.notes IS NULL THEN coalesce(f.header, '{}') ELSE coalesce(f.header, '{}') - coalesce(n.header ->> 'comment', '') END    -- there the marker, or attributes, stand in it
-           || jsonb_build_object(n.section, r.rows)
+           || CASE WHEN n.section IS NULL THEN '{}' ELSE jsonb_build_object(n.section, r.rows) END
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id

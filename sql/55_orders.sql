@@ -147,7 +147,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT 'wait' AS step, NULL AS purpose, (t.y).unsure_until AS run_at, 'unsure' AS reason, 'A write without an answer may still be at work in BAS.' AS detail, NULL AS hint, NULL AS blocked_on
                   WHERE (t.y).write_unsure AND (t.y).asked_early AND (t.y).unsure_until > clock()
-        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.unsure
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.unsure AND t.set IS NOT NULL
         UNION ALL SELECT 'done', NULL, NULL, 'skipped', NULL, NULL, NULL WHERE (t.y).skipped_at IS NOT NULL
         UNION ALL SELECT CASE WHEN (t.x).waits THEN 'wait' ELSE 'park' END, NULL, NULL, (t.x).reason, (t.x).detail, (t.x).hint, (t.x).blocked_on
                   WHERE t.stop_reason IS NOT NULL AND ((t.x).rank < 40 OR t.skus IS NULL)
@@ -421,7 +421,7 @@ COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
 CREATE FUNCTION property_rules(account text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN (SELECT coalesce(r.rules, '{}') || jsonb_build_object(entity_set(i.profile, 'order_line'), 'lines of the order') || field_lineages(a.name)
+    RETURN (SELECT coalesce(r.rules, '{}') || jsonb_build_object(coalesce(entity_set(i.profile, 'order_line'), ''), 'lines of the order') || field_lineages(a.name)
             FROM account a JOIN infobase i ON i.name = a.infobase LEFT JOIN profile_resolved r ON r.profile = i.profile AND r.entity = 'order'
             WHERE a.name = property_rules.account);
 END $$;

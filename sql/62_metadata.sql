@@ -50,7 +50,6 @@ BEGIN
     found := coalesce(found, root);
     IF found <> before THEN
         UPDATE infobase i SET profile = found WHERE i.name = recognise_variant.infobase;
-        DELETE FROM dictionary_load l WHERE l.infobase = recognise_variant.infobase;    -- read with names that may be others now
     END IF;
     RETURN found;
 END $$;

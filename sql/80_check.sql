@@ -94,7 +94,8 @@ CREATE FUNCTION check_settings(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT 6, 'warning', 'setting ' || w.setting, w.detail, format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', w.setting, a.name)
+    SELECT CASE w.setting WHEN 'profile' THEN 2 ELSE 6 END, CASE w.setting WHEN 'profile' THEN 'error' ELSE 'warning' END, 'setting ' || w.setting, w.detail,
+           CASE w.setting WHEN 'profile' THEN profile_hint(i.name, i.profile) ELSE format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', w.setting, a.name) END
     FROM account_settings(ARRAY[a.name]) s CROSS JOIN LATERAL ROWS FROM (few(s.wrong), few(s.wrong_detail)) w (setting, detail) WHERE s.unread IS NULL
     UNION ALL
     SELECT 6, 'warning', format('value %s %s', m.dictionary, m.crm_key), format('value_map gives "%s", which %s "%s" (there: %s).', m.bas_key, c.problem, a.infobase, coalesce(c.candidates, 'nothing')),

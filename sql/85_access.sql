@@ -28,7 +28,7 @@ INSERT INTO access_function VALUES
     ('map_value', 'operator'), ('accept_value', 'operator'),
     ('profile_sets', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
     ('check_orders', 'operator'), ('check_enums', 'operator'), ('check_peers', 'operator'),
-    ('publishes', 'reader'), ('metadata_wanted', 'reader'),
+    ('publishes', 'reader'), ('profile_gaps', 'reader'), ('profile_hint', 'operator'), ('metadata_wanted', 'reader'),
     ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'), ('local_hour_shift', 'reader'),
     ('pause_api', 'operator'), ('unpause_api', 'operator'),
     ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('tie_broken', 'operator'), ('shared_phone_detail', 'operator'), ('shared_phone_hint', 'operator'), ('product_ref_key', 'reader'), ('change_list', 'operator'), ('cleared_document', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),

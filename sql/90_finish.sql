@@ -71,6 +71,20 @@ END $$;
 COMMENT ON FUNCTION account_changed() IS 'Trigger: a setting of an account changed, orders parked for it become due';
 CREATE TRIGGER changed AFTER UPDATE ON account FOR EACH ROW EXECUTE FUNCTION account_changed();
 
+-- What was read under other names may mean something else now: it is read anew.
+CREATE FUNCTION infobase_profile_changed() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM require_profile(NEW.profile);
+    DELETE FROM dictionary_load l WHERE l.infobase = NEW.name;
+    DELETE FROM bas_product p WHERE p.infobase = NEW.name;
+    DELETE FROM product_load l WHERE l.infobase = NEW.name;
+    PERFORM wake_later(format('profile:%s:', NEW.name));
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION infobase_profile_changed() IS 'Trigger: the profile of an infobase exists; lists and goods read under the names of another are forgotten';
+CREATE TRIGGER profile_changed AFTER UPDATE OF profile ON infobase FOR EACH ROW WHEN (NEW.profile <> OLD.profile) EXECUTE FUNCTION infobase_profile_changed();
+
 -- A trigger does what its function does, for those named in its arguments.
 DO $$
 DECLARE

@@ -134,4 +134,29 @@ for my $case (@cases)
 	sql("SELECT salesdrive.pause_infobase('$a', 'done')");
 }
 
+# ---- a profile that does not hold
+
+is(sql("SELECT string_agg(name || ': ' || array_to_string(g.gaps, ', '), '; ' ORDER BY name) FROM (SELECT p.name, salesdrive.profile_gaps(p.name) AS gaps FROM salesdrive.profile_effective p) g WHERE gaps <> '{}'"), '', 'no profile lacks a name that orders cannot do without');
+my $bas = start_peer('bas', '--configuration', 'tenth');
+sub error_of { my ($query) = @_; utf8::encode($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
+sub shown { my ($what, $id) = @_; return sql("SELECT concat_ws(' | ', $what) FROM salesdrive.order_status WHERE account = 'half' AND order_id = $id") }
+sql(join '; ', "INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('tenth', 'order_line', 'product', NULL) ON CONFLICT (profile, entity, concept, origin) DO UPDATE SET property = NULL",
+	"SELECT salesdrive.add_infobase('half', 'tenth', '" . $bas->url('/base') . "', 'Обмен', 'secret')",
+	"SELECT salesdrive.add_account(name => 'half', url => 'https://half.salesdrive.me', api_key => 'k', infobase => 'half', webhook_token => 'a-token-of-24-characters')", delivery('half', 1, phone => '0671000001'));
+sql('CALL salesdrive.run()');
+like(shown('state, reason, detail, hint', 1), qr/^parked \| setting \| Profile "tenth" of infobase "half" does not say what these are called: order_line\.product\. \| Add rows of origin user/, 'a configuration by rows that lacks a name says which');
+sql("UPDATE salesdrive.profile_property SET property = 'Товар_Key' WHERE profile = 'tenth' AND entity = 'order_line' AND concept = 'product'; CALL salesdrive.run()");
+is(shown('state', 1), 'synced', 'and its orders go on when the row is there');
+like(error_of("UPDATE salesdrive.infobase SET profile = 'tenht' WHERE name = 'half'"), qr/there is no profile "tenht".*Profiles: /s, 'a profile that is not there is refused');
+sql("UPDATE salesdrive.profile SET enabled = false WHERE name = 'tenth'; " . delivery('half', 2, phone => '0671000001') . "; CALL salesdrive.run()");
+like(shown('state, reason, detail', 2), qr/^parked \| setting \| There is no profile "tenth"/, 'one that is switched off parks orders, too');
+like(sql("SELECT step FROM salesdrive.preview('half', 2) LIMIT 1"), qr/^park: setting: There is no profile/, 'and preview() says so');
+sql("UPDATE salesdrive.profile SET enabled = true WHERE name = 'tenth'; CALL salesdrive.run()");
+is(shown('state', 2), 'synced', 'until it is on again');
+sql("INSERT INTO salesdrive.profile (name, title, parent) VALUES ('tenth:b', 'x', 'tenth'); UPDATE salesdrive.infobase SET profile = 'tenth:b' WHERE name = 'half'");
+is(sql("SELECT (SELECT count(*) FROM salesdrive.bas_product WHERE infobase = 'half') + (SELECT count(*) FROM salesdrive.dictionary_load WHERE infobase = 'half')"), 0, 'goods and lists read under the names of another profile are read anew');
+sql(delivery('half', 3, phone => '0671000001') . '; CALL salesdrive.run()');
+is(shown('state', 3), 'synced', 'under the new one');
+is_deeply($bas->control(GET => '/state')->{violations}, [], 'nothing is doubled');
+
 done_testing();

@@ -16,7 +16,7 @@ CREATE TYPE peer_answer AS (
 );
 COMMENT ON TYPE peer_answer IS 'What a peer answered to one question of check()';
 COMMENT ON COLUMN peer_answer.subject IS 'infobase or account, and its name';
-COMMENT ON COLUMN peer_answer.entity IS 'Concept of the entity read; NULL: the list of what is published, or SalesDrive';
+COMMENT ON COLUMN peer_answer.entity IS 'Concept of the entity read, or option and the name of a setting of the account; NULL: the list of what is published, or SalesDrive';
 COMMENT ON COLUMN peer_answer.address IS 'What was asked for';
 COMMENT ON COLUMN peer_answer.http_status IS 'Status; NULL when no answer came';
 COMMENT ON COLUMN peer_answer.class IS 'As in exchange_log; NULL when it did not end in time';
@@ -34,10 +34,22 @@ BEGIN
            ARRAY(SELECT DISTINCT p.property FROM profile_property_effective p
                  WHERE p.profile = e.profile AND p.entity = CASE WHEN e.concept IN ('counterparty_contact', 'partner_contact') THEN 'contact_row' ELSE e.concept END AND p.property IS NOT NULL ORDER BY 1)
     FROM profile_entity_effective e
-    WHERE e.profile = profile_sets.profile AND e.entity_set IS NOT NULL AND e.needed AND e.concept NOT IN ('contact_row', 'contact_information', 'attribute_set', 'attribute_set_row')    -- read as counterparty_contact, and contact_kind
-      AND (e.concept NOT IN ('attribute', 'attribute_row') OR EXISTS (SELECT FROM field_map f WHERE f.target = 'attribute' AND f.enabled AND f.profile IN (e.profile, '*') AND (f.origin = 'user' OR EXISTS (SELECT FROM bas_attribute b JOIN infobase i ON i.name = b.infobase AND i.profile = e.profile))));
+    WHERE e.profile = profile_sets.profile AND e.entity_set IS NOT NULL AND e.concept NOT IN ('contact_row', 'contact_information', 'attribute_set', 'attribute_set_row')    -- read as counterparty_contact, and contact_kind
+      AND CASE WHEN e.concept IN ('attribute', 'attribute_row')    -- needed where one is mapped
+               THEN EXISTS (SELECT FROM infobase i JOIN account a ON a.infobase = i.name JOIN field_map f ON f.account IN (a.name, '*') AND (f.profile = '*' OR f.profile IN (SELECT w.source FROM profile_line w WHERE w.profile = i.profile))
+                            WHERE i.profile = e.profile AND f.target = 'attribute' AND f.enabled AND (f.origin = 'user' OR EXISTS (SELECT FROM bas_attribute b WHERE b.infobase = i.name)))
+               ELSE e.needed END;
 END $$;
 COMMENT ON FUNCTION profile_sets(text) IS 'Entity sets a profile uses, sections of documents as the sets BAS publishes for them, with their properties';
+
+CREATE FUNCTION account_options(a account) RETURNS TABLE (option text, value text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 4
+BEGIN ATOMIC
+    SELECT o.option, o.value FROM (VALUES ('fixed_counterparty', CASE a.counterparty_mode WHEN 'fixed' THEN a.fixed_counterparty::text END), ('delivery_sku', CASE WHEN a.delivery_line <> 'none' THEN a.delivery_sku END),
+        ('substitute_sku', CASE a.unknown_sku WHEN 'substitute' THEN a.substitute_sku END), ('template_sku', CASE a.unknown_sku WHEN 'create' THEN a.template_sku END)) o (option, value)
+    WHERE o.value IS NOT NULL;
+END;
+COMMENT ON FUNCTION account_options(account) IS 'Options of an account that name one element of the base, where they count';
 
 CREATE FUNCTION peer_questions(a account, i infobase, all_sets boolean) RETURNS TABLE (n bigint, subject text, entity text, request http_request)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -56,9 +68,13 @@ BEGIN
         UNION ALL
         SELECT 3, 'infobase ' || i.name, s.entity, i.url || '/odata/standard.odata/' || url_path(s.set || '?$format=json&allowedOnly=true&$top=1&$select=' || url_encode(concat_ws(',', 'Ref_Key', nullif(array_to_string(s.properties, ','), ''))))
                || odata_filter(s.filter), i.username, secret('infobase:' || i.name || ':password'), NULL, i.ca_file, i.allow_http
-        FROM profile_sets(i.profile) s WHERE all_sets) q;
+        FROM profile_sets(i.profile) s WHERE all_sets
+        UNION ALL
+        SELECT 4, 'infobase ' || i.name, 'option ' || o.option, i.url || '/odata/standard.odata/' || url_path(CASE o.option WHEN 'fixed_counterparty' THEN entity_set(i.profile, 'counterparty') || '?$format=json&$select=Ref_Key' || odata_filter('Ref_Key eq ' || odata_guid(o.value::uuid))
+                   ELSE (SELECT p.path FROM product_search(i.name, ARRAY[o.value]) p) END), i.username, secret('infobase:' || i.name || ':password'), NULL, i.ca_file, i.allow_http
+        FROM account_options(a) o WHERE all_sets AND profile_gaps(i.profile) = '{}') q;
 END $$;
-COMMENT ON FUNCTION peer_questions(account, infobase, boolean) IS 'What check() asks: the list of what BAS publishes, the statuses of SalesDrive, one row of each set with all properties of the profile';
+COMMENT ON FUNCTION peer_questions(account, infobase, boolean) IS 'What check() asks: the list of what BAS publishes, the statuses of SalesDrive, one row of each set with all properties of the profile, what options of the account name';
 
 -- SalesDrive says that a key is wrong with status 200, and a page of a web server may be JSON too.
 CREATE FUNCTION answers_question(subject text, body jsonb) RETURNS boolean

@@ -104,11 +104,18 @@ BEGIN
     CROSS JOIN LATERAL chosen_value(a.infobase, m.dictionary, m.bas_key, NULL) c
     WHERE m.account IN (a.name, '*') AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL AND c.problem IS NOT NULL
     UNION ALL
+    SELECT 6, 'warning', 'rule ' || r.dictionary, format('header_rule %s gives "%s", which %s "%s" (there: %s).', r.condition, r.bas_key, c.problem, a.infobase, coalesce(c.candidates, 'nothing')),
+           format('UPDATE salesdrive.header_rule SET bas_key = … WHERE account = %L AND dictionary = %L AND condition = %L;', r.account, r.dictionary, r.condition)
+    FROM header_rule r JOIN dictionary_load l ON l.infobase = a.infobase AND l.dictionary = r.dictionary
+    CROSS JOIN LATERAL chosen_value(a.infobase, r.dictionary, r.bas_key, NULL) c
+    WHERE r.account IN (a.name, '*') AND r.bas_key IS NOT NULL AND c.problem IS NOT NULL
+    UNION ALL
     SELECT 6, 'warning', format('value %s %s', u.dictionary, u.crm_key),
            format('%s orders of the last 30 days have %s %s, and nobody said what it is in BAS.', u.orders, u.dictionary, u.crm_key || coalesce(' "' || u.name || '"', '')), u.hint
     FROM unmapped_value u
     WHERE u.account = a.name AND u.last_at > clock() - interval '30 days'
-      AND (u.unmapped = 'park' OR EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = u.dictionary AND m.direction IN ('to_bas', 'both')))
+      AND (u.unmapped = 'park' OR EXISTS (SELECT FROM field_map_effective f WHERE f.account = a.name AND f.dictionary = u.dictionary AND f.enabled)
+           OR EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = u.dictionary AND m.direction IN ('to_bas', 'both')))
     UNION ALL
     SELECT 6, 'warning', 'clock', format('Deliveries come %s after the times SalesDrive writes into them.', date_trunc('second', d.median)),
            format('Either the clock of this server is wrong, or SalesDrive writes times of another zone than account.time_zone (%s); webhooks that were held back for so long look the same.', a.time_zone)
@@ -160,7 +167,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION check_fields(account, infobase) IS 'For check(): mapped fields that the base does not have, or has of another type, functions that cannot be called, paths that no order has';
 
--- $metadata does not say which enumeration a property is of, so any that has the value will do.
+-- $metadata does not say which enumeration a property is of, so any that has the value will do; of a mapped field one that has what documents hold there,
+-- else one of its other values.
 CREATE FUNCTION check_enums(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -170,9 +178,24 @@ BEGIN
     FROM profile_property_effective p
     WHERE p.profile = i.profile AND p.property IS NOT NULL AND jsonb_typeof(p.constant) = 'string' AND p.constant #>> '{}' ~ '^[А-ЯІЇЄҐ]'
       AND EXISTS (SELECT FROM bas_metadata m WHERE m.infobase = i.name AND m.kind = 'enum')
-      AND NOT EXISTS (SELECT FROM bas_metadata m WHERE m.infobase = i.name AND m.kind = 'enum' AND m.members ? (p.constant #>> '{}'));
+      AND NOT EXISTS (SELECT FROM bas_metadata m WHERE m.infobase = i.name AND m.kind = 'enum' AND m.members ? (p.constant #>> '{}'))
+    UNION ALL
+    SELECT 6, 'warning', format('field %s %s', f.target, f.property),
+           format('It is to be "%s", and no enumeration of the base that has its other values has that (there: %s).', g.value, (SELECT string_agg(format('%s: %s', e ->> 'name', e -> 'members'), '; ') FROM jsonb_array_elements(x.enums) e)), g.hint
+    FROM field_map_effective f
+    CROSS JOIN LATERAL (
+        SELECT array_agg(DISTINCT s.value) FILTER (WHERE NOT s.held) AS values, array_agg(DISTINCT s.value) FILTER (WHERE s.held) AS held, jsonb_object_agg(s.value, s.hint) FILTER (WHERE NOT s.held) AS hints
+        FROM (SELECT m.bas_key AS value, false AS held, map_call(m.account, m.dictionary, m.crm_key) AS hint FROM value_map m
+              WHERE m.account IN (a.name, '*') AND m.dictionary = f.dictionary AND m.direction IN ('to_bas', 'both') AND m.bas_key !~ '^[0-9a-f-]{36}$'
+              UNION ALL SELECT f.source, false, 'Correct the row of field_map.' WHERE f.source_kind = 'constant' AND f.transform IS NULL AND f.origin = 'user'
+              UNION ALL SELECT h.value, true, NULL FROM (SELECT b.read_body ->> f.property AS value FROM bas_order b WHERE f.target = 'order' AND b.account = a.name ORDER BY b.read_at DESC NULLS LAST LIMIT 20) h WHERE h.value <> '') s) v
+    CROSS JOIN LATERAL (SELECT jsonb_agg(jsonb_build_object('name', m.name, 'members', m.members) ORDER BY m.name) AS enums FROM bas_metadata m
+                        WHERE m.infobase = i.name AND m.kind = 'enum' AND CASE WHEN v.held IS NULL THEN m.members ?| v.values ELSE m.members ?& v.held END) x
+    CROSS JOIN LATERAL (SELECT w AS value, v.hints ->> w AS hint FROM unnest(v.values) w) g
+    WHERE f.account = a.name AND f.enabled AND f.origin <> 'profile' AND f.target IN ('order', 'order_line') AND coalesce(f.edm_type, 'Edm.String') = 'Edm.String' AND v.values IS NOT NULL AND x.enums IS NOT NULL
+      AND NOT EXISTS (SELECT FROM jsonb_array_elements(x.enums) e WHERE e -> 'members' ? g.value);
 END $$;
-COMMENT ON FUNCTION check_enums(account, infobase) IS 'For check(): constant values that no enumeration of the base has';
+COMMENT ON FUNCTION check_enums(account, infobase) IS 'For check(): constant and mapped values that no enumeration of the base has';
 
 CREATE FUNCTION check_orders(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -221,6 +244,10 @@ BEGIN
                 ELSE 'Look at the address in a browser: ' || p.address END
     FROM unnest(answers) p JOIN profile_sets(i.profile) s ON s.entity = p.entity
     WHERE reached AND p.class IS DISTINCT FROM 'ok' AND (published IS NULL OR s.entity = 'order_line' AND entity_set(i.profile, 'order') = ANY (published) OR s.set = ANY (published))
+    UNION ALL
+    SELECT 4, 'error', 'setting ' || o.option, format('Infobase "%s" has no %s "%s".', i.name, CASE o.option WHEN 'fixed_counterparty' THEN 'counterparty' ELSE 'product' END, o.value),
+           CASE WHEN o.option <> 'fixed_counterparty' THEN 'Create it in BAS with this article, or ' ELSE '' END || format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', o.option, a.name)
+    FROM unnest(answers) p JOIN account_options(a) o ON p.entity = 'option ' || o.option WHERE p.class = 'ok' AND p.rows = 0
     UNION ALL
     SELECT 4, 'error', 'entity ' || s.set, 'There is no kind of contact information for phones of counterparties: nothing fits ' || s.filter || '.',
            'Open the base once in a newer release, so that it makes its predefined kinds; or give profile_entity a row of origin user for contact_kind with another condition.'

@@ -26,7 +26,7 @@ INSERT INTO access_function VALUES
     ('value_row', 'reader'), ('mapped_value', 'reader'), ('unmapped_parks', 'reader'), ('map_call', 'reader'), ('unmapped', 'reader'), ('crm_dictionary', 'reader'), ('header_dictionaries', 'reader'),
     ('order_stock', 'operator'), ('order_keys_of', 'operator'), ('order_values', 'operator'), ('header_values', 'operator'), ('value_cause', 'operator'), ('obstacles_values', 'operator'),
     ('map_value', 'operator'), ('accept_value', 'operator'),
-    ('profile_sets', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
+    ('profile_sets', 'reader'), ('account_options', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
     ('check_orders', 'operator'), ('check_enums', 'operator'), ('check_peers', 'operator'),
     ('publishes', 'reader'), ('profile_gaps', 'reader'), ('profile_hint', 'operator'), ('metadata_wanted', 'reader'),
     ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'), ('local_hour_shift', 'reader'),

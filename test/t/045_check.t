@@ -67,6 +67,20 @@ my @cases = (
 		qr/^warning \| setting organisation \| .*ТОВ Немає.* \| UPDATE salesdrive.account SET organisation = … WHERE name = 'shop'/m ],
 	[ 'a mapping leads to nothing in the base', sub { load_lists(); sql("INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VALUES ('shop', 'warehouse', '7', 'Немає')") }, sub { sql('DELETE FROM salesdrive.value_map') },
 		qr/^warning \| value warehouse 7 \| value_map gives "Немає".*map_value\('shop', 'warehouse', '7'/m ],
+	[ 'a rule of the header leads to nothing in the base', sub { load_lists(); sql("INSERT INTO salesdrive.header_rule (account, dictionary, condition, bas_key) VALUES ('shop', 'organisation', '{\"site\": \"2\"}', 'ТОВ Немає')") }, sub { sql('DELETE FROM salesdrive.header_rule') },
+		qr/^warning \| rule organisation \| header_rule \{"site": "2"\} gives "ТОВ Немає", which is not in the base "main" \(there: .*\| UPDATE salesdrive\.header_rule SET bas_key/m ],
+	[ 'orders have a value nobody mapped, and a field takes it', sub { sql("SELECT salesdrive.map_field('shop', 'order', 'Заметки', 'sajt', dictionary => 'site')"); deliver(8, sajt => 3) }, sub { sql("DELETE FROM salesdrive.field_map WHERE origin = 'user'; UPDATE salesdrive.crm_order SET site_id = NULL") },
+		qr/^warning \| value site 3 \| 1 orders of the last 30 days have site 3/m ],
+	[ 'a value is mapped to what no enumeration has', sub { metadata(); sql("SELECT salesdrive.map_value('shop', 'order_type', '1', 'ЗаказНаПродажу'); SELECT salesdrive.map_value('shop', 'order_type', '2', 'ЗаказНаПродажуУ'); SELECT salesdrive.map_field('shop', 'order', 'ВидОперации', 'typeId', dictionary => 'order_type')") },
+		sub { sql("DELETE FROM salesdrive.field_map WHERE origin = 'user'; DELETE FROM salesdrive.value_map") },
+		qr/^warning \| field order ВидОперации \| It is to be "ЗаказНаПродажуУ", and no enumeration of the base that has its other values has that \(there: .*ЗаказНаПродажу.*\| SELECT salesdrive\.map_value\('shop', 'order_type', '2'/m ],
+	[ 'additional attributes are mapped and not published', sub { $bas->control(POST => '/config', { unpublished => ['ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения'] }); sql("INSERT INTO salesdrive.profile_entity (profile, concept, entity_set, needed) VALUES ('unf', 'attribute', 'ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения', false); SELECT salesdrive.map_field('shop', 'attribute', 'Кампанія', 'utmCampaign')") },
+		sub { $bas->control(POST => '/config', { unpublished => [] }); sql("DELETE FROM salesdrive.field_map WHERE origin = 'user'; DELETE FROM salesdrive.profile_entity WHERE origin = 'user'") },
+		qr/^error \| entity ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения \| BAS does not publish it; the profile needs it as attribute\./m ],
+	[ 'the product for delivery is not in the base', sub { sql("UPDATE salesdrive.account SET delivery_line = 'shown', delivery_sku = 'SKU-NONE'") }, sub { sql("UPDATE salesdrive.account SET delivery_line = 'none', delivery_sku = NULL") },
+		qr/^error \| setting delivery_sku \| Infobase "main" has no product "SKU-NONE"\. \| Create it in BAS with this article, or UPDATE salesdrive\.account SET delivery_sku/m ],
+	[ 'the counterparty of all orders is not in the base', sub { sql("UPDATE salesdrive.account SET counterparty_mode = 'fixed', fixed_counterparty = '8c1f4a10-00bb-11ee-8000-0000000000ff'") }, sub { sql("UPDATE salesdrive.account SET counterparty_mode = 'phone', fixed_counterparty = NULL") },
+		qr/^error \| setting fixed_counterparty \| Infobase "main" has no counterparty "8c1f4a10-00bb-11ee-8000-0000000000ff"\. \| UPDATE salesdrive\.account SET fixed_counterparty/m ],
 	[ 'recent orders have a value nobody mapped', sub { sql("INSERT INTO salesdrive.dictionary_rule VALUES ('shop', 'site', 'park')"); deliver(1, sajt => 3) }, sub { sql("DELETE FROM salesdrive.dictionary_rule; SELECT salesdrive.skip('shop', 1, 'test')") },
 		qr/^warning \| value site 3 \| 1 orders of the last 30 days have site 3(?: "[^"]*")?, and nobody said.*map_value\('shop', 'site', '3'/m ],
 	[ 'an order is parked', sub { deliver(2, phone => 'call me') }, sub { sql("SELECT salesdrive.skip('shop', 2, 'test')") },
@@ -90,6 +104,12 @@ sub load_lists
 	return if sql('SELECT count(*) FROM salesdrive.dictionary_load') eq '6';
 	sql("SELECT salesdrive.load_dictionaries('shop')");
 	return wait_for_sql($node, 'postgres', 'SELECT count(*) >= 6 FROM salesdrive.dictionary_load', 't');
+}
+
+sub metadata
+{
+	sql("SELECT salesdrive.load_metadata('main')");
+	return wait_for_sql($node, 'postgres', "SELECT EXISTS (SELECT FROM salesdrive.bas_metadata WHERE kind = 'enum')", 't');
 }
 
 sub deliver

@@ -271,6 +271,7 @@ DECLARE
     touched text[] := ARRAY[CASE WHEN TG_OP <> 'INSERT' THEN OLD.account END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.account END];
 BEGIN
     PERFORM wake_later(format('field:%s:', a.name)) FROM account a WHERE a.name = ANY (touched) OR '*' = ANY (touched);
+    PERFORM wake_refused(touched, ARRAY['attribute', 'contact_information', CASE WHEN TG_OP <> 'INSERT' THEN OLD.dictionary END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.dictionary END]);
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION field_map_changed() IS 'Trigger: orders parked for a field become due';

@@ -81,10 +81,28 @@ COMMENT ON COLUMN order_value.problem IS 'Why there is no such element';
 COMMENT ON COLUMN order_value.candidates IS 'Elements there are';
 COMMENT ON COLUMN order_value.source IS 'Table that gives it: value_map or header_rule';
 
--- Waking.
+-- Waking. A list that the base does not give parks the orders that need it; with another row they may need it no longer.
+
+CREATE FUNCTION wake_refused(accounts text[], lists text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM wake_later(format('dictionary:%s:%s', t.scope, t.key))
+    FROM task t WHERE t.kind = 'dictionary' AND t.state = 'parked' AND t.key = ANY (lists)
+         AND EXISTS (SELECT FROM account a WHERE a.infobase = t.scope AND (a.name = ANY (accounts) OR '*' = ANY (accounts)));
+END $$;
+COMMENT ON FUNCTION wake_refused(text[], text[]) IS 'Has lists that a base refused asked for again, and the orders parked for them looked at, when a row of accounts that named one changes';
 
 CREATE TRIGGER touched BEFORE UPDATE ON value_map FOR EACH ROW EXECUTE FUNCTION touched();
 
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON value_map FOR EACH ROW EXECUTE FUNCTION wake_waiting('value:%s:%s/%s', 'account', 'dictionary', 'crm_key');
+
+CREATE FUNCTION value_map_changed() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM wake_refused(ARRAY[CASE WHEN TG_OP <> 'INSERT' THEN OLD.account END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.account END], ARRAY[CASE WHEN TG_OP <> 'INSERT' THEN OLD.dictionary END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.dictionary END]);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION value_map_changed() IS 'Trigger: orders parked for a list that the base refused may need it no longer';
+CREATE TRIGGER refused AFTER INSERT OR UPDATE OR DELETE ON value_map FOR EACH ROW EXECUTE FUNCTION value_map_changed();
 
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON dictionary_rule FOR EACH ROW EXECUTE FUNCTION wake_waiting('value:%s:%s/*', 'account', 'dictionary');

@@ -421,7 +421,8 @@ COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
 CREATE FUNCTION property_rules(account text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN (SELECT coalesce(r.rules, '{}') || jsonb_build_object(coalesce(entity_set(i.profile, 'order_line'), ''), 'lines of the order') || field_lineages(a.name)
+    RETURN (SELECT coalesce(r.rules, '{}') || jsonb_build_object(coalesce(entity_set(i.profile, 'order_line'), ''), 'lines of the order')
+                   || CASE WHEN a.counterparty_mode = 'fixed' AND r.names ? 'counterparty' THEN jsonb_build_object(r.names ->> 'counterparty', 'account.fixed_counterparty') ELSE '{}' END || field_lineages(a.name)
             FROM account a JOIN infobase i ON i.name = a.infobase LEFT JOIN profile_resolved r ON r.profile = i.profile AND r.entity = 'order'
             WHERE a.name = property_rules.account);
 END $$;

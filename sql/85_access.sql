@@ -19,7 +19,7 @@ INSERT INTO access_function VALUES
     ('order_lines', 'reader'), ('order_contacts', 'reader'), ('jsonb_merge', 'reader'),
     ('check', 'operator'), ('secret_problem', 'operator'), ('preview', 'operator'), ('resume', 'operator'), ('skip', 'operator'), ('resend', 'operator'), ('pause', 'operator'), ('unpause', 'operator'),
     ('pause_infobase', 'operator'), ('unpause_infobase', 'operator'), ('accept_webhook', 'operator'), ('keep_deliveries', 'operator'), ('order_task', 'operator'), ('enqueue_orders', 'operator'), ('begin_orders', 'operator'),
-    ('wake_later', 'operator'), ('wait', 'operator'), ('order_decisions', 'operator'), ('document_lines', 'operator'), ('priced_lines', 'operator'), ('account_settings', 'operator'), ('chosen_value', 'operator'),
+    ('wake_later', 'operator'), ('wake_refused', 'operator'), ('wait', 'operator'), ('order_decisions', 'operator'), ('document_lines', 'operator'), ('priced_lines', 'operator'), ('account_settings', 'operator'), ('chosen_value', 'operator'),
     ('order_documents', 'operator'), ('obstacles_money', 'operator'), ('obstacles_settings', 'operator'), ('obstacles_goods', 'operator'), ('obstacles_customer', 'operator'), ('renamed', 'operator'),
     ('customer_reference', 'operator'), ('marked_comment', 'operator'), ('carries_marker', 'operator'), ('marker_condition', 'operator'), ('entity_ref_key', 'reader'), ('line_vat', 'operator'), ('odata_equal', 'operator'), ('odata_differences', 'operator'), ('odata_wanted', 'operator'), ('changed_properties', 'operator'), ('both_changed', 'operator'),
     ('key_list', 'operator'), ('order_marker', 'operator'), ('product_search', 'operator'), ('odata_filter', 'operator'), ('odata_text', 'operator'), ('odata_guid', 'operator'),

@@ -328,8 +328,17 @@ run_engine();
 is(join(', ', map { state_of($_) } 90, 92, 91) . sql('SELECT paused_at IS NULL FROM salesdrive.infobase'), 'parked field, parked field, syncedt', 'attributes that are not published stop the orders that have them');
 like(status(90, 'detail'), qr/the list of attribute cannot be read from infobase "main"/, 'says the order');
 like(status(90, 'hint'), qr/^Add $ATTRIBUTES to the composition of the OData interface/, 'with what to do');
+sql("UPDATE salesdrive.value_map SET bas_key = '8c1f4a10-00cc-11ee-8000-000000000001' WHERE dictionary = 'who'");
+run_engine();
+is(state_of(92), 'synced', 'a value mapped by Ref_Key needs no list: the order goes on by itself');
+sql("UPDATE salesdrive.field_map SET enabled = false WHERE property = 'Рекламна кампанія'");
+run_engine();
+is(state_of(90), 'synced', 'so does one whose mapping is taken back');
+sql("UPDATE salesdrive.field_map SET enabled = true WHERE property = 'Рекламна кампанія'");
+deliver(93, utm_campaign => 'y');
+run_engine();
 $bas->control(POST => '/config', { unpublished => [] });
-sql("SELECT salesdrive.resume('shop', 90)");
+sql("SELECT salesdrive.resume('shop', 93); SELECT salesdrive.resend('shop', 90)");
 run_engine();
 is(state_of(90) . ' ' . attributes(90), 'synced Рекламна кампанія=x', 'and resume() reads it again');
 

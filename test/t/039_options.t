@@ -293,6 +293,7 @@ deliver(521, phone => '0991110006');
 deliver(1521, account => 'other');
 run_engine();
 is(held(521)->{'Контрагент_Key'}, $pair[1], 'whatever their phone');
+is(sql("SELECT rule FROM salesdrive.field_lineage WHERE account = 'shop' AND order_id = 521 AND property = 'Контрагент_Key'"), 'account.fixed_counterparty', 'and lineage names the setting');
 is(requests(521), 'create order', 'without another request');
 isnt(held(1521, 'other')->{'Контрагент_Key'}, $pair[1], 'another account goes by phone');
 is(made(), $before, 'nobody is made');

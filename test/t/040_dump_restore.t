@@ -41,6 +41,11 @@ my $shape = shape($node, 'original');
 
 # ---- restored in another month
 
+sql('original', "INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('small_business', 'order', 'comment', 'Примітка')");
+$before = contents($node, 'original');
+my $names = "SELECT string_agg(md5(r::text), ' ' ORDER BY r.profile, r.entity), salesdrive.property_names('small_business', 'order') ->> 'comment', salesdrive.entity_set('mine', 'order') FROM salesdrive.profile_resolved r";
+like(sql('original', $names), qr/\|Примітка\|Document_X\z/, 'rows of the user count at once');
+
 for my $copy (qw(restored plain))
 {
 	sql('postgres', "CREATE DATABASE $copy TEMPLATE template0");
@@ -58,6 +63,7 @@ ok(wait_for_sql($node, 'plain', "SELECT string_agg(DISTINCT w.state || ' ' || (w
 for my $copy (qw(restored plain))
 {
 	is_deeply(contents($node, $copy), $before, "$copy: every row of every table, every sequence");
+	is(sql($copy, $names), sql('original', $names), '... names of profiles in force, with those of the user');
 	is(sql($copy, 'SELECT count(*) FROM salesdrive.credential_secret'), 0, '... no secret');
 	my $got = shape($node, $copy);
 	is($got->{$_}, $shape->{$_}, "... $_") for sort keys %$shape;

@@ -108,7 +108,7 @@ BEGIN
             END LOOP;
             CONTINUE;
         ELSIF step = 'join' THEN
-            v := CASE WHEN jsonb_typeof(v) = 'array' THEN (SELECT to_jsonb(string_agg(json_text(e), coalesce(arguments ->> 'separator', ', ') ORDER BY n) FILTER (WHERE NOT json_blank(e)))
+            v := CASE WHEN jsonb_typeof(v) = 'array' THEN (SELECT to_jsonb(coalesce(string_agg(json_text(e), coalesce(arguments ->> 'separator', ', ') ORDER BY n) FILTER (WHERE NOT json_blank(e)), ''))
                                                            FROM jsonb_array_elements(v) WITH ORDINALITY l (e, n)) ELSE v END;
             CONTINUE;
         END IF;

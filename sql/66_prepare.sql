@@ -8,12 +8,12 @@
 --   attribute_set  waits for all of those, then read ──▶ change (the section is replaced whole, by one task) ──▶ read back ──▶ there
 
 CREATE FUNCTION deal_attributes() RETURNS TABLE (place integer, attribute text, title text)
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 11
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 13
 BEGIN ATOMIC
     SELECT * FROM (VALUES (1, 'order_id', 'Номер замовлення SalesDrive'), (2, 'link', 'Посилання на замовлення SalesDrive'), (3, 'status', 'Статус SalesDrive'),
         (4, 'delivery_method', 'Спосіб доставки SalesDrive'), (5, 'delivery_sender', 'Відправник доставки SalesDrive'), (6, 'prom_site', 'Сайт Prom.ua SalesDrive'),
         (7, 'page', 'Сторінка сайту SalesDrive'), (8, 'campaign', 'Рекламна кампанія SalesDrive'), (9, 'source', 'Джерело SalesDrive'),
-        (10, 'utm_campaign', 'utm_campaign SalesDrive'), (11, 'channel', 'Канал SalesDrive')) v;
+        (10, 'utm_campaign', 'utm_campaign SalesDrive'), (11, 'channel', 'Канал SalesDrive'), (12, 'ttn', 'ТТН SalesDrive'), (13, 'delivery_address', 'Адреса доставки SalesDrive')) v;
 END;
 COMMENT ON FUNCTION deal_attributes() IS 'Additional attributes that prepare_infobase() makes, with their names in BAS';
 
@@ -36,7 +36,9 @@ FROM (VALUES ('order_id', 'path', 'id', NULL, '{}', 'order number of SalesDrive'
              ('campaign', 'path', 'campaignId', 'named', '{"list": "campaignId"}', NULL),
              ('source', 'path', 'utmSource', 'first', '{"paths": ["utmSourceFull"]}', NULL),
              ('utm_campaign', 'path', 'utmCampaign', NULL, '{}', NULL),
-             ('channel', 'path', 'utmMedium', NULL, '{}', NULL)) v (attribute, source_kind, source, transform, arguments, note)
+             ('channel', 'path', 'utmMedium', NULL, '{}', NULL),
+             ('ttn', 'path', 'delivery[*].ttn', 'join', '{}', 'waybills of the parcels'),
+             ('delivery_address', 'path', 'delivery[*].address', 'join', '{"separator": "; "}', 'addresses of the parcels')) v (attribute, source_kind, source, transform, arguments, note)
 JOIN deal_attributes() d ON d.attribute = v.attribute;
 
 CREATE FUNCTION attribute_ref_key(name text) RETURNS uuid

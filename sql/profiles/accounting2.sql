@@ -36,7 +36,7 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('accounting2', 'order', 'price_type',      'shipped', 'ТипЦен_Key', 'Edm.Guid', NULL, NULL, 'account.price_type'),
     ('accounting2', 'order', 'warehouse',       'shipped', 'Склад_Key', 'Edm.Guid', NULL, NULL, 'account.warehouse'),
     ('accounting2', 'order', 'vat_included',    'shipped', 'СуммаВключаетНДС', 'Edm.Boolean', NULL, NULL, 'account.vat_included'),
-    ('accounting2', 'order', 'delivery_address', 'shipped', 'АдресДоставки', 'Edm.String', 250, NULL, 'left to BAS'),
+    ('accounting2', 'order', 'delivery_address', 'shipped', 'АдресДоставки', 'Edm.String', 250, NULL, ''),
     ('accounting2', 'order_line', 'line_no',    'shipped', 'LineNumber', 'Edm.Int64', NULL, NULL, 'position'),
     ('accounting2', 'order_line', 'product',    'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, NULL, 'product by article = SKU'),
     ('accounting2', 'order_line', 'unit',       'shipped', 'ЕдиницаИзмерения_Key', 'Edm.Guid', NULL, NULL, 'unit of the product'),
@@ -76,3 +76,6 @@ SELECT 'accounting2', e.entity, p.concept, 'shipped', p.property, p.edm_type
 FROM (VALUES ('organisation'), ('warehouse'), ('currency'), ('price_type'), ('unit'), ('contact_kind')) e (entity)
 CROSS JOIN (VALUES ('name', 'Description', 'Edm.String'), ('code', 'Code', 'Edm.String'), ('deleted', 'DeletionMark', 'Edm.Boolean')) p (concept, property, edm_type)
 WHERE (e.entity, p.concept) <> ('contact_kind', 'code');
+
+INSERT INTO field_map (account, target, property, origin, profile, source, transform, arguments, note, changed_at) VALUES
+    ('*', 'order', 'АдресДоставки', 'shipped', 'accounting2', 'delivery[*].address', 'join', '{"separator": "; "}', 'addresses of the parcels', NULL);

@@ -52,7 +52,7 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('trade32', 'order', 'vat_included',       'shipped', 'ЦенаВключаетНДС', 'Edm.Boolean', NULL, NULL, 'account.vat_included'),
     ('trade32', 'order', 'status',             'shipped', 'Статус', 'Edm.String', NULL, NULL, 'left to BAS'),
     ('trade32', 'order', 'delivery_method',    'shipped', 'СпособДоставки', 'Edm.String', NULL, NULL, 'left to BAS'),
-    ('trade32', 'order', 'delivery_address',   'shipped', 'АдресДоставки', 'Edm.String', 500, NULL, 'left to BAS'),
+    ('trade32', 'order', 'delivery_address',   'shipped', 'АдресДоставки', 'Edm.String', 500, NULL, ''),
     ('trade32', 'order', 'delivery_note',      'shipped', 'ДополнительнаяИнформацияПоДоставке', 'Edm.String', NULL, NULL, 'left to BAS'),
     ('trade32', 'order_state', 'order',        'shipped', 'Заказ', 'Edm.String', NULL, NULL, ''),
     ('trade32', 'order_state', 'state',        'shipped', 'Состояние', 'Edm.String', NULL, NULL, ''),
@@ -139,3 +139,6 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('trade32', 'contact_information', 'code', 'shipped', 'PredefinedDataName', 'Edm.String'),
     ('trade32', 'contact_information', 'kind', 'shipped', 'Тип', 'Edm.String'),
     ('trade32', 'contact_information', 'deleted', 'shipped', 'DeletionMark', 'Edm.Boolean');
+
+INSERT INTO field_map (account, target, property, origin, profile, source, transform, arguments, note, changed_at) VALUES
+    ('*', 'order', 'АдресДоставки', 'shipped', 'trade32', 'delivery[*].address', 'join', '{"separator": "; "}', 'addresses of the parcels', NULL);

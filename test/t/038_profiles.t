@@ -20,7 +20,7 @@ sub delivery
 	my ($account, $id, %o) = @_;
 	my $lines = $o{lines} // [ [ 'SKU-0001', 2, 120, 0 ] ];
 	my $body = json_encode({ data => { id => $id, version => $o{version} // 1, orderTime => '2026-11-20 10:00:00', updateAt => $o{update_at} // '2026-11-20 10:00:00', paymentAmount => $o{sum} // 240,
-		comment => $o{comment} // 'Зразок', contacts => [ { fName => 'Зразок', lName => 'Вигаданий', phone => $o{phone} } ],
+		comment => $o{comment} // 'Зразок', ($o{parcel} ? (ord_novaposhta => $o{parcel}) : ()), contacts => [ { fName => 'Зразок', lName => 'Вигаданий', phone => $o{phone} } ],
 		products => [ map { { sku => $_->[0], amount => $_->[1], price => $_->[2], discount => $_->[3], percentDiscount => 1 } } @$lines ] } });
 	utf8::decode($body);
 	return "SELECT salesdrive.accept_webhook('$account', " . quoted($body) . ')';
@@ -65,13 +65,18 @@ for my $case (@cases)
 	sql(join '; ', "SELECT salesdrive.add_infobase('$a', '$profile', '" . $bas->url('/base') . "', 'Обмен', 'secret')",
 		"SELECT salesdrive.add_account(name => '$a', url => 'https://x.salesdrive.me', identity => '$a', api_key => 'k', infobase => '$a', webhook_token => 'a-token-of-24-characters')",
 		delivery($a, 101, phone => '0671000001', sum => 313.17, lines => [ [ 'SKU-0001', 2, 120, 10 ], [ 'SKU-0007', 3, 32.39, 0 ] ]),
-		delivery($a, 102, phone => '0679998877'));
+		delivery($a, 102, phone => '0679998877', parcel => { EN => '', cityName => 'Київ', branchNumber => 5 }));
 	sql('CALL salesdrive.run()');
 	is($states->(), '101 synced, 102 synced', "$configuration: orders are in BAS");
 	is(sql("SELECT profile FROM salesdrive.infobase WHERE name = '$a'"), $recognised, 'with the profile that $metadata shows');
 	my $d = $document->(101);
 	is_deeply([ $d->{sum}, $d->{counterparty_name}, map { "$_->{article} $_->{quantity} $_->{price} $_->{sum}" } @{ $d->{rows} // [] } ],
 		[ 313.17, 'Вигаданенко Олена', 'SKU-0001 2 120 216', 'SKU-0007 3 32.39 97.17' ], 'the document of a known customer');
+	if ($configuration =~ /^(trade|erp|kup|accounting)/)
+	{
+		is(sql("SELECT string_agg(coalesce(nullif(read_body ->> 'АдресДоставки', ''), 'none'), ' | ' ORDER BY order_id) FROM salesdrive.bas_order WHERE account = '$a'"), 'none | Київ, відділення №5', 'the address of the parcel goes where the document has one');
+		is(sql("SELECT rule FROM salesdrive.field_lineage WHERE account = '$a' AND order_id = 102 AND property = 'АдресДоставки'"), 'field_map *: delivery[*].address | join', 'by a row that is shipped');
+	}
 	my $state = $bas->control(GET => '/state');
 	is_deeply([ $state->{counterparties}{created}, $trade ? $state->{partners}{created} : 1 ], [ 1, 1 ], $trade ? 'a new customer is made, its partner first' : 'a new customer is made');
 

@@ -68,7 +68,7 @@ my %VALUES = ('Номер замовлення SalesDrive' => 1, 'Посилан
 # ---- shown, not made
 
 my $bas = base('main', 'shop');
-is(prepare('main'), join(' ', ('missing') x 11), 'eleven attributes are missing');
+is(prepare('main'), join(' ', ('missing') x 13), 'thirteen attributes are missing');
 deliver('shop', 90, %DEAL, fields => \%META);
 is(state_of('shop', 90), 'synced', 'an order travels meanwhile');
 is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE purpose = 'read attribute'"), 0, 'and asks for no list of attributes');
@@ -78,18 +78,18 @@ is(scalar keys %{ made($bas) }, 0, 'showing makes nothing');
 
 # ---- made
 
-is(prepare('main', 1), join(' ', ('to be made') x 11), 'asked for');
+is(prepare('main', 1), join(' ', ('to be made') x 13), 'asked for');
 run_engine();
-is(prepare('main'), join(' ', ('there') x 11), 'made');
-is_deeply(made($bas), { map { $_ => 1 } keys %VALUES }, 'each once in the base');
+is(prepare('main'), join(' ', ('there') x 13), 'made');
+is_deeply(made($bas), { map { $_ => 1 } keys %VALUES, 'ТТН SalesDrive', 'Адреса доставки SalesDrive' }, 'each once in the base');
 my ($one) = grep { $_->{Description} eq 'Статус SalesDrive' } objects($bas, $CHART);
 is(join('|', map { $one->{$_} ? 1 : 0 } qw(Виден Доступен ЭтоДополнительноеСведение)) . "|$one->{'Заголовок'}|$one->{'НаборСвойств_Key'}", "1|1|0|Статус SalesDrive|$ZERO", 'visible, of no set of its own, no information record');
 is($one->{Ref_Key}, sql("SELECT salesdrive.uuid_v5(salesdrive.ref_key_namespace(), 'attribute/Статус SalesDrive')"), 'under a key that follows from its name');
-is(listed($bas), 12, 'the set of the document lists them after what it had');
+is(listed($bas), 14, 'the set of the document lists them after what it had');
 my ($set) = objects($bas, $SETS);
 is($set->{'ДополнительныеРеквизиты'}[0]{'Свойство_Key'}, key(77), 'that first');
-is(prepare('main', 1) && run_engine() . listed($bas) . ' ' . scalar(grep { $_ > 1 } values %{ made($bas) }), '12 0', 'asked for again: nothing is made twice');
-is(states('main'), '11 there', 'and all is there');
+is(prepare('main', 1) && run_engine() . listed($bas) . ' ' . scalar(grep { $_ > 1 } values %{ made($bas) }), '14 0', 'asked for again: nothing is made twice');
+is(states('main'), '13 there', 'and all is there');
 
 # ---- each field from a webhook into the document
 
@@ -104,6 +104,14 @@ deliver('shop', 1, %DEAL, statusId => 7, utmCampaign => '');
 is(join('|', map { $_ // 'none' } @{ attributes($bas, 'shop', 1) }{ 'Статус SalesDrive', 'utm_campaign SalesDrive' }), '7|none', 'a status without a name is its number; what was emptied goes');
 deliver('shop', 2);
 is(state_of('shop', 2) . join(',', sort keys %{ attributes($bas, 'shop', 2) }), 'synced' . 'Номер замовлення SalesDrive,Посилання на замовлення SalesDrive', 'an order without the fields has what every order has');
+my %parcel = (provider => 'novaposhta', cityName => 'Київ', branchNumber => 5);
+sub parcels { my %a = %{ attributes($bas, 'shop', 3) }; return join ' | ', map { $a{$_} // 'none' } 'ТТН SalesDrive', 'Адреса доставки SalesDrive' }
+deliver('shop', 3, ord_delivery_data => [ { %parcel, trackingNumber => '' } ]);
+is(parcels(), 'none | Київ, відділення №5', 'a parcel without a TTN: its address');
+deliver('shop', 3, ord_delivery_data => [ { %parcel, trackingNumber => '20450000000001' }, { %parcel, trackingNumber => '20450000000002', branchNumber => 7 } ]);
+is(parcels(), '20450000000001, 20450000000002 | Київ, відділення №5; Київ, відділення №7', 'two parcels and their TTN, filled in later');
+deliver('shop', 3, ord_delivery_data => [ { %parcel, trackingNumber => '' } ]);
+is(parcels(), 'none | Київ, відділення №5', 'a TTN that is removed goes, and its parcel');
 deliver('shop', 90, %DEAL, comment => 'ще раз', fields => \%META);
 is(scalar keys %{ attributes($bas, 'shop', 90) }, 11, 'an older order gets them with its next version');
 is(sql("SELECT bool_or(p::text ~ 'shop-demo.salesdrive.me') FROM salesdrive.preview('shop', 1) p"), 't', 'preview shows them');
@@ -121,12 +129,12 @@ deliver('shop', 4, %DEAL);
 is(state_of('shop', 4) . scalar keys %{ attributes($bas, 'shop', 4) }, 'synced10', 'one that is gone is left out, the order travels');
 prepare('main', 1);
 run_engine();
-is(states('main'), '1 refused, 10 there', 'what was made here and is marked for deletion is not made anew');
+is(states('main'), '1 refused, 12 there', 'what was made here and is marked for deletion is not made anew');
 like(detail('main', 'channel'), qr/marked for deletion.*leave exactly one/, 'says what to do');
 $bas->control(POST => '/edit', { set => $CHART, key => $gone->{Ref_Key}, properties => { DeletionMark => JSON::PP::false() } });
 prepare('main', 1);
 run_engine();
-is(states('main'), '11 there', 'unmarked, it counts again');
+is(states('main'), '13 there', 'unmarked, it counts again');
 
 # ---- another base: nothing of it until asked; answers lost, a user's own attribute taken over
 
@@ -138,29 +146,29 @@ $second->control(POST => '/faults', { label => "POST $CHART", action => 'close_a
 $second->control(POST => '/faults', { label => "PATCH $SETS", action => 'close_after', times => 1 });
 sql("UPDATE salesdrive.infobase SET connect_timeout = '1s', total_timeout = '1s', unsure_margin = '100ms' WHERE name = 'second'");
 prepare('second', 1);
-wait_for('the attributes of the second base', sub { run_engine(); sql("UPDATE salesdrive.task SET run_at = least(run_at, salesdrive.clock() + interval '100 ms') WHERE infobase = 'second' AND state = 'ready' AND reason IS DISTINCT FROM 'unsure'"); return states('second') eq '11 there' });
+wait_for('the attributes of the second base', sub { run_engine(); sql("UPDATE salesdrive.task SET run_at = least(run_at, salesdrive.clock() + interval '100 ms') WHERE infobase = 'second' AND state = 'ready' AND reason IS DISTINCT FROM 'unsure'"); return states('second') eq '13 there' });
 is(join(',', map { $_->{Description} } grep { $_->{'Заголовок'} eq 'Статус SalesDrive' } objects($second, $CHART)), 'Статус SalesDrive (Замовлення покупця)', 'the one that was there is taken');
 is(join(',', grep { $_ > 1 } values %{ made($second) }), '', 'answers were lost: none is there twice');
-is(listed($second), 12, 'nor in the set');
+is(listed($second), 14, 'nor in the set');
 
 # ---- refusals say what to click, and pause nothing
 
 my $third = base('third', 'three', deny_sets => [$SETS]);
 prepare('third', 1);
 run_engine();
-is(states('third'), '11 by hand', 'a set that is denied');
+is(states('third'), '13 by hand', 'a set that is denied');
 like(detail('third', 'link'), qr/filled, but no form shows it.*Нарушение прав доступа.*In BAS: .*Додаткові реквізити.*prepare_infobase\('third', apply => true\)/, 'what to click');
 deliver('three', 1, %DEAL, fields => \%META);
 is(state_of('three', 1) . scalar keys %{ attributes($third, 'three', 1) }, 'synced11', 'orders fill them all the same');
 $third->control(POST => '/config', { deny_sets => [] });
 prepare('third', 1);
 run_engine();
-is(states('third'), '11 there', 'with the right they are listed');
+is(states('third'), '13 there', 'with the right they are listed');
 
 my $fourth = base('fourth', 'four', unpublished => [$CHART]);
 prepare('fourth', 1);
 run_engine();
-is(states('fourth'), '11 refused', 'a chart that is not published');
+is(states('fourth'), '13 refused', 'a chart that is not published');
 like(detail('fourth', 'source'), qr/не найден.*name "Джерело SalesDrive", type Рядок/, 'what to click');
 is(sql("SELECT paused_at IS NULL FROM salesdrive.infobase WHERE name = 'fourth'"), 't', 'the base is not paused');
 deliver('four', 1, %DEAL);
@@ -168,13 +176,13 @@ is(state_of('four', 1), 'synced', 'orders travel');
 sql("SELECT salesdrive.load_metadata('fourth')");
 run_engine();
 sql("DELETE FROM salesdrive.bas_attribute WHERE infobase = 'fourth'; DELETE FROM salesdrive.task WHERE infobase = 'fourth' AND kind LIKE 'attribute%'");
-is(prepare('fourth', 1), join(' ', ('by hand') x 11), 'where $metadata tells so, nothing is tried');
+is(prepare('fourth', 1), join(' ', ('by hand') x 13), 'where $metadata tells so, nothing is tried');
 
 my $fifth = base('fifth', 'five');
 $fifth->control(POST => '/faults', { label => "POST $CHART", action => 'status', status => 400, body => 'odata', code => 14, text => 'Недостатньо прав на створення' });
 prepare('fifth', 1);
 run_engine();
-is(states('fifth'), '11 refused', 'a creation that BAS refuses');
+is(states('fifth'), '13 refused', 'a creation that BAS refuses');
 like(detail('fifth', 'page'), qr/does not let the additional attribute .* be made: .*Недостатньо прав.*In BAS: .*name "Сторінка сайту SalesDrive"/, 'with its words, and what to click');
 deliver('five', 1, %DEAL);
 is(state_of('five', 1), 'synced', 'orders travel');
@@ -186,10 +194,10 @@ sql("INSERT INTO salesdrive.profile (name, title, parent) VALUES ('bare', 'witho
 my $sixth = base('sixth', 'six');
 sql("UPDATE salesdrive.infobase SET profile = 'bare' WHERE name = 'sixth'");
 sub comment_of { my ($id) = @_; return sql("SELECT read_body ->> 'Комментарий' FROM salesdrive.bas_order WHERE account = 'six' AND order_id = $id") }
-is(prepare('sixth'), join(' ', ('missing') x 11), 'nothing is in force');
+is(prepare('sixth'), join(' ', ('missing') x 13), 'nothing is in force');
 deliver('six', 1, %DEAL);
 is(comment_of(1), 'Подзвонити', 'the comment is that of the order');
-is(prepare('sixth', 1), join(' ', ('there') x 11), 'the rule of the comment');
+is(prepare('sixth', 1), join(' ', ('there') x 13), 'the rule of the comment');
 deliver('six', 2, %DEAL, fields => \%META, utmPage => "https://a.example/\nx");
 is(comment_of(2), "Подзвонити\nНомер замовлення SalesDrive: 2\nПосилання на замовлення SalesDrive: https://six-demo.salesdrive.me/ua/index.html?formId=1#/order/view/2\nСтатус SalesDrive: Новий\nСпосіб доставки SalesDrive: Нова пошта\n"
 	  . "Відправник доставки SalesDrive: 3\nСайт Prom.ua SalesDrive: prom.ua/my-shop\nСторінка сайту SalesDrive: https://a.example/ x\nРекламна кампанія SalesDrive: Осінній розпродаж\nДжерело SalesDrive: google\n"

@@ -7,7 +7,8 @@
 # that is a pipe. The API key (X-Api-Key or Form-Api-Key) is "demo-key" unless told otherwise. Orders come from Peer/Orders.pm.
 #
 # API: GET /api/order/list/ (page, limit; filters updateAt, orderTime, id, statusId with __ALL__ and __NOTDELETED__, externalId, any other field
-#   by equality) · GET /api/statuses/ /api/payment-methods/ /api/delivery-methods/ · POST /api/order/update/ (JSON or form)
+#   by equality) · GET /api/statuses/ /api/payment-methods/ /api/delivery-methods/ · POST /api/order/update/ (JSON or form) ·
+#   POST /api/order/note/
 #
 # Control address, besides the routes of Peer/Control.pm:
 #   POST /orders       options of Peer::Orders::generate → {"orders": [expected facts]}; adds to what is there ("replace": true empties first,
@@ -21,10 +22,11 @@
 #   DELETE /deliveries stops what is going on and clears the figures
 #   POST /advance      {"orders": "all"|[ids], "to": "next"|"last"}      versions that order/list shows
 #   POST /edit         {"id": N, "data": {...}}  a manager changes fields of the current row; version and updateAt grow
-#   GET  /state        {orders, updates [{id, data, ignored}], by_id {id: {version, statusId, ...}}}          POST /reset
+#   GET  /state        {orders, updates [{id, data, ignored}], notes [{id, text}], by_id {id: {version, statusId, ...}}}          POST /reset
 # Options (POST /config): per_minute 10, per_hour 100, per_day 1000 (0 = no limit) for order/list; quota_form 400 | 429 | retry_after | 200;
 #   key_error 200 | 401 | 403; sort newest | oldest | updated; max_limit 100; echo_url: webhooks for status changes made through the API;
-#   key_headers any | both: whether both headers of the key must be there; skew 0: seconds its quota is ahead of the clock;
+#   echo status | all: which of them; update_refusal success | status | 400: form of a refusal of update or note; note_key note | text | any;
+#   key_headers any | both | none: whether both headers of the key must be there, or only "form" in the body counts; skew 0: seconds its quota is ahead of the clock;
 #   clock "YYYY-MM-DD HH:MM:SS" of the account or ""; latency_ms, latency_jitter_ms, log, log_limit, log_bodies
 use v5.36;
 no feature 'unicode_strings';
@@ -45,7 +47,7 @@ use Peer::Orders;
 my %opt = (port => 0, 'control-port' => 0, host => '127.0.0.1', key => 'demo-key', config => '{}');
 GetOptions(\%opt, 'port=i', 'control-port=i', 'host=s', 'key=s', 'config=s') or die "see the head of this file\n";
 
-my %config = (per_minute => 10, per_hour => 100, per_day => 1000, quota_form => '400', key_error => '200', key_headers => 'any', skew => 0, sort => 'newest', max_limit => 100, echo_url => '', clock => '',
+my %config = (per_minute => 10, per_hour => 100, per_day => 1000, quota_form => '400', key_error => '200', key_headers => 'any', skew => 0, sort => 'newest', max_limit => 100, echo_url => '', echo => 'status', update_refusal => 'success', note_key => 'any', clock => '',
 	latency_ms => 0, latency_jitter_ms => 0, log => true, log_limit => 100_000, log_bodies => false);
 {
 	my ($given, $why) = decode($opt{config});
@@ -61,6 +63,7 @@ my $server = Peer::Http->listen($loop, $opt{host}, $opt{port}, \&serve);
 
 my %order;        # id => { made, at (index of the version shown), patch (fields changed since) }
 my @updates;
+my @notes;
 my @list_calls;    # times of order/list requests
 my $run = fresh_run();
 my @clients;
@@ -68,7 +71,7 @@ my @clients;
 # ---------------------------------------------------------------- the API
 
 my %ROUTE = (
-	'GET /api/order/list/' => \&order_list, 'POST /api/order/update/' => \&order_update,
+	'GET /api/order/list/' => \&order_list, 'POST /api/order/update/' => \&order_update, 'POST /api/order/note/' => \&order_note,
 	'GET /api/statuses/' => sub { { success => true, data => Peer::Orders::statuses() } },
 	'GET /api/payment-methods/' => sub { { success => true, data => Peer::Orders::payment_methods() } },
 	'GET /api/delivery-methods/' => sub { { success => true, data => Peer::Orders::delivery_methods() } });
@@ -87,7 +90,8 @@ sub work ($req, $label)
 	my $route = $ROUTE{$label};
 	return [ 404, [ 'Content-Type', 'text/html; charset=utf-8' ], '<html><body><h1>Not Found</h1></body></html>' ] if !$route;
 	my $body = $req->{body} eq '' ? {} : body_of($req);
-	my $key = $req->{h}{'x-api-key'} // $req->{h}{'form-api-key'} // (ref $body eq 'HASH' ? $body->{form} : undef) // '';
+	my $form = ref $body eq 'HASH' ? $body->{form} : undef;
+	my $key = $config{key_headers} eq 'none' ? $form // '' : $req->{h}{'x-api-key'} // $req->{h}{'form-api-key'} // $form // '';
 	$key = '' if $config{key_headers} eq 'both' && grep { ($req->{h}{$_} // '') ne $opt{key} } qw(x-api-key form-api-key);
 	if ($key ne $opt{key}) { return json($config{key_error}, { status => 'error', message => 'api key is invalid' }) }
 	my $answer = eval { $route->($req, $body) };
@@ -229,16 +233,22 @@ sub fields ()
 
 sub account_now () { return $config{clock} || strftime('%Y-%m-%d %H:%M:%S', localtime) }
 
-my %WRITABLE = map { $_ => 1 } qw(statusId paymentDate comment shipping_address adresDostavki sajt nePeredzvonuvati_2 promokod gurt);
+my %WRITABLE = map { $_ => 1 } qw(statusId paymentDate comment shipping_address adresDostavki sajt nePeredzvonuvati_2 promokod gurt nomerBas posilannyaBas);
 my %OPTION_OF = (payment_method => \&Peer::Orders::payment_methods, shipping_method => \&Peer::Orders::delivery_methods);
+
+sub update_refused ($message)
+{
+	return $config{update_refusal} eq 'success' ? { success => false, message => $message } : json($config{update_refusal} eq '400' ? 400 : 200, { status => 'error', message => $message });
+}
 
 # Success even where a field was ignored: unknown names, options given by id, derived sums.
 sub order_update ($req, $body)
 {
 	die "bad request\n" if ref $body ne 'HASH' || ref($body->{data} // {}) ne 'HASH';
 	my $o = defined $body->{id} ? $order{ $body->{id} } : (sort { $a->{made}{base}{id} <=> $b->{made}{base}{id} } grep { $_->{made}{base}{external} eq ($body->{externalId} // "\0") } values %order)[0];
-	return { success => false, message => 'Order not found.' } if !$o;
+	return update_refused('Order not found.') if !$o;
 	my $data = $body->{data} // {};
+	return update_refused("Status $data->{statusId} not found.") if defined $data->{statusId} && !grep { $_->{id} eq $data->{statusId} } Peer::Orders::statuses()->@*;
 	my (%patch, @ignored);
 	for my $k (sort keys %$data) {
 		if ($WRITABLE{$k}) { $patch{$k} = $data->{$k} }
@@ -253,12 +263,23 @@ sub order_update ($req, $body)
 	return { success => true };
 }
 
+# A note is added each time: nothing tells two equal ones apart.
+sub order_note ($req, $body)
+{
+	die "bad request\n" if ref $body ne 'HASH';
+	my $text = $config{note_key} eq 'any' ? $body->{note} // $body->{text} : $body->{ $config{note_key} };
+	return update_refused('Order not found.') if !$order{ $body->{orderId} // '' };
+	return update_refused('The note is empty.') if ($text // '') eq '';
+	push @notes, { id => $body->{orderId} + 0, text => $text };
+	return { success => true, data => { noteId => scalar @notes } };
+}
+
 sub changed ($o, $patch)
 {
 	my $before = head_of($o);
 	%{ $o->{patch} } = ($o->{patch}->%*, %$patch, version => $before->{version} + 1, updateAt => account_now());
 	my $status = head_of($o)->{statusId};
-	return if $config{echo_url} eq '' || $status eq $before->{statusId};
+	return if $config{echo_url} eq '' || $config{echo} eq 'status' && $status eq $before->{statusId};
 	my $body = Peer::Orders::webhook($o->{made}, $o->{at});
 	$body->{data}->%* = ($body->{data}->%*, $o->{patch}->%*);
 	$body->{info}{webhookEvent} = 'status_change';
@@ -427,12 +448,12 @@ my $control = Peer::Control->start(
 		},
 		'GET /state' => sub {
 			my %by_id = map { my $h = head_of($_); delete $h->{kopecks}; $h->{id} => { %$h, patch => $_->{patch} } } values %order;
-			return { orders => scalar keys %order, updates => \@updates, by_id => \%by_id, list_calls => scalar @list_calls };
+			return { orders => scalar keys %order, updates => \@updates, notes => \@notes, by_id => \%by_id, list_calls => scalar @list_calls };
 		},
 		'POST /reset' => sub {
 			%config = %config_at_start;
 			%order = ();
-			@updates = @list_calls = ();
+			@updates = @notes = @list_calls = ();
 			stop_deliveries();
 			$traffic->reset_log;
 			$traffic->{rules}->@* = ();

@@ -314,6 +314,7 @@ BEGIN
     IF fresh IS NOT NULL THEN
         SELECT array_agg(m) INTO merged FROM merged_orders(fresh) m;
         PERFORM write_orders(merged);
+        PERFORM note_crm_seen(merged);
         IF EXISTS (SELECT FROM few(delivered) v WHERE v.shape = 'list') THEN    -- what only a backfill brought has time
             old := ARRAY(SELECT (v.account, v.order_id)::order_key FROM few(delivered) v JOIN inbox i ON i.id = v.inbox_id AND i.received_at = v.received_at
                          WHERE (v.account, v.order_id)::order_key = ANY (fresh) GROUP BY v.account, v.order_id HAVING bool_and(i.source = 'backfill'));

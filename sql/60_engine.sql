@@ -344,8 +344,8 @@ CREATE FUNCTION reclaim_leases(in_hand bigint[], over_before timestamptz DEFAULT
         WHERE t.id = l.id RETURNING t.*
     )
     INSERT INTO exchange_log (direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, class, error)
-    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind = 'order' THEN t.key::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
-           CASE WHEN t.purpose ~ '^(create|change|post) ' THEN 'unknown_outcome' ELSE 'transient' END, why
+    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind IN ('order', 'order_update') THEN (substring(t.key FROM '^[1-9]\d{0,10}$'))::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
+           CASE WHEN t.purpose ~ '^(create|change|post|add) ' THEN 'unknown_outcome' ELSE 'transient' END, why
     FROM back t
 $$;
 COMMENT ON FUNCTION reclaim_leases(bigint[], timestamptz, text) IS 'Takes back what is in flight, has its lease behind it and is not in the hands of the engine: reads are done again, writes are read back (their outcome is marked unsure)';
@@ -400,6 +400,7 @@ BEGIN
     steps := gate_creations(steps || no_step);
     IF apis <> '{}' THEN
         steps := gate_quota(steps, since);
+        PERFORM note_crm_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose IN ('change order in SalesDrive', 'add note in SalesDrive') HAVING count(*) > 0;
     END IF;
     PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
     PERFORM note_counterparty_writes(array_agg(s)), note_product_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
@@ -499,7 +500,7 @@ CREATE FUNCTION log_results(results http_result[]) RETURNS void
 BEGIN
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, method, url, http_status, class, error, late,
         ms_queue, ms_connect, ms_tls, ms_first_byte, ms_total, request_body, request_bytes, request_hash, response_body, response_raw, response_bytes, response_hash)
-    SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, CASE WHEN t.kind = 'order' THEN t.key::bigint END, r.task_id, t.kind, t.key, r.attempt,
+    SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, CASE WHEN t.kind IN ('order', 'order_update') THEN (substring(t.key FROM '^[1-9]\d{0,10}$'))::bigint END, r.task_id, t.kind, t.key, r.attempt,
         CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, r.url, r.http_status, r.class,
         concat_ws(': ', r.error, CASE WHEN r.odata_code IS NOT NULL THEN format('BAS code %s', r.odata_code) END, r.odata_message),
         (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,

@@ -1,88 +1,18 @@
--- Purpose: what SalesDrive is to hold of each order, and tasks of kind order_update, which carry it there.
+-- Purpose: tasks of kind order_update, which carry to SalesDrive what it is to hold of an order (31_crm_changes.sql).
 -- Rights: the engine's role.
 --
--- What SalesDrive is to hold is decided elsewhere and written here by want_in_crm(); a task of this kind only carries it. So BAS and SalesDrive may each
+-- What that is, is decided elsewhere and written down by want_in_crm(); a task of this kind only carries it. So BAS and SalesDrive may each
 -- be away without holding up the other.
 --
 --   wanted ──claimed──▶ unknown ──success──▶ sent ──seen in a version──▶ held
 --      ▲                  │ no answer: read back when it can no more be at work ──▶ held · not there, nobody changed the order: wanted · else dropped
 --      └──known undone────┘ refused: parked with the words of SalesDrive
---   A note (field "note") can neither be read back nor be repeated: after no answer it stays unknown.
+--   A note (field note, or note:cause) can neither be read back nor be repeated: after no answer it stays unknown.
 
-CREATE TABLE crm_change (
-    account        text NOT NULL,
-    order_id       bigint NOT NULL,
-    field          text NOT NULL CHECK (field ~ '^[A-Za-z_][A-Za-z0-9_]*$'),
-    wanted         text NOT NULL,
-    cause          text NOT NULL,
-    wanted_at      timestamptz NOT NULL DEFAULT clock(),
-    state          text NOT NULL DEFAULT 'wanted' CHECK (state IN ('wanted', 'unknown', 'sent', 'held', 'refused', 'dropped')),
-    before         text,
-    before_version bigint,
-    sent           text,
-    sent_at        timestamptz,
-    sent_version   bigint,
-    unsure_until   timestamptz,
-    sends          integer NOT NULL DEFAULT 0,
-    alone          boolean NOT NULL DEFAULT false,
-    doubted        boolean NOT NULL DEFAULT false,
-    detail         text,
-    PRIMARY KEY (account, order_id, field)
-) WITH (fillfactor = 80);
-COMMENT ON TABLE crm_change IS 'What SalesDrive is to hold of an order because of this exchange, field by field, and how far it is on its way there';
-COMMENT ON COLUMN crm_change.account IS 'Account';
-COMMENT ON COLUMN crm_change.order_id IS 'Order number';
-COMMENT ON COLUMN crm_change.field IS 'Technical name of the field in SalesDrive; note: a note is added';
-COMMENT ON COLUMN crm_change.wanted IS 'What it is to hold';
-COMMENT ON COLUMN crm_change.cause IS 'What it comes from: status, number, link, sum, user …';
-COMMENT ON COLUMN crm_change.wanted_at IS 'Since when';
-COMMENT ON COLUMN crm_change.state IS 'wanted, unknown (sent, no answer yet or none), sent (answered with success), held (a version received shows it), refused (by SalesDrive), or dropped (the order was changed there meanwhile: decided anew)';
-COMMENT ON COLUMN crm_change.before IS 'What SalesDrive held when that was decided';
-COMMENT ON COLUMN crm_change.before_version IS 'Order version known then';
-COMMENT ON COLUMN crm_change.sent IS 'Last value sent';
-COMMENT ON COLUMN crm_change.sent_at IS 'When';
-COMMENT ON COLUMN crm_change.sent_version IS 'Order version known when it was sent; NULL once a version received shows it';
-COMMENT ON COLUMN crm_change.unsure_until IS 'From when on its absence in SalesDrive counts, if no answer came';
-COMMENT ON COLUMN crm_change.sends IS 'How often the value wanted was sent since it was seen last: after the fifth time it is parked';
-COMMENT ON COLUMN crm_change.alone IS 'Sent without other fields: SalesDrive refused them together';
-COMMENT ON COLUMN crm_change.doubted IS 'To be read back: a version received does not show what was answered with success, or this database was adopted';
-COMMENT ON COLUMN crm_change.detail IS 'Why it is refused, unknown or dropped';
-
-CREATE TYPE crm_wish AS (
-    account  text,
-    order_id bigint,
-    field    text,
-    wanted   text,
-    cause    text
-);
-COMMENT ON TYPE crm_wish IS 'A value that a field of an order in SalesDrive is to hold';
-COMMENT ON COLUMN crm_wish.account IS 'Account';
-COMMENT ON COLUMN crm_wish.order_id IS 'Order number';
-COMMENT ON COLUMN crm_wish.field IS 'Technical name of the field, or note';
-COMMENT ON COLUMN crm_wish.wanted IS 'What it is to hold';
-COMMENT ON COLUMN crm_wish.cause IS 'What it comes from';
-
-CREATE TYPE crm_verdict AS (
-    account  text,
-    order_id bigint,
-    field    text,
-    state    text,
-    doubted  boolean,
-    seen     boolean,
-    holds    text,
-    version  bigint,
-    detail   text
-);
-COMMENT ON TYPE crm_verdict IS 'What a version received says of a row of crm_change';
-COMMENT ON COLUMN crm_verdict.account IS 'Account';
-COMMENT ON COLUMN crm_verdict.order_id IS 'Order number';
-COMMENT ON COLUMN crm_verdict.field IS 'Field';
-COMMENT ON COLUMN crm_verdict.state IS 'State it gets';
-COMMENT ON COLUMN crm_verdict.doubted IS 'Whether it is to be read back';
-COMMENT ON COLUMN crm_verdict.seen IS 'Whether what was sent is over: seen, or known not to be there';
-COMMENT ON COLUMN crm_verdict.holds IS 'What SalesDrive holds';
-COMMENT ON COLUMN crm_verdict.version IS 'Order version that says so';
-COMMENT ON COLUMN crm_verdict.detail IS 'Why';
+CREATE FUNCTION is_note(field text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN field = 'note' OR field LIKE 'note:%';
+COMMENT ON FUNCTION is_note(text) IS 'Whether a row of crm_change is a note, which is added once and never read back';
 
 -- What SalesDrive holds.
 
@@ -148,13 +78,13 @@ BEGIN
     SELECT array_agg(ROW(n.account, n.order_id, n.field, n.wanted, n.cause, clock(), n.state, n.before, n.version, NULL, NULL, NULL, NULL, 0, false, false, NULL)::crm_change ORDER BY n.account, n.order_id, n.field) INTO news
     FROM (SELECT w.account, w.order_id, w.field, w.wanted, w.cause, w.version, crm_text(w.held) AS before, c AS row,
                  CASE WHEN c.state = 'unknown' THEN 'unknown' WHEN c.sent_version IS NOT NULL AND c.state = 'sent' AND w.wanted = c.sent THEN 'sent'
-                      WHEN w.field <> 'note' AND c.sent_version IS NULL AND crm_same(w.account, w.field, w.held, w.wanted) THEN 'held' ELSE 'wanted' END AS state
-          FROM (SELECT DISTINCT ON (u.account, u.order_id, u.field) u.account, u.order_id, u.field, coalesce(u.wanted, '') AS wanted, u.cause, o.version, CASE WHEN u.field <> 'note' THEN crm_held(u.account, u.order_id, u.field) END AS held
+                      WHEN NOT is_note(w.field) AND c.sent_version IS NULL AND crm_same(w.account, w.field, w.held, w.wanted) THEN 'held' ELSE 'wanted' END AS state
+          FROM (SELECT DISTINCT ON (u.account, u.order_id, u.field) u.account, u.order_id, u.field, coalesce(u.wanted, '') AS wanted, u.cause, o.version, CASE WHEN NOT is_note(u.field) THEN crm_held(u.account, u.order_id, u.field) END AS held
                 FROM few(wishes) u CROSS JOIN LATERAL (SELECT c.version FROM crm_order c WHERE c.account = u.account AND c.order_id = u.order_id OFFSET 0) o
                 ORDER BY u.account, u.order_id, u.field) w
           LEFT JOIN crm_change c ON c.account = w.account AND c.order_id = w.order_id AND c.field = w.field) n
     WHERE (n.row).account IS NULL OR (n.row).wanted <> n.wanted
-       OR n.field <> 'note' AND n.state = 'wanted' AND ((n.row).state IN ('held', 'dropped') AND (n.row).sends < 5
+       OR NOT is_note(n.field) AND n.state = 'wanted' AND ((n.row).state IN ('held', 'dropped') AND (n.row).sends < 5
                                                         OR (n.row).state IN ('wanted', 'refused') AND NOT crm_same(n.account, n.field, to_jsonb(n.before), (n.row).before));
     IF news IS NULL THEN
         RETURN;
@@ -200,7 +130,7 @@ BEGIN
         WHEN 'wanted' THEN CASE WHEN q.as_wanted AND c.sent_version IS NULL THEN 'held' WHEN q.as_sent AND c.sent_version IS NOT NULL OR definite AND c.doubted AND q.as_before THEN 'wanted' WHEN definite AND c.doubted THEN 'dropped' END
         WHEN 'held' THEN NULL
         ELSE CASE WHEN q.as_wanted THEN 'held' END END AS state) v
-    WHERE c.field <> 'note' AND (definite OR m.data ? c.field OR c.state = 'sent') AND v.state IS NOT NULL AND NOT (c.state = 'sent' AND v.state = 'sent' AND c.doubted);
+    WHERE NOT is_note(c.field) AND (definite OR m.data ? c.field OR c.state = 'sent') AND v.state IS NOT NULL AND NOT (c.state = 'sent' AND v.state = 'sent' AND c.doubted);
 END $$;
 COMMENT ON FUNCTION crm_verdicts(merged_order[], boolean) IS 'What orders as received say of what was wanted or sent; nothing where they say nothing new';
 
@@ -235,7 +165,7 @@ COMMENT ON FUNCTION note_crm_seen(merged_order[], boolean) IS 'Takes in what ord
 
 CREATE FUNCTION crm_change_text(c crm_change) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE c.field WHEN 'note' THEN format('Note in SalesDrive (%s): %s', c.cause, brief_text(coalesce(c.sent, c.wanted)))
+    RETURN CASE WHEN is_note(c.field) THEN format('Note in SalesDrive (%s): %s', c.cause, brief_text(coalesce(c.sent, c.wanted)))
                 ELSE format('SalesDrive: %s %s → %s (%s)', c.field, brief_text(c.before), brief_text(coalesce(c.sent, c.wanted)), c.cause) END;
 COMMENT ON FUNCTION crm_change_text(crm_change) IS 'What was sent, as a sentence: field old → new (cause)';
 
@@ -250,7 +180,7 @@ BEGIN
     FROM few(orders) k JOIN crm_change c ON c.account = k.account AND c.order_id = k.order_id
     CROSS JOIN LATERAL (SELECT o.version FROM crm_order o WHERE o.account = k.account AND o.order_id = k.order_id OFFSET 0) o
     CROSS JOIN LATERAL (SELECT crm_held(c.account, c.order_id, c.field) AS held OFFSET 0) h
-    WHERE c.state = 'wanted' AND c.field <> 'note' AND o.version > c.before_version
+    WHERE c.state = 'wanted' AND NOT is_note(c.field) AND o.version > c.before_version
       AND NOT crm_same(c.account, c.field, h.held, c.before) AND NOT crm_same(c.account, c.field, h.held, c.wanted) AND NOT (c.sent IS NOT NULL AND crm_same(c.account, c.field, h.held, c.sent));
     IF overtaken IS NULL THEN
         RETURN;
@@ -272,24 +202,24 @@ BEGIN
     PERFORM drop_overtaken(orders);
     UPDATE crm_change c SET state = 'wanted', sends = 0, detail = NULL, alone = true    -- resumed: nothing else makes such a task due
     FROM few(orders) k WHERE c.account = k.account AND c.order_id = k.order_id
-      AND (c.state = 'refused' AND NOT EXISTS (SELECT FROM crm_change x WHERE x.account = k.account AND x.order_id = k.order_id AND (x.state = 'wanted' OR x.doubted OR x.state = 'unknown' AND (x.field <> 'note' OR x.wanted <> x.sent)))
-           OR c.field = 'note' AND c.state = 'unknown' AND c.wanted <> c.sent);
+      AND (c.state = 'refused' AND NOT EXISTS (SELECT FROM crm_change x WHERE x.account = k.account AND x.order_id = k.order_id AND (x.state = 'wanted' OR x.doubted OR x.state = 'unknown' AND (NOT is_note(x.field) OR x.wanted <> x.sent)))
+           OR is_note(c.field) AND c.state = 'unknown' AND c.wanted <> c.sent);
     RETURN QUERY
     SELECT t.id, w.step, w.purpose, CASE WHEN w.purpose IS NOT NULL THEN CASE w.purpose WHEN 'read order back' THEN 'GET' ELSE 'POST' END END,
            CASE w.purpose WHEN 'read order back' THEN format('api/order/list/?page=1&limit=1&filter%%5Bid%%5D=%s&filter%%5BstatusId%%5D=__ALL__', t.key)
                 WHEN 'change order in SalesDrive' THEN 'api/order/update/' WHEN 'add note in SalesDrive' THEN 'api/order/note/' END,
            CASE w.purpose WHEN 'change order in SalesDrive' THEN jsonb_build_object('id', t.key::bigint, 'data', c.data)
                 WHEN 'add note in SalesDrive' THEN jsonb_build_object('orderId', t.key::bigint, 'note', c.note, 'text', c.note) END,    -- clients differ about the name
-           CASE w.purpose WHEN 'change order in SalesDrive' THEN jsonb_build_object('fields', c.fields) WHEN 'add note in SalesDrive' THEN jsonb_build_object('fields', jsonb_build_object('note', c.note)) END,
+           CASE w.purpose WHEN 'change order in SalesDrive' THEN jsonb_build_object('fields', c.fields) WHEN 'add note in SalesDrive' THEN jsonb_build_object('fields', jsonb_build_object(c.note_field, c.note)) END,
            false, CASE w.step WHEN 'wait' THEN c.unsure_until END, CASE w.step WHEN 'wait' THEN 'unsure' END,
            CASE w.step WHEN 'wait' THEN 'A change without an answer may still be at work in SalesDrive.' END, NULL::text, NULL::text
     FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t
     CROSS JOIN LATERAL (
-        SELECT max(x.unsure_until) FILTER (WHERE x.state = 'unknown' AND x.field <> 'note') AS unsure_until, coalesce(bool_or(x.state = 'unknown' AND x.field <> 'note'), false) AS unsure, coalesce(bool_or(x.doubted), false) AS doubted,
+        SELECT max(x.unsure_until) FILTER (WHERE x.state = 'unknown' AND NOT is_note(x.field)) AS unsure_until, coalesce(bool_or(x.state = 'unknown' AND NOT is_note(x.field)), false) AS unsure, coalesce(bool_or(x.doubted), false) AS doubted,
                jsonb_object_agg(x.field, crm_value(x.field, x.wanted)) FILTER (WHERE x.n = 1 OR NOT x.any_alone) AS data, jsonb_object_agg(x.field, x.wanted) FILTER (WHERE x.n = 1 OR NOT x.any_alone) AS fields,
-               max(x.wanted) FILTER (WHERE x.field = 'note' AND x.state = 'wanted') AS note
-        FROM (SELECT y.*, CASE WHEN y.state = 'wanted' AND y.field <> 'note' THEN row_number() OVER (PARTITION BY y.state = 'wanted' AND y.field <> 'note' ORDER BY y.field) END AS n,
-                     CASE WHEN y.state = 'wanted' AND y.field <> 'note' THEN bool_or(y.alone AND y.state = 'wanted') OVER () ELSE true END AS any_alone
+               (array_agg(x.wanted ORDER BY x.field) FILTER (WHERE is_note(x.field) AND x.state = 'wanted'))[1] AS note, min(x.field) FILTER (WHERE is_note(x.field) AND x.state = 'wanted') AS note_field
+        FROM (SELECT y.*, CASE WHEN y.state = 'wanted' AND NOT is_note(y.field) THEN row_number() OVER (PARTITION BY y.state = 'wanted' AND NOT is_note(y.field) ORDER BY y.field) END AS n,
+                     CASE WHEN y.state = 'wanted' AND NOT is_note(y.field) THEN bool_or(y.alone AND y.state = 'wanted') OVER () ELSE true END AS any_alone
               FROM crm_change y WHERE y.account = t.account AND y.order_id = t.key::bigint) x) c
     CROSS JOIN LATERAL (
         SELECT 'wait' AS step, NULL AS purpose WHERE c.unsure AND c.unsure_until > clock()
@@ -320,7 +250,7 @@ DECLARE
     refused crm_change := (SELECT c FROM crm_change c WHERE c.account = t.account AND c.order_id = t.key::bigint AND c.state = 'refused' ORDER BY c.field LIMIT 1);
 BEGIN
     s.task_id := t.id;
-    IF EXISTS (SELECT FROM crm_change c WHERE c.account = t.account AND c.order_id = t.key::bigint AND (c.state = 'wanted' OR c.doubted OR c.state = 'unknown' AND (c.field <> 'note' OR c.wanted <> c.sent))) THEN
+    IF EXISTS (SELECT FROM crm_change c WHERE c.account = t.account AND c.order_id = t.key::bigint AND (c.state = 'wanted' OR c.doubted OR c.state = 'unknown' AND (NOT is_note(c.field) OR c.wanted <> c.sent))) THEN
         s.step := 'again';
         s.run_at := next_at;
     ELSIF refused.account IS NOT NULL THEN
@@ -351,7 +281,7 @@ BEGIN
             CONTINUE WHEN r.class <> 'ok';
             SELECT e INTO row FROM jsonb_array_elements(json_rows(result_json(r.result) -> 'data')) e WHERE order_number(e -> 'id') = r.order_id LIMIT 1;
             IF row IS NULL THEN
-                UPDATE crm_change c SET state = 'refused', doubted = false, detail = 'The order is not in SalesDrive.' WHERE c.account = r.account AND c.order_id = r.order_id AND c.field <> 'note' AND (c.state = 'unknown' OR c.doubted);
+                UPDATE crm_change c SET state = 'refused', doubted = false, detail = 'The order is not in SalesDrive.' WHERE c.account = r.account AND c.order_id = r.order_id AND NOT is_note(c.field) AND (c.state = 'unknown' OR c.doubted);
             ELSE
                 PERFORM keep_deliveries(ARRAY[r.account], ARRAY[convert_to(row::text, 'UTF8')], ARRAY[NULL::text], ARRAY[NULL::text], 'poll');
                 PERFORM note_crm_seen(ARRAY[ROW(r.account, r.order_id, coalesce(json_bigint(row -> 'version'), 0), json_time(row -> 'updateAt'), row, 1, clock(), clock())::merged_order], true);
@@ -372,7 +302,7 @@ BEGIN
         ELSIF r.class = 'unknown_outcome' THEN
             UPDATE crm_change c SET detail = 'No answer: ' || r.words WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown';
             INSERT INTO order_event (account, order_id, event, text)
-            SELECT c.account, c.order_id, 'crm_unknown', format('%s: no answer (%s); %s', crm_change_text(c), r.words, CASE c.field WHEN 'note' THEN 'a note is not sent twice, look for it in SalesDrive.' ELSE 'it is looked for before it is sent again.' END)
+            SELECT c.account, c.order_id, 'crm_unknown', format('%s: no answer (%s); %s', crm_change_text(c), r.words, CASE WHEN is_note(c.field) THEN 'a note is not sent twice, look for it in SalesDrive.' ELSE 'it is looked for before it is sent again.' END)
             FROM crm_change c WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown' ORDER BY c.field;
         ELSE    -- known not to be done: the class says when it is tried again
             UPDATE crm_change c SET state = 'wanted', sends = c.sends - 1, sent_version = NULL, unsure_until = NULL, detail = r.words WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown';

@@ -259,8 +259,8 @@ BEGIN
     LOCK TABLE account, value_map, dictionary_rule, order_filter, header_rule, field_map, product_pin, bas_product, bas_counterparty_phone IN SHARE MODE;    -- changes made while it was quiet woke nothing
     INSERT INTO wake_pending SELECT DISTINCT t.blocked_on FROM task t WHERE t.state = 'parked' AND t.blocked_on IS NOT NULL;
     UPDATE order_sync SET must_read = true, read_version = NULL;
-    UPDATE crm_change SET state = CASE field WHEN 'note' THEN 'unknown' ELSE state END, doubted = field <> 'note', sent = CASE field WHEN 'note' THEN wanted ELSE sent END,
-        detail = CASE field WHEN 'note' THEN 'The database this one is a copy of may have added it.' ELSE detail END
+    UPDATE crm_change SET state = CASE WHEN is_note(field) THEN 'unknown' ELSE state END, doubted = NOT is_note(field), sent = CASE WHEN is_note(field) THEN wanted ELSE sent END,
+        detail = CASE WHEN is_note(field) THEN 'The database this one is a copy of may have added it.' ELSE detail END
     WHERE state = 'wanted';
     INSERT INTO wake_pending VALUES ('wanted:*:');
     UPDATE bas_counterparty_phone SET state = 'unknown', candidates = NULL WHERE state IN ('absent', 'several');

@@ -111,6 +111,8 @@ $bas->control(DELETE => '/requests');
 sql('restored', "SELECT salesdrive.set_secret('infobase:main:password', 'secret'); SELECT salesdrive.set_secret('account:shop:webhook_token', 'another-token-of-26-chars')");
 is(requests(), 0, 'with secrets alone it is still quiet');
 sql('restored', 'SELECT salesdrive.adopt()');
+is(sql('restored', "SELECT string_agg(concat_ws(' ', field, state, CASE WHEN doubted THEN 'doubted' END), ', ' ORDER BY field COLLATE \"C\") FROM salesdrive.crm_change"), 'note unknown, statusId wanted doubted',
+	'what SalesDrive was to be told is looked for first; a note, which cannot be, is left to people');
 ok(wait_for_sql($node, 'restored', "SELECT string_agg(order_id || ' ' || state, ', ' ORDER BY order_id) FROM salesdrive.order_status WHERE order_id BETWEEN 1010 AND 1017",
 	'1010 synced, 1011 parked, 1012 synced, 1013 synced, 1014 parked, 1015 synced, 1016 synced, 1017 synced'), 'after adopt() its workers go on');
 is(purposes('restored', 1013), 'read order, create order', 'a pending order travels, after a look whether it is there');

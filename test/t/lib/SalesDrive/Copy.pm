@@ -67,6 +67,7 @@ sub fill_database
 		SELECT salesdrive.enqueue('shop', 'crm_dictionary', 'fields', NULL), salesdrive.pause_api('shop', 'nobody is there'); INSERT INTO salesdrive.crm_dictionary_load VALUES ('shop', 'status', salesdrive.clock());
 		SELECT salesdrive.fetch_orders('shop', salesdrive.clock() - interval '1 year');
 		INSERT INTO salesdrive.quota_use VALUES (1, 1, 'shop', 'order/list', 'read fields of orders', 1, salesdrive.clock());
+		INSERT INTO salesdrive.crm_change (account, order_id, field, wanted, cause) VALUES ('shop', 1010, 'statusId', '3', 'user'), ('shop', 1010, 'note', 'a note', 'user');
 		SELECT salesdrive.map_value('shop', 'status', '1', 'Новий', note => 'dumped'); INSERT INTO salesdrive.dictionary_rule VALUES ('*', 'site', 'empty'); SELECT salesdrive.load_metadata('main');
 		INSERT INTO salesdrive.product_creation (infobase, sku, name, template, our_ref_key) VALUES ('main', 'NEW-1', 'x', salesdrive.product_ref_key('T'), salesdrive.product_ref_key('NEW-1'));
 		INSERT INTO salesdrive.order_filter VALUES ('shop', 'not', '{\"status\": \"99\"}'); INSERT INTO salesdrive.header_rule VALUES ('shop', 'warehouse', '{\"site\": \"99\"}', NULL);

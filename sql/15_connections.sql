@@ -122,14 +122,20 @@ CREATE TABLE account (
     substitute_sku text CHECK (substitute_sku <> ''),
     template_sku   text CHECK (template_sku <> ''),
     characteristics text NOT NULL DEFAULT 'pinned' CHECK (characteristics IN ('pinned', 'required')),
+    number_to      text CHECK (number_to ~ '^[A-Za-z_][A-Za-z0-9_]*$' AND number_to NOT IN ('id', 'statusId', 'comment')),
+    number_text    text NOT NULL DEFAULT '{number}' CHECK (number_text ~ '\{(number|link)\}'),
+    link_to        text CHECK (link_to ~ '^[A-Za-z_][A-Za-z0-9_]*$' AND link_to NOT IN ('id', 'statusId', 'comment', 'note')),
+    link_text      text NOT NULL DEFAULT '{url}/#e1cib/data/{document}?ref={ref}' CHECK (link_text ~ '\{(ref|key|number)\}'),
     paused_at      timestamptz,
     paused_reason  text,
     created_at     timestamptz NOT NULL DEFAULT clock(),
+    CONSTRAINT account_told CHECK (number_to <> link_to),
     CONSTRAINT account_counterparty CHECK (counterparty_mode <> 'fixed' OR fixed_counterparty IS NOT NULL),
     CONSTRAINT account_delivery CHECK (delivery_line = 'none' OR delivery_sku IS NOT NULL),
     CONSTRAINT account_template CHECK (unknown_sku <> 'create' OR template_sku IS NOT NULL),
     CONSTRAINT account_substitute CHECK (unknown_sku <> 'substitute' OR substitute_sku IS NOT NULL)
 );
+COMMENT ON CONSTRAINT account_told ON account IS 'Number and link go into fields of their own';
 COMMENT ON CONSTRAINT account_counterparty ON account IS 'One counterparty for all orders needs its Ref_Key';
 COMMENT ON CONSTRAINT account_delivery ON account IS 'A line for delivery needs the SKU of its product';
 COMMENT ON CONSTRAINT account_template ON account IS 'Products are made after a template, which needs its SKU';
@@ -161,6 +167,10 @@ COMMENT ON COLUMN account.unknown_sku IS 'A line whose SKU BAS does not have: pa
 COMMENT ON COLUMN account.substitute_sku IS 'SKU of the product that stands for unknown ones';
 COMMENT ON COLUMN account.template_sku IS 'SKU of the product that new ones are made after: unit, VAT rate, kind, group and category are taken from it';
 COMMENT ON COLUMN account.characteristics IS 'pinned: a line carries the characteristic of its product_pin, if any; required: a product that uses characteristics must have one there';
+COMMENT ON COLUMN account.number_to IS 'Field of SalesDrive that gets the number of the document (technical name), or note: a note is added; NULL: none';
+COMMENT ON COLUMN account.number_text IS 'What it gets: a text with {number} or {link}';
+COMMENT ON COLUMN account.link_to IS 'Field of SalesDrive that gets the address of the document (technical name); NULL: none';
+COMMENT ON COLUMN account.link_text IS 'That address: a text with {url} (of the publication), {document} (name of its metadata), {ref} (as BAS writes it in addresses), {key} (Ref_Key), {number}';
 COMMENT ON COLUMN account.paused_at IS 'Set while the orders of this account are not sent';
 COMMENT ON COLUMN account.paused_reason IS 'Why it is paused';
 COMMENT ON COLUMN account.created_at IS 'When the row was made';

@@ -289,6 +289,7 @@ BEGIN
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
     PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
+    PERFORM tell_documents(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park' HAVING count(*) > 0;
     PERFORM note_products_wanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'product' HAVING count(*) > 0;
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
 
@@ -402,6 +403,7 @@ BEGIN
 
     PERFORM settle_order_written(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
     PERFORM settle_order_posted(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
+    PERFORM tell_documents(array_agg((a.account, a.order_id)::order_key)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
     hidden := ARRAY(SELECT a.task_id FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));
     PERFORM note_products(a.infobase, a.profile, a.memo, a.body -> 'value') FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
 

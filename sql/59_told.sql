@@ -1,0 +1,37 @@
+-- Purpose: what SalesDrive is told of the document of an order: its number, its address.
+-- Rights: the engine's role.
+
+-- An address holds the parts of a key in another order: the last two, the third, the second, the first.
+CREATE FUNCTION document_link(link_text text, url text, entity_set text, ref_key uuid, number text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    p text[] := string_to_array(ref_key::text, '-');
+BEGIN
+    RETURN replace(replace(replace(replace(replace(link_text, '{url}', url), '{document}', regexp_replace(entity_set, '^Document_', 'Документ.')), '{ref}', p[4] || p[5] || p[3] || p[2] || p[1]), '{key}', ref_key::text), '{number}', number);
+END $$;
+COMMENT ON FUNCTION document_link(text, text, text, uuid, text) IS 'Address of a document in the client of BAS, by the text of account.link_text';
+
+CREATE FUNCTION document_wishes(orders order_key[]) RETURNS SETOF crm_wish
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT y.account, y.order_id, w.field, w.wanted, w.cause
+    FROM few(orders) k
+    JOIN account a ON a.name = k.account AND (a.number_to IS NOT NULL OR a.link_to IS NOT NULL)
+    JOIN infobase i ON i.name = a.infobase
+    JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
+    CROSS JOIN LATERAL (SELECT btrim(y.number) AS number, CASE WHEN a.link_to IS NOT NULL OR a.number_text ~ '\{link\}' THEN document_link(a.link_text, i.url, entity_set(i.profile, 'order'), y.bas_ref, btrim(y.number)) END AS link) d
+    CROSS JOIN LATERAL (VALUES (CASE a.number_to WHEN 'note' THEN 'note:number' ELSE a.number_to END, replace(replace(a.number_text, '{number}', d.number), '{link}', coalesce(d.link, '')), 'number'),
+                               (a.link_to, d.link, 'link')) w (field, wanted, cause)
+    WHERE y.bas_ref IS NOT NULL AND d.number <> '' AND w.field IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION document_wishes(order_key[]) IS 'What SalesDrive is to hold of the documents of orders, where their accounts tell it';
+
+CREATE FUNCTION tell_documents(orders order_key[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM account a WHERE a.number_to IS NOT NULL OR a.link_to IS NOT NULL) THEN
+        PERFORM want_in_crm(ARRAY(SELECT w FROM document_wishes(orders) w));
+    END IF;
+END $$;
+COMMENT ON FUNCTION tell_documents(order_key[]) IS 'Has SalesDrive told of the documents of orders, where their accounts tell it';

@@ -36,7 +36,9 @@ sub poll { later(1); sql("SELECT salesdrive.fetch_orders('shop')"); run_engine()
 sql("SELECT salesdrive.add_infobase('main', 'unf', '" . $bas->url('/base') . "', 'Обмен', 'secret');
 	SELECT salesdrive.add_account(name => 'shop', url => '" . $crm->url . "', api_key => 'demo-key', infobase => 'main', webhook_token => 'a-token-of-24-characters', identity => 'shop');
 	SELECT salesdrive.pause_infobase('main', 'only SalesDrive here');
-	INSERT INTO salesdrive.account_api (account, retry_base, circuit_after, total_timeout) VALUES ('shop', '1 ms', 1000, '2 s')");
+	INSERT INTO salesdrive.account_api (account, retry_base, circuit_after, total_timeout) VALUES ('shop', '1 ms', 1000, '2 s');
+	SELECT salesdrive.begin_api('shop');
+	UPDATE salesdrive.quota_window SET most = NULL");
 $crm->control(POST => '/orders', { count => 12, seed => 3, first_id => 1001, from => '2026-11-20 08:00:00', days => 1, plain => 1, versions => [ 1, 1 ] });
 kyiv();
 sql("SELECT salesdrive.fetch_orders('shop', '2026-11-01')");

@@ -132,6 +132,7 @@ CREATE TABLE order_sync (
     requests           integer NOT NULL DEFAULT 0,
     not_wanted         text,
     not_wanted_detail  text,
+    told_sum           numeric,
     PRIMARY KEY (account, order_id)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE order_sync IS 'How far each order is on its way into BAS';
@@ -156,4 +157,5 @@ COMMENT ON COLUMN order_sync.skip_reason IS 'Why';
 COMMENT ON COLUMN order_sync.requests IS 'Requests spent on it';
 COMMENT ON COLUMN order_sync.not_wanted IS 'Why the order, or the change of it, is not wanted in BAS: a code; counts while it has no task';
 COMMENT ON COLUMN order_sync.not_wanted_detail IS 'The same in a sentence';
+COMMENT ON COLUMN order_sync.told_sum IS 'Sum changed in BAS that SalesDrive was told of; NULL: none';
 CREATE INDEX order_sync_not_wanted ON order_sync (account, order_id) WHERE not_wanted IS NOT NULL;

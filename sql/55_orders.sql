@@ -103,8 +103,8 @@ BEGIN
         LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
     ), state AS (
         SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
-               a.identity, y, b, b.read_body AS held, e AS fields,
-               CASE WHEN e.account IS NULL THEN d.document ELSE fitted_document(d.document, e, b.read_body, y.bas_ref IS NOT NULL, y.read_version = o.version AND b.read_at >= clock() - greatest(f.total_timeout, interval '10 s') OR a.edit_policy = 'never') END AS document,
+               a.identity, y, b, b.read_body AS held, e AS fields, o.payment_amount, a.sum_comment, s.profile,
+               CASE WHEN e.account IS NULL THEN u.document ELSE fitted_document(u.document, e, b.read_body, y.bas_ref IS NOT NULL, y.read_version = o.version AND b.read_at >= clock() - greatest(f.total_timeout, interval '10 s') OR a.edit_policy = 'never') END AS document,
                coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
@@ -118,19 +118,21 @@ BEGIN
         LEFT JOIN ask q ON q.order_id = k.order_id AND q.account = k.account
         LEFT JOIN doc d ON d.order_id = k.order_id AND d.account = k.account
         LEFT JOIN few(fields) e ON e.order_id = k.order_id AND e.account = k.account
+        CROSS JOIN LATERAL (SELECT CASE WHEN a.sum_comment IS NULL THEN d.document ELSE unsummed_document(d.document, a.sum_comment, s.profile) END AS document) u
     ), change AS MATERIALIZED (
         SELECT z.*, CASE WHEN (z.y).bas_ref IS NOT NULL THEN CASE WHEN (z.y).force THEN odata_wanted(z.document, z.held)
                                                                 ELSE changed_properties(z.document, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS changed
         FROM state z
     ), todo AS MATERIALIZED (
-        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus,
+        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.sum_comment,
+               CASE WHEN c.sum_comment IS NOT NULL AND (c.y).bas_ref IS NOT NULL AND c.policy <> 'never' THEN sum_patch(c.b, c.payment_amount, c.sum_comment, c.profile) END AS telling,
                CASE WHEN l.out THEN c.document || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.changed) ELSE c.document END AS document,
                CASE WHEN NOT l.out THEN c.changed END AS changed, CASE WHEN l.out THEN c.changed END AS left_out,
                CASE WHEN c.changed IS NOT NULL AND NOT l.out THEN odata_wanted(c.changed, c.held) END AS patch
         FROM change c CROSS JOIN LATERAL (SELECT c.policy = 'never' AND c.changed IS NOT NULL AS out) l
     )
     SELECT t.account, t.order_id, w.step, w.purpose,
-           CASE w.purpose WHEN 'create order' THEN 'POST' WHEN 'change order' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
+           CASE w.purpose WHEN 'create order' THEN 'POST' WHEN 'change order' THEN 'PATCH' WHEN 'tell changed sum' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
            CASE w.purpose
                 -- without allowedOnly: a document that is hidden must not look absent (code 20 parks the order)
                 WHEN 'read order' THEN t.set || '?$format=json' || odata_filter(CASE WHEN (t.y).bas_ref IS NOT NULL THEN 'Ref_Key eq ' || odata_guid((t.y).bas_ref)
@@ -138,10 +140,11 @@ BEGIN
                 WHEN 'find products' THEN (SELECT f.path FROM product_search(t.infobase, t.skus) f)
                 WHEN 'create order' THEN t.set
                 WHEN 'change order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
+                WHEN 'tell changed sum' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
                 WHEN 'post order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')/Post' END,
            CASE w.purpose WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce((t.y).ref_key, order_ref_key(t.identity, t.order_id))) || t.document
-                WHEN 'change order' THEN t.patch END,
-           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL THEN jsonb '{}' ELSE '{"again": true}' END END,
+                WHEN 'change order' THEN t.patch WHEN 'tell changed sum' THEN t.telling END,
+           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL AND t.telling IS NULL AND (t.sum_comment IS NULL OR t.patch IS NULL) THEN jsonb '{}' ELSE '{"again": true}' END END,
            w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document
     FROM todo t
     CROSS JOIN LATERAL (
@@ -171,6 +174,8 @@ BEGIN
                   WHERE t.patch IS NOT NULL AND (t.b).sent_body IS NULL AND NOT (t.y).force
         UNION ALL SELECT 'request', 'change order', NULL, NULL, NULL, NULL, NULL WHERE t.patch IS NOT NULL
         UNION ALL SELECT 'request', 'post order', NULL, NULL, NULL, NULL, NULL WHERE ((t.y).needs_post OR t.posting AND NOT coalesce((t.b).posted, false)) AND NOT coalesce((t.b).deleted, false)
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
+        UNION ALL SELECT 'request', 'tell changed sum', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL
         UNION ALL SELECT 'done', NULL, NULL, 'edit_policy', format('Document %s stays as it is: version %s of the order would change %s.', (t.y).number, t.version, change_text(change_list(t.held, t.left_out, NULL))), NULL, NULL
                   WHERE t.left_out IS NOT NULL
         UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL
@@ -372,7 +377,7 @@ CREATE FUNCTION order_answers(results http_result[]) RETURNS SETOF order_answer
 BEGIN
     RETURN QUERY
     SELECT t.id, t.account, t.key::bigint, t.infobase, i.profile, t.purpose,
-           CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
+           CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order', 'tell changed sum') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
            u.odata_code, t.memo, j.body, nil_free(j.body ->> 'Ref_Key'), u.started_at,
            u.started_at + make_interval(secs => coalesce(u.ms_queue, 0) / 1000) + i.total_timeout + i.unsure_margin
     FROM few(results) u
@@ -396,12 +401,13 @@ BEGIN
         unsure_until = CASE WHEN a.class = 'unknown_outcome' THEN a.unsure_until END,
         read_version = CASE WHEN a.class = 'ok' OR a.purpose <> 'change order' THEN y.read_version END    -- else read anew before it is tried again
     FROM few(answers) a
-    WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'post order');
+    WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'tell changed sum', 'post order');
 
     PERFORM release_creation(a.infobase, a.task_id) FROM few(answers) a
     WHERE a.purpose = 'create order' AND a.class NOT IN ('ok', 'unknown_outcome') AND a.odata_code IS DISTINCT FROM '15';
 
     PERFORM settle_order_written(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
+    PERFORM settle_sum_told(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'tell changed sum' HAVING count(*) > 0;
     PERFORM settle_order_posted(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
     PERFORM tell_documents(array_agg((a.account, a.order_id)::order_key)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
     hidden := ARRAY(SELECT a.task_id FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));

@@ -1,4 +1,4 @@
--- Purpose: what SalesDrive is told of the document of an order: its number, its address.
+-- Purpose: what SalesDrive is told of the document of an order: its number, its address, its sum when that was changed in BAS.
 -- Rights: the engine's role.
 
 -- An address holds the parts of a key in another order: the last two, the third, the second, the first.
@@ -27,11 +27,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION document_wishes(order_key[]) IS 'What SalesDrive is to hold of the documents of orders, where their accounts tell it';
 
+CREATE FUNCTION sums_to_tell(orders order_key[]) RETURNS TABLE (account text, order_id bigint, sum numeric, comment text)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT y.account, y.order_id, c.sum, with_sum_line(a.sum_comment, o.comment, c.sum, NULL)
+    FROM few(orders) k
+    JOIN account a ON a.name = k.account AND a.sum_comment IS NOT NULL
+    JOIN infobase i ON i.name = a.infobase
+    JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
+    JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
+    JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+    CROSS JOIN LATERAL (SELECT changed_sum(b, o.payment_amount, property_names(i.profile, 'order') ->> 'total') AS sum OFFSET 0) c
+    WHERE c.sum IS DISTINCT FROM y.told_sum
+       OR c.sum IS NOT NULL AND EXISTS (SELECT FROM crm_change w WHERE w.account = k.account AND w.order_id = k.order_id AND w.field = 'comment' AND w.cause = 'sum' AND w.state = 'dropped');
+END $$;
+COMMENT ON FUNCTION sums_to_tell(order_key[]) IS 'Orders whose sum was changed in BAS, or is as it was again, since SalesDrive was told, and the comment they are to have there';
+
 CREATE FUNCTION tell_documents(orders order_key[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM account a WHERE a.number_to IS NOT NULL OR a.link_to IS NOT NULL) THEN
         PERFORM want_in_crm(ARRAY(SELECT w FROM document_wishes(orders) w));
+    END IF;
+    IF EXISTS (SELECT FROM account a WHERE a.sum_comment IS NOT NULL) THEN
+        PERFORM want_in_crm(ARRAY(SELECT (s.account, s.order_id, 'comment', s.comment, 'sum')::crm_wish FROM sums_to_tell(orders) s));
+        UPDATE order_sync y SET told_sum = s.sum FROM sums_to_tell(orders) s WHERE y.account = s.account AND y.order_id = s.order_id;
     END IF;
 END $$;
 COMMENT ON FUNCTION tell_documents(order_key[]) IS 'Has SalesDrive told of the documents of orders, where their accounts tell it';

@@ -34,6 +34,8 @@ INSERT INTO access_function VALUES
     ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('tie_broken', 'operator'), ('shared_phone_detail', 'operator'), ('shared_phone_hint', 'operator'), ('product_ref_key', 'reader'), ('change_list', 'operator'), ('cleared_document', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),
     ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),
     ('kit_parts', 'operator'), ('kit_of', 'operator'), ('spread_kopecks', 'operator'), ('composed_lines', 'operator');
+INSERT INTO access_function VALUES    -- what SalesDrive is told
+    ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
     ('target_set', 'reader'), ('list_state', 'operator'), ('check_fields', 'operator'),     ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'operator'), ('path_problem', 'operator'), ('field_problem', 'operator'),
     ('json_blank', 'operator'), ('field_time', 'operator'), ('text_flag', 'operator'), ('empty_value', 'operator'), ('holds_nothing', 'operator'), ('typed_value', 'operator'), ('filled_template', 'operator'),

@@ -1,4 +1,5 @@
-# What SalesDrive is told of documents: their number, by a field or a note, and their address; once, also when it was away.
+# What SalesDrive is told of documents: their number, by a field or a note, and their address; once, also when it was away. And the line in the
+# comments of both that tells of a sum changed in BAS: once for each change, never piled up, no edit of anyone.
 
 use strict;
 use warnings FATAL => 'all';
@@ -34,7 +35,9 @@ my $url = $bas->url('/base');
 sql("SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret');
 	SELECT salesdrive.add_account(name => 'shop', url => '" . $crm->url . "', api_key => 'demo-key', infobase => 'main', webhook_token => 'a-token-of-24-characters', identity => 'shop');
 	UPDATE salesdrive.infobase SET retry_base = '1 ms', unsure_margin = '0', total_timeout = '2 s', circuit_after = 1000;
-	INSERT INTO salesdrive.account_api (account, retry_base, circuit_after, total_timeout) VALUES ('shop', '1 ms', 1000, '2 s')");
+	INSERT INTO salesdrive.account_api (account, retry_base, circuit_after, total_timeout) VALUES ('shop', '1 ms', 1000, '2 s');
+	SELECT salesdrive.begin_api('shop');
+	UPDATE salesdrive.quota_window SET most = NULL");
 $crm->control(POST => '/orders', { count => 12, seed => 3, first_id => 1001, from => '2026-11-20 08:00:00', days => 1, plain => 1, versions => [ 1, 1 ] });
 
 # ---- off: nothing
@@ -107,5 +110,107 @@ for my $action (qw(reset_before reset_after))
 }
 sql("UPDATE salesdrive.account SET number_to = NULL, number_text = '{number}'");
 
-is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
+# ---- the sum was changed in BAS
+
+my %LINE = (uk => 'Увага, змінена сума замовлення – %s грн.', ru => 'Внимание измененная сумма заказа – %s грн.', en => 'Attention, the sum of the order was changed – %s UAH.');
+sub line { my ($sum, $language) = @_; return sprintf $LINE{ $language // 'ru' }, $sum }
+sub comment_of { my ($id) = @_; return $bas->control(POST => '/edit', { set => 'Document_ЗаказПокупателя', key => ref_of($id) })->{'Комментарий'} }
+sub crm_comment { my ($id) = @_; return row($id)->{comment} // "Замовлення $id" }
+sub amount { my ($id) = @_; return sql("SELECT round(payment_amount, 2) FROM salesdrive.crm_order WHERE order_id = $id") }
+sub patches { my ($id) = @_; return requests($id, " AND method = 'PATCH'") }
+# Someone changes a document in BAS, and it is read.
+sub seen_in_bas
+{
+	my ($id, %properties) = @_;
+	bas_edit($id, %properties);
+	sql("UPDATE salesdrive.order_sync SET must_read = true WHERE order_id = $id; SELECT salesdrive.enqueue_orders(salesdrive.order_keys('shop', $id))");
+	run_engine();
+	return;
+}
+sub f { my ($comment, $sum, $max) = @_; return sql("SELECT replace(salesdrive.with_sum_line('ru', " . (defined $comment ? "E'$comment'" : 'NULL') . ", $sum, " . ($max // 'NULL') . "), E'\\n', '|')") }
+
+is(f('текст', '1234.5'), 'текст|' . line('1234.50'), 'the line is the last of the comment');
+is(f(undef, 10), line('10.00'), 'or all of it');
+is(f('текст\n' . line('1.00'), 2), 'текст|' . line('2.00'), 'an older one gives way');
+is(f('перед ' . line('1.00') . "\n" . line('3.00', 'uk') . '\nпісля', 2), 'перед|після|' . line('2.00'), 'wherever it is, and in whatever shipped text');
+is(f('текст  Внимание  измененная сумма заказа - 1,00 грн. далі', 'NULL'), 'текст далі', 'blanks, dashes and commas may have changed');
+is(f('текст\n' . line('1.00'), 'NULL'), 'текст', 'without a sum it goes');
+is(f(' рівно так\n', 'NULL'), ' рівно так|', 'and a comment without it stays as it is');
+is(f('x' x 100, 5, 60), 'x' x (59 - length line('5.00')) . '|' . line('5.00'), 'a comment that is too long makes room for it');
+is(sql("SELECT replace(salesdrive.with_sum_line('[Сума: 0000.00 (UAH)?]', E'a [Сума: 5.00 (UAH)?]', 7, NULL), E'\\n', '|')"), 'a|[Сума: 7.00 (UAH)?]', 'a text of your own');
+like(error_of("UPDATE salesdrive.account SET sum_comment = 'сума'"), qr/account_sum_comment_check/, 'which has a place for the sum');
+
+seen_in_bas(1005, 'СуммаДокумента' => 777.5);
+is(patches(1005) . change(1005, 'comment'), '0', 'off: nothing is told');
+sql("UPDATE salesdrive.account SET sum_comment = 'ru'");
+seen_in_bas(1006);
+is(patches(1006) . change(1006, 'comment'), '0', 'a sum as it was written is none to tell of');
+seen_in_bas(1006, 'СуммаДокумента' => 777.5);
+is(comment_of(1006), "Замовлення 1006\n" . line('777.50'), 'the comment of the document tells');
+is(crm_comment(1006), "Замовлення 1006\n" . line('777.50'), 'and that of the order');
+is(change(1006, 'comment', 'state, cause'), 'sent sum', 'by what is carried to SalesDrive');
+is(patches(1006), 1, 'by one PATCH');
+like(sql("SELECT text FROM salesdrive.order_event WHERE order_id = 1006 AND event = 'sum_told'"), qr/^Document \S+: its comment tells that its sum is 777\.50?\.?$/, 'which the history tells');
+poll();
+poll();
+is(patches(1006) . ' ' . scalar(updates(1006)) . ' ' . change(1006, 'comment', 'state') . ' ' . state_of(1006), '1 1 held synced', 'what comes back is no edit');
+seen_in_bas(1006);
+is(patches(1006) . ' ' . scalar(updates(1006)), '1 1', 'once for each change');
+seen_in_bas(1006, 'СуммаДокумента' => 800);
+poll();
+is(comment_of(1006) . '/' . crm_comment(1006), join('/', ("Замовлення 1006\n" . line('800.00')) x 2), 'another change: in place of the line before');
+is(patches(1006) . ' ' . scalar(updates(1006)), '2 2', 'once');
+
+# both sides go on with their comments
+edit(1006, comment => "Новий коментар\n" . line('800.00'));
+poll();
+is(comment_of(1006) . '/' . crm_comment(1006) . ' ' . scalar(updates(1006)), join('/', ("Новий коментар\n" . line('800.00')) x 2) . ' 2', 'a comment edited in SalesDrive travels, with the line');
+edit(1006, comment => 'Ще новіший');
+poll();
+is(comment_of(1006) . '/' . crm_comment(1006) . ' ' . scalar(updates(1006)), "Ще новіший\n" . line('800.00') . '/Ще новіший 2', 'a line that was taken away there stays away there');
+seen_in_bas(1006, 'Комментарий' => "Ще новіший і запис бухгалтера\n" . line('800.00'), 'СуммаДокумента' => 900);
+is(comment_of(1006), "Ще новіший і запис бухгалтера\n" . line('900.00'), 'what a user of BAS wrote stays');
+poll();
+is(crm_comment(1006), "Ще новіший\n" . line('900.00'), 'in its own place');
+my $before = patches(1006);
+seen_in_bas(1006, 'Комментарий' => 'без рядка');
+edit(1006, statusId => 3);
+poll();
+is(comment_of(1006) . ' ' . (patches(1006) - $before), 'без рядка 0', 'a line that was taken away in BAS stays away');
+
+# as it was
+seen_in_bas(1007, 'СуммаДокумента' => 1);
+poll();
+is(comment_of(1007) . '/' . crm_comment(1007), join('/', ("Замовлення 1007\n" . line('1.00')) x 2), 'told');
+seen_in_bas(1007, 'СуммаДокумента' => amount(1007));
+poll();
+is(comment_of(1007) . '/' . crm_comment(1007), 'Замовлення 1007/Замовлення 1007', 'the sum is that of the order again: so are the comments');
+
+# posted, and without an answer
+$bas->control(POST => '/edit', { set => 'Document_ЗаказПокупателя', key => ref_of(1008), post => \1 });
+$bas->control(POST => '/faults', { method => 'PATCH', action => 'reset_after', times => 1 });
+seen_in_bas(1008, 'СуммаДокумента' => 5);
+ok(wait_for('the end', sub { run_engine(); state_of(1008) eq 'synced' }, 30), 'a document that is posted, an answer that is lost');
+is(comment_of(1008) . ' ' . patches(1008), "Замовлення 1008\n" . line('5.00') . ' 1', 'is told in once');
+
+# overtaken in SalesDrive
+sql("SELECT salesdrive.pause_api('shop', 'later')");
+seen_in_bas(1009, 'СуммаДокумента' => 6);
+my $mine = json_decode(http(GET => $crm->url('/api/order/list/?filter%5Bid%5D=1009'), { 'X-Api-Key' => 'demo-key' })->{content})->{data}[0];
+kyiv();
+edit(1009, comment => 'Менеджер');
+my $body = json_encode({ data => { %$mine, comment => 'Менеджер', version => $mine->{version} + 1 } });
+utf8::decode($body);
+$body =~ s/'/''/g;
+sql("SELECT salesdrive.accept_webhook('shop', '$body')");
+run_engine();
+sql("SELECT salesdrive.unpause_api('shop')");
+run_engine();
+run_engine();
+is(crm_comment(1009), "Менеджер\n" . line('6.00'), 'a comment edited there meanwhile is kept, and gets the line');
+is(comment_of(1009), "Менеджер\n" . line('6.00'), 'here too');
+
+is(sql("SELECT string_agg(concat_ws(' ', kind, key, reason, detail), ', ') FROM salesdrive.task WHERE state = 'parked'"), '', 'nothing is parked');
+
+is_deeply([ grep { $_->{kind} ne 'document_sum' } @{ $bas->control(GET => '/state')->{violations} } ], [], 'the base reports no violation but the sums changed here by hand');
 done_testing();

@@ -127,6 +127,7 @@ CREATE TABLE account (
     link_to        text CHECK (link_to ~ '^[A-Za-z_][A-Za-z0-9_]*$' AND link_to NOT IN ('id', 'statusId', 'comment', 'note')),
     link_text      text NOT NULL DEFAULT '{url}/#e1cib/data/{document}?ref={ref}' CHECK (link_text ~ '\{(ref|key|number)\}'),
     sum_comment    text CHECK (sum_comment IN ('uk', 'ru', 'en') OR sum_comment ~ '0000\.00' AND sum_comment !~ '[\n\r]'),
+    late_after     interval NOT NULL DEFAULT '1 hour' CHECK (late_after > '0'),
     paused_at      timestamptz,
     paused_reason  text,
     created_at     timestamptz NOT NULL DEFAULT clock(),
@@ -173,6 +174,7 @@ COMMENT ON COLUMN account.number_text IS 'What it gets: a text with {number} or 
 COMMENT ON COLUMN account.link_to IS 'Field of SalesDrive that gets the address of the document (technical name); NULL: none';
 COMMENT ON COLUMN account.link_text IS 'That address: a text with {url} (of the publication), {document} (name of its metadata), {ref} (as BAS writes it in addresses), {key} (Ref_Key), {number}';
 COMMENT ON COLUMN account.sum_comment IS 'Line that tells of a sum changed in BAS, in the comment of the document and of the order: uk, ru, en, or a text with 0000.00 in place of the sum; NULL: none';
+COMMENT ON COLUMN account.late_after IS 'An order that is not in BAS so long after it was asked for is an incident';
 COMMENT ON COLUMN account.paused_at IS 'Set while the orders of this account are not sent';
 COMMENT ON COLUMN account.paused_reason IS 'Why it is paused';
 COMMENT ON COLUMN account.created_at IS 'When the row was made';

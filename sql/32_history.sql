@@ -96,12 +96,12 @@ CREATE TABLE order_event_default PARTITION OF order_event DEFAULT;
 COMMENT ON TABLE order_event_default IS 'Holds events of a month that has no partition yet; stays empty';
 
 CREATE TABLE retention (
-    history text PRIMARY KEY CHECK (history IN ('inbox', 'exchange_log', 'order_event')),
+    history text PRIMARY KEY CHECK (history IN ('inbox', 'exchange_log', 'order_event', 'incident')),
     keep    interval NOT NULL CHECK (keep >= '1 day')
 );
-COMMENT ON TABLE retention IS 'How long a history is kept, where it is not the default (inbox 12 months, exchange_log 3 months, order_event 36 months)';
-COMMENT ON COLUMN retention.history IS 'inbox, exchange_log or order_event';
-COMMENT ON COLUMN retention.keep IS 'How long; whole months are dropped';
+COMMENT ON TABLE retention IS 'How long a history is kept, where it is not the default (inbox 12 months, exchange_log 3 months, order_event and incident 36 months)';
+COMMENT ON COLUMN retention.history IS 'inbox, exchange_log, order_event or incident';
+COMMENT ON COLUMN retention.keep IS 'How long; of the first three whole months are dropped';
 
 CREATE FUNCTION history_keep(history text) RETURNS interval
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -244,6 +244,7 @@ BEGIN
     dropped := drop_partitions('inbox') + drop_partitions('exchange_log') + drop_partitions('order_event');
     DELETE FROM inbox_digest WHERE received_at < clock() - history_keep('inbox');
     DELETE FROM inbox_reject WHERE received_at < clock() - history_keep('inbox');
+    DELETE FROM incident WHERE closed_at < clock() - history_keep('incident');
     RETURN dropped;
 END $$;
 COMMENT ON FUNCTION expire_history() IS 'Drops what is older than its retention; gives up after 2 s of waiting for a lock and is tried again later';

@@ -98,6 +98,9 @@ BEGIN
             s.hint := 'It goes on by itself. What was spent on what: SELECT * FROM salesdrive.quota_status.';
             s.blocked_on := format('quota:%s:%s', r.account, r.method);
             steps[r.n] := s;
+            IF r.lane < 4 AND free > clock() + interval '1 minute' THEN    -- a backfill may wait for hours, and so may anything for seconds
+                PERFORM open_incident('quota_exhausted', 'account:' || r.account, format('The quota of %s in account "%s" is used up: what is changed there now is known here later.', r.method, r.account), 'What was spent on what: SELECT * FROM salesdrive.quota_status. Ask less often, or let a backfill take a smaller share (account_api.backfill_share).', 1);
+            END IF;
         ELSE
             INSERT INTO quota_use VALUES (r.id, r.attempt, r.account, r.method, s.purpose, r.lane, since + 2 * r.total_timeout);
         END IF;
@@ -114,7 +117,7 @@ DECLARE
     r    record;
     w    quota_window;
 BEGIN
-    FOR r IN SELECT u.task_id, u.attempt, u.class, make_interval(secs => CASE WHEN u.retry_after > 86400 THEN 86400 ELSE u.retry_after END) AS asked, substr(u.target, 9) AS account, api_method(substr(u.url, length(a.url) + 1)) AS method
+    FOR r IN SELECT u.task_id, u.attempt, u.class, u.target, make_interval(secs => CASE WHEN u.retry_after > 86400 THEN 86400 ELSE u.retry_after END) AS asked, substr(u.target, 9) AS account, api_method(substr(u.url, length(a.url) + 1)) AS method
              FROM few(results) u JOIN account a ON 'account:' || a.name = u.target WHERE u.target LIKE 'account:%' ORDER BY a.name, u.task_id
     LOOP
         UPDATE quota_use q SET counted_at = clock() WHERE q.task_id = r.task_id AND q.attempt = r.attempt AND q.counted_at > clock();
@@ -128,8 +131,13 @@ BEGIN
             END IF;
             INSERT INTO quota_window AS q (account, method, span, closed_until, refusals) VALUES (r.account, r.method, coalesce(w.span, '1 minute'), w.closed_until, w.refusals)
             ON CONFLICT (account, method, span) DO UPDATE SET closed_until = excluded.closed_until, refusals = excluded.refusals;
+            PERFORM open_incident('quota_exhausted', r.target, format('SalesDrive says that the limit of %s in account "%s" is reached.', r.method, r.account), 'It is asked again by itself. Does somebody else use the API of this account, too? Leave room for them: lower salesdrive.quota_window.most.', w.refusals);
         ELSIF r.class IN ('ok', 'business') THEN
             UPDATE quota_window q SET closed_until = NULL, refusals = 0 WHERE q.account = r.account AND q.method = r.method AND q.refusals > 0 AND q.closed_until <= clock();
+            IF EXISTS (SELECT FROM incident i WHERE i.kind = 'quota_exhausted' AND i.subject = r.target AND i.closed_at IS NULL)
+                AND NOT EXISTS (SELECT FROM quota_window q WHERE q.account = r.account AND (q.refusals > 0 OR quota_free_at(q.account, q.method) > clock())) THEN
+                PERFORM close_incident('quota_exhausted', r.target);
+            END IF;
         END IF;
         UPDATE task t SET run_at = l.free
         FROM (SELECT b.id, coalesce(quota_free_at(r.account, r.method, b.lane), clock()) AS free FROM task b WHERE b.blocked_on = format('quota:%s:%s', r.account, r.method) AND b.state = 'ready' FOR UPDATE SKIP LOCKED) l

@@ -112,6 +112,8 @@ sweep_if_due(Exchanger *self)
 	if (self->sweep_at > GetCurrentTimestamp())
 		return;
 	sd_engine_sweep(self->engine);
+	if (self->begun && sd_engine_quiet(self->engine) == NULL)
+		sd_engine_look(self->engine);
 	self->sweep_at = GetCurrentTimestamp() + (int64) sd_guc_sweep_interval * 1000;
 
 	/* adopted, or configured, without a trigger having told? */
@@ -324,6 +326,8 @@ run(Ride *ride)
 	sd_engine_sweep(ride->engine);
 	while (!sd_engine_is_idle(ride->engine))
 		ride_on(ride, LOCK_RETRY_LAST_MS);
+	if (sd_engine_quiet(ride->engine) == NULL)
+		sd_engine_look(ride->engine);
 	if (sd_engine_is_stuck(ride->engine) && sd_engine_quiet(ride->engine) == NULL)
 		ereport(NOTICE,
 				(errmsg("some tasks are due but cannot be sent now"),

@@ -51,6 +51,7 @@ static SavedPlan health_plan = {
 	{0},
 	NULL};
 static SavedPlan partitions_plan = {"SELECT salesdrive.prepare_partitions()", 0, {0}, NULL};
+static SavedPlan workers_plan = {"SELECT salesdrive.note_workers()", 0, {0}, NULL};
 static SavedPlan secret_plan = {"SELECT salesdrive.secret_value($1)", 1, {TEXTOID}, NULL};
 
 
@@ -339,6 +340,18 @@ bool
 sd_inbox_prepare_partitions(void)
 {
 	return in_transaction("preparing partitions", partitions_work, NULL) == 0;
+}
+
+static void
+workers_work(void *arg)
+{
+	execute(&workers_plan, NULL, false);
+}
+
+bool
+sd_inbox_note_workers(void)
+{
+	return in_transaction("noting incidents", workers_work, NULL) == 0;
 }
 
 typedef struct SecretWork

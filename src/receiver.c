@@ -160,6 +160,7 @@ bind_failed(Receiver *rc, const char *reason)
 	if (strcmp(text, rc->bind_error) == 0)
 		return;
 	strlcpy(rc->bind_error, text, SD_ERROR_LEN);
+	(void) sd_inbox_note_workers();
 	ereport(WARNING,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("salesdrive receiver %s", text),
@@ -190,6 +191,7 @@ start_listening(Receiver *rc)
 	MemoryContextSwitchTo(rc->life);
 	sd_worker_report(NULL);
 	sd_worker_listening(sd_guc_listen_address, sd_guc_port);
+	(void) sd_inbox_note_workers(); /* an incident of before is over */
 	ereport(LOG,
 			(errmsg("salesdrive receiver listens at %s port %d%s", sd_guc_listen_address,
 					sd_guc_port, config.certificate ? " (TLS)" : "")));
@@ -223,6 +225,8 @@ sweep(Receiver *rc, TimestampTz now)
 {
 	(void) sd_inbox_prepare_partitions();
 	read_health(rc);
+	if (rc->known && !rc->quiet)
+		(void) sd_inbox_note_workers();
 	rc->sweep_at = TimestampTzPlusMilliseconds(now, rc->known ? sd_guc_sweep_interval :
 																SD_FIRST_READ_MS);
 }

@@ -4,7 +4,7 @@
  *	  The engine of the exchange: its transactions and its sense of time.
  *
  * Role: see tasks.h.  Calls the SQL functions engine_begin, settle, ingest,
- * claim, next_due and prepare_partitions, and nothing else of SQL, save one
+ * claim, next_due and those of the sweep, and nothing else of SQL, save one
  * look at a task's row.  Called by exchanger.c; breathing also by functions.c
  * and document.c.
  *
@@ -96,6 +96,7 @@ struct SdEngine
 	SPIPlanPtr plan_partitions;
 	SPIPlanPtr plan_expire;
 	SPIPlanPtr plan_reclaim;
+	SPIPlanPtr plan_look;
 	Oid        result_type;
 
 	/* the transaction at work */
@@ -970,7 +971,7 @@ sd_engine_destroy(SdEngine *engine)
 	SPIPlanPtr plans[] = {
 		engine->plan_begin, engine->plan_settle, engine->plan_ingest,
 		engine->plan_claim, engine->plan_next_due, engine->plan_partitions, engine->plan_expire,
-		engine->plan_reclaim};
+		engine->plan_reclaim, engine->plan_look};
 
 	for (int i = 0; i < (int) lengthof(plans); i++)
 		if (plans[i] != NULL)
@@ -1073,6 +1074,20 @@ sd_engine_sweep(SdEngine *engine)
 		attempt(engine, work_reclaim, "take back requests that were given up");
 	MemoryContextReset(engine->turn);
 	engine->woken = true;
+}
+
+static void
+work_look(SdEngine *engine)
+{
+	execute(&engine->plan_look, "SELECT salesdrive.look_for_incidents()", 0, NULL, NULL);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+void
+sd_engine_look(SdEngine *engine)
+{
+	attempt(engine, work_look, "look for incidents");
+	MemoryContextReset(engine->turn);
 }
 
 static void

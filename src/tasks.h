@@ -51,6 +51,9 @@ extern const char *sd_engine_quiet(const SdEngine *engine);
  */
 extern void sd_engine_sweep(SdEngine *engine);
 
+/* looks for incidents: with each sweep, and when run() is at its end */
+extern void sd_engine_look(SdEngine *engine);
+
 /* drops history older than its retention; false: it failed and was logged */
 extern bool sd_engine_expire(SdEngine *engine);
 

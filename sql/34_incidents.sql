@@ -1,0 +1,260 @@
+-- Purpose: incidents: what somebody should know of at once, one row from its beginning to its end, told by NOTIFY when it begins and when it ends.
+-- Rights: written by the engine, the receiver and triggers; readers read.
+--
+-- Conditions of connections are rows, and triggers see them change, whoever changes them. Orders that are late, and workers, are looked at with each
+-- sweep. Nothing is counted or told that did not change, so a database at rest stays at rest, whatever is open.
+
+CREATE SEQUENCE incident_id_seq;
+COMMENT ON SEQUENCE incident_id_seq IS 'Numbers of incidents';
+
+CREATE TABLE incident (
+    id        bigint PRIMARY KEY DEFAULT nextval('incident_id_seq'),
+    kind      text NOT NULL,
+    subject   text NOT NULL,
+    opened_at timestamptz NOT NULL DEFAULT clock(),
+    last_at   timestamptz NOT NULL DEFAULT clock(),
+    count     bigint NOT NULL DEFAULT 1,
+    closed_at timestamptz,
+    text      text NOT NULL,
+    hint      text
+) WITH (fillfactor = 80);
+COMMENT ON TABLE incident IS 'What happened that somebody should know of; of one kind and subject at most one is open';
+COMMENT ON COLUMN incident.id IS 'Number';
+COMMENT ON COLUMN incident.kind IS 'infobase_paused, account_paused, api_paused, circuit_open, quota_exhausted, order_late, order_parked, receiver_cannot_bind or worker_failing';
+COMMENT ON COLUMN incident.subject IS 'Infobase, account, worker, or (circuit_open of an API, quota_exhausted) account:NAME';
+COMMENT ON COLUMN incident.opened_at IS 'When it began';
+COMMENT ON COLUMN incident.last_at IS 'When it was found, or changed, last';
+COMMENT ON COLUMN incident.count IS 'Of order_late and order_parked how many orders (counted to 1000), of circuit_open failures in a row, of others how often it was found';
+COMMENT ON COLUMN incident.closed_at IS 'When its cause was gone; NULL: it is open';
+COMMENT ON COLUMN incident.text IS 'What happened';
+COMMENT ON COLUMN incident.hint IS 'What to do';
+CREATE UNIQUE INDEX incident_one_open ON incident (kind, subject) WHERE closed_at IS NULL;
+CREATE INDEX incident_closed ON incident (closed_at) WHERE closed_at IS NOT NULL;
+CREATE INDEX task_waiting_order ON task (scope, state, created_at) WHERE kind = 'order';
+
+CREATE VIEW incident_open AS
+    SELECT i.id, i.kind, i.subject, i.opened_at, clock() - i.opened_at AS age, i.last_at, i.count, i.text, i.hint FROM incident i WHERE i.closed_at IS NULL;
+COMMENT ON VIEW incident_open IS 'Incidents that are not over, with what to do';
+COMMENT ON COLUMN incident_open.id IS 'Number';
+COMMENT ON COLUMN incident_open.kind IS 'Kind';
+COMMENT ON COLUMN incident_open.subject IS 'Infobase, account, worker, or account:NAME';
+COMMENT ON COLUMN incident_open.opened_at IS 'When it began';
+COMMENT ON COLUMN incident_open.age IS 'For how long it has been open';
+COMMENT ON COLUMN incident_open.last_at IS 'When it was found, or changed, last';
+COMMENT ON COLUMN incident_open.count IS 'Orders, failures in a row, or how often it was found';
+COMMENT ON COLUMN incident_open.text IS 'What happened';
+COMMENT ON COLUMN incident_open.hint IS 'What to do';
+
+CREATE FUNCTION tell_incident(i incident) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM pg_notify('salesdrive_incident', jsonb_build_object('event', CASE WHEN i.closed_at IS NULL THEN 'opened' ELSE 'closed' END, 'id', i.id, 'kind', i.kind, 'subject', left(i.subject, 200),
+        'at', coalesce(i.closed_at, i.opened_at), 'text', left(i.text, 1000))::text);
+END $$;
+COMMENT ON FUNCTION tell_incident(incident) IS 'Tells the listeners of channel salesdrive_incident, at COMMIT, that an incident began or ended';
+
+CREATE FUNCTION open_incident(kind text, subject text, what text, hint text, count bigint DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    i incident;
+BEGIN
+    SELECT * INTO i FROM incident x WHERE x.kind = open_incident.kind AND x.subject = open_incident.subject AND x.closed_at IS NULL;
+    IF NOT FOUND THEN
+        INSERT INTO incident AS x (kind, subject, text, hint, count) VALUES (open_incident.kind, open_incident.subject, what, open_incident.hint, coalesce(open_incident.count, 1))
+        ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO NOTHING RETURNING x.* INTO i;
+        IF FOUND THEN
+            PERFORM tell_incident(i);
+        END IF;
+    ELSIF open_incident.count IS NULL OR (open_incident.count, what) IS DISTINCT FROM (i.count, i.text) THEN
+        UPDATE incident x SET last_at = clock(), count = coalesce(open_incident.count, x.count + 1), text = what, hint = open_incident.hint WHERE x.id = i.id AND x.closed_at IS NULL;
+    END IF;
+END $$;
+COMMENT ON FUNCTION open_incident(text, text, text, text, bigint) IS 'Begins an incident and tells of it, or counts it where it is open already: by one, or to the number given, which without a change writes nothing';
+
+CREATE FUNCTION close_incident(kind text, subject text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    i incident;
+BEGIN
+    IF NOT EXISTS (SELECT FROM incident x WHERE x.kind = close_incident.kind AND x.subject = close_incident.subject AND x.closed_at IS NULL) THEN
+        RETURN;
+    END IF;
+    UPDATE incident x SET closed_at = clock() WHERE x.kind = close_incident.kind AND x.subject = close_incident.subject AND x.closed_at IS NULL RETURNING x.* INTO i;
+    IF FOUND THEN
+        PERFORM tell_incident(i);
+    END IF;
+END $$;
+COMMENT ON FUNCTION close_incident(text, text) IS 'Ends an incident, where it is open, and tells of it';
+
+-- Connections. An operator pauses them too, and must not write incidents by hand: so the triggers have the rights of the owner.
+
+CREATE FUNCTION note_pause(kind text, subject text, what text, paused_at timestamptz, reason text, how text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF paused_at IS NULL THEN
+        PERFORM close_incident(kind, subject);
+    ELSE
+        PERFORM open_incident(kind, subject, format('%s is paused: %s', what, reason), format('When the cause is gone: SELECT salesdrive.%s(%L);', how, subject));
+    END IF;
+END $$;
+COMMENT ON FUNCTION note_pause(text, text, text, timestamptz, text, text) IS 'Begins or ends the incident of a pause';
+
+CREATE FUNCTION note_circuit(target text, what text, failures integer, most integer, open boolean) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF open THEN
+        PERFORM open_incident('circuit_open', target, format('Requests to %s fail, %s in a row or more.', what, most), 'Is it running, and can this server reach it? The answers are in exchange_log. It is probed, and work goes on by itself when it answers.', failures);
+    ELSE
+        PERFORM close_incident('circuit_open', target);
+    END IF;
+END $$;
+COMMENT ON FUNCTION note_circuit(text, text, integer, integer, boolean) IS 'Begins, counts or ends the incident of an open circuit';
+
+CREATE FUNCTION infobase_incidents() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF (NEW.paused_at, NEW.paused_reason) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason) THEN
+        PERFORM note_pause('infobase_paused', NEW.name, format('Infobase "%s"', NEW.name), NEW.paused_at, NEW.paused_reason, 'unpause_infobase');
+    END IF;
+    IF (NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.circuit_failures, OLD.circuit_after) THEN
+        PERFORM note_circuit(NEW.name, format('infobase "%s"', NEW.name), NEW.circuit_failures, NEW.circuit_after, NEW.circuit_failures >= NEW.circuit_after);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION infobase_incidents() IS 'Trigger: an infobase was paused, or goes on; its circuit opened or closed';
+CREATE TRIGGER incident AFTER UPDATE ON infobase FOR EACH ROW
+    WHEN ((NEW.paused_at, NEW.paused_reason, NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason, OLD.circuit_failures, OLD.circuit_after)) EXECUTE FUNCTION infobase_incidents();
+
+CREATE FUNCTION account_incidents() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM note_pause('account_paused', NEW.name, format('Account "%s"', NEW.name), NEW.paused_at, NEW.paused_reason, 'unpause');
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION account_incidents() IS 'Trigger: an account was paused, or goes on';
+CREATE TRIGGER incident AFTER UPDATE ON account FOR EACH ROW
+    WHEN ((NEW.paused_at, NEW.paused_reason) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason)) EXECUTE FUNCTION account_incidents();
+
+CREATE FUNCTION account_api_incidents() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF (NEW.paused_at, NEW.paused_reason) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason) THEN
+        PERFORM note_pause('api_paused', NEW.account, format('The API of account "%s"', NEW.account), NEW.paused_at, NEW.paused_reason, 'unpause_api');
+    END IF;
+    IF (NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.circuit_failures, OLD.circuit_after) THEN
+        PERFORM note_circuit('account:' || NEW.account, format('the API of account "%s"', NEW.account), NEW.circuit_failures, NEW.circuit_after, NEW.circuit_failures >= NEW.circuit_after);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION account_api_incidents() IS 'Trigger: the API of an account was paused, or goes on; its circuit opened or closed';
+CREATE TRIGGER incident AFTER UPDATE ON account_api FOR EACH ROW
+    WHEN ((NEW.paused_at, NEW.paused_reason, NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason, OLD.circuit_failures, OLD.circuit_after)) EXECUTE FUNCTION account_api_incidents();
+
+CREATE FUNCTION connection_gone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM close_incident(i.kind, i.subject) FROM incident i
+    WHERE i.closed_at IS NULL AND CASE TG_TABLE_NAME WHEN 'infobase' THEN i.kind IN ('infobase_paused', 'circuit_open') AND i.subject = OLD.name
+        ELSE i.kind IN ('account_paused', 'api_paused', 'order_late', 'order_parked') AND i.subject = OLD.name OR i.kind IN ('circuit_open', 'quota_exhausted') AND i.subject = 'account:' || OLD.name END;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION connection_gone() IS 'Trigger: incidents of an infobase or account that was deleted are over';
+CREATE TRIGGER gone AFTER DELETE ON infobase FOR EACH ROW EXECUTE FUNCTION connection_gone();
+CREATE TRIGGER gone AFTER DELETE ON account FOR EACH ROW EXECUTE FUNCTION connection_gone();
+
+-- Orders.
+
+CREATE FUNCTION late_orders(account text, states text[], since timestamptz, OUT orders bigint, OUT oldest text, OUT oldest_at timestamptz) RETURNS record
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+BEGIN
+    SELECT t.key, t.created_at INTO oldest, oldest_at
+    FROM few(states) s CROSS JOIN LATERAL (SELECT x.key, x.created_at FROM task x WHERE x.scope = late_orders.account AND x.kind = 'order' AND x.state = s AND x.created_at < since ORDER BY x.created_at LIMIT 1) t
+    ORDER BY t.created_at, t.key::bigint LIMIT 1;
+    IF oldest IS NULL THEN
+        orders := 0;
+    ELSE
+        SELECT least(sum(n.orders), 1000) INTO orders
+        FROM few(states) s CROSS JOIN LATERAL (SELECT count(*) AS orders FROM (SELECT FROM task x WHERE x.scope = late_orders.account AND x.kind = 'order' AND x.state = s AND x.created_at < since LIMIT 1000) l) n;
+    END IF;
+END $$;
+COMMENT ON FUNCTION late_orders(text, text[], timestamptz) IS 'How many orders of an account (counted to 1000) have been in these states since before then, and the oldest of them';
+
+CREATE FUNCTION note_late_orders() RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT a.name, k.kind, a.late_after, l.*, EXISTS (SELECT FROM incident i WHERE i.kind = k.kind AND i.subject = a.name AND i.closed_at IS NULL) AS known
+             FROM account a CROSS JOIN (VALUES ('order_late', ARRAY['ready', 'in_flight']), ('order_parked', ARRAY['parked'])) k (kind, states)
+             CROSS JOIN LATERAL late_orders(a.name, k.states, clock() - a.late_after) l ORDER BY a.name, k.kind
+    LOOP
+        IF r.orders = 0 THEN
+            IF r.known THEN
+                PERFORM close_incident(r.kind, r.name);
+            END IF;
+        ELSIF r.kind = 'order_late' THEN
+            PERFORM open_incident(r.kind, r.name, format('%s of account "%s" on the way for more than %s, the oldest, %s, since %s.', CASE r.orders WHEN 1 THEN '1 order' WHEN 1000 THEN '1000 orders or more' ELSE r.orders || ' orders' END, r.name, r.late_after, r.oldest, to_char(r.oldest_at, 'YYYY-MM-DD HH24:MI:SS TZ')),
+                format('What holds it up: SELECT state, reason, detail, hint FROM salesdrive.order_status WHERE account = %L AND order_id = %s; does a worker run, or does anybody CALL salesdrive.run()?', r.name, r.oldest), r.orders);
+        ELSE
+            PERFORM open_incident(r.kind, r.name, format('%s of account "%s" parked and not in BAS for more than %s, the oldest, %s, since %s.', CASE r.orders WHEN 1 THEN '1 order' WHEN 1000 THEN '1000 orders or more' ELSE r.orders || ' orders' END, r.name, r.late_after, r.oldest, to_char(r.oldest_at, 'YYYY-MM-DD HH24:MI:SS TZ')),
+                format('SELECT order_id, reason, detail, hint FROM salesdrive.parked WHERE account = %L;', r.name), r.orders);
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION note_late_orders() IS 'Begins, counts and ends the incidents of orders that are not in BAS after account.late_after: on the way, or parked';
+
+-- Quota. What waited may be gone, or have been let pass by a limit that was raised: nobody asks then.
+CREATE FUNCTION note_quota_room() RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM close_incident(i.kind, i.subject) FROM incident i
+    WHERE i.closed_at IS NULL AND i.kind = 'quota_exhausted'
+      AND NOT EXISTS (SELECT FROM quota_window w WHERE 'account:' || w.account = i.subject 
+                        AND (quota_free_at(w.account, w.method) > clock() OR w.refusals > 0 AND EXISTS (SELECT FROM task t WHERE t.target = i.subject)));
+END $$;
+COMMENT ON FUNCTION note_quota_room() IS 'Ends the incidents of quotas that have room again';
+
+-- Workers.
+
+CREATE FUNCTION note_workers() RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r record;
+BEGIN
+    IF quiet_reason() IS NOT NULL THEN
+        RETURN;
+    END IF;
+    FOR r IN SELECT w.role, coalesce(w.last_error, w.state) AS why,
+                    CASE WHEN w.state = 'not listening' THEN 'receiver_cannot_bind' WHEN w.state = 'failed' OR w.state = 'running' AND w.last_error IS NOT NULL THEN 'worker_failing' END AS kind,
+                    w.state IN ('starting', 'down') AND bool_or(w.role = 'launcher' AND w.pid IS NOT NULL) OVER () AS not_yet
+             FROM worker_state() w ORDER BY w.role
+    LOOP
+        CONTINUE WHEN r.role = 'launcher' OR r.not_yet;
+        IF r.kind IS NOT NULL THEN
+            PERFORM open_incident(r.kind, r.role, format('The %s: %s', r.role, r.why), CASE r.kind WHEN 'receiver_cannot_bind'
+                THEN 'Is another process listening there? It tries again by itself; address and port are salesdrive.listen_address and salesdrive.port of this database, and restart_workers() applies them.'
+                ELSE 'SELECT * FROM salesdrive.worker_status; the server log has the whole error. It is tried again by itself.' END, 1);
+        END IF;
+        IF r.kind IS DISTINCT FROM 'receiver_cannot_bind' THEN
+            PERFORM close_incident('receiver_cannot_bind', r.role);
+        END IF;
+        IF r.kind IS DISTINCT FROM 'worker_failing' THEN
+            PERFORM close_incident('worker_failing', r.role);
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION note_workers() IS 'Begins and ends the incidents of workers: a receiver that cannot listen, a worker that fails';
+
+CREATE FUNCTION look_for_incidents() RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF quiet_reason() IS NOT NULL THEN
+        RETURN;
+    END IF;
+    PERFORM note_late_orders();
+    PERFORM note_quota_room();
+    PERFORM note_workers();
+END $$;
+COMMENT ON FUNCTION look_for_incidents() IS 'What is looked for with each sweep, and at the end of run(), because no change of a row tells of it';

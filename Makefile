@@ -5,7 +5,7 @@
 #
 #   make            build; make install: install (PG_CONFIG=... picks the PostgreSQL)
 #   make deps       install missing Debian packages (or print the command)
-#   make proof      the long test of "effectively once"; make bench: speed
+#   make proof      the long tests of "effectively once" and of an outage; make bench: speed
 #   make fuzz       fuzz the parsers (FUZZ_SECONDS each); make lint, make indent
 #   make FAULTS=1   a build for tests, with fault points
 

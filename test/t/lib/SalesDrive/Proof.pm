@@ -16,6 +16,7 @@ use Time::HiRes ();
 use SalesDrive::Test;
 
 our @EXPORT = qw(prove_once);
+our @EXPORT_OK = qw(check_orders);
 
 my @POINTS = qw(engine_after_claim_commit engine_after_send engine_before_settle engine_after_settle engine_before_claim_commit engine_after_ingest
   receiver_before_commit receiver_after_commit);

@@ -158,15 +158,16 @@ BEGIN
     PERFORM close_incident(i.kind, i.subject) FROM incident i
     WHERE i.closed_at IS NULL AND CASE TG_TABLE_NAME WHEN 'infobase' THEN i.kind IN ('infobase_paused', 'circuit_open') AND i.subject = OLD.name
         ELSE i.kind IN ('account_paused', 'api_paused', 'order_late', 'order_parked') AND i.subject = OLD.name OR i.kind IN ('circuit_open', 'quota_exhausted') AND i.subject = 'account:' || OLD.name END;
+    DELETE FROM exchange_count c WHERE c.target = CASE TG_TABLE_NAME WHEN 'infobase' THEN '' ELSE 'account:' END || OLD.name;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION connection_gone() IS 'Trigger: incidents of an infobase or account that was deleted are over';
+COMMENT ON FUNCTION connection_gone() IS 'Trigger: incidents of an infobase or account that was deleted are over, what was counted of it goes';
 CREATE TRIGGER gone AFTER DELETE ON infobase FOR EACH ROW EXECUTE FUNCTION connection_gone();
 CREATE TRIGGER gone AFTER DELETE ON account FOR EACH ROW EXECUTE FUNCTION connection_gone();
 
 -- Orders.
 
-CREATE FUNCTION late_orders(account text, states text[], since timestamptz, OUT orders bigint, OUT oldest text, OUT oldest_at timestamptz) RETURNS record
+CREATE FUNCTION late_orders(account text, states text[], since timestamptz, most integer DEFAULT 1000, OUT orders bigint, OUT oldest text, OUT oldest_at timestamptz) RETURNS record
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 BEGIN
     SELECT t.key, t.created_at INTO oldest, oldest_at
@@ -175,11 +176,11 @@ BEGIN
     IF oldest IS NULL THEN
         orders := 0;
     ELSE
-        SELECT least(sum(n.orders), 1000) INTO orders
-        FROM few(states) s CROSS JOIN LATERAL (SELECT count(*) AS orders FROM (SELECT FROM task x WHERE x.scope = late_orders.account AND x.kind = 'order' AND x.state = s AND x.created_at < since LIMIT 1000) l) n;
+        SELECT least(sum(n.orders), most) INTO orders
+        FROM few(states) s CROSS JOIN LATERAL (SELECT count(*) AS orders FROM (SELECT FROM task x WHERE x.scope = late_orders.account AND x.kind = 'order' AND x.state = s AND x.created_at < since LIMIT most) l) n;
     END IF;
 END $$;
-COMMENT ON FUNCTION late_orders(text, text[], timestamptz) IS 'How many orders of an account (counted to 1000) have been in these states since before then, and the oldest of them';
+COMMENT ON FUNCTION late_orders(text, text[], timestamptz, integer) IS 'How many orders of an account (counted to so many) have been in these states since before then, and the oldest of them';
 
 CREATE FUNCTION note_late_orders() RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

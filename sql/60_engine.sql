@@ -509,8 +509,9 @@ BEGIN
     FROM few(results) r
     LEFT JOIN task t ON t.id = r.task_id
     CROSS JOIN LATERAL (SELECT CASE WHEN r.body IS NULL THEN NULL WHEN r.body_is_json THEN convert_from(r.body, 'UTF8') ELSE bytes_text(r.body) END AS body) b;
+    PERFORM count_exchanges(results);
 END $$;
-COMMENT ON FUNCTION log_results(http_result[]) IS 'Writes answers to the exchange log';
+COMMENT ON FUNCTION log_results(http_result[]) IS 'Writes answers to the exchange log, and counts them';
 
 -- An UPDATE of infobase tells the workers that settings have changed, even when it finds no row: so it is made only when there is something to change.
 CREATE FUNCTION note_infobases(results http_result[]) RETURNS void

@@ -106,7 +106,7 @@ BEGIN
              ('profile', 'WHERE origin = ''user'''), ('profile_entity', 'WHERE origin = ''user'''), ('profile_property', 'WHERE origin = ''user'''), ('task_kind', 'WHERE origin = ''user'''),
              ('field_map', 'WHERE origin = ''user'''), ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('account_api', ''), ('quota_window', ''), ('quota_use', ''), ('crm_dictionary_load', ''), ('crm_poll', ''), ('product_pin', ''), ('order_filter', ''), ('header_rule', ''), ('check_rule', ''),
              ('inbox_default', ''), ('inbox_pending', ''), ('inbox_digest', ''), ('inbox_reject', ''), ('crm_order_version', ''), ('crm_order', ''), ('crm_order_line', ''), ('crm_order_contact', ''), ('crm_order_delivery', ''),
-             ('incident', ''), ('incident_id_seq', ''), ('bas_product', ''), ('product_creation', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('wake_pending', ''), ('order_sync', ''), ('crm_change', ''),
+             ('exchange_count', ''), ('incident', ''), ('incident_id_seq', ''), ('bas_product', ''), ('product_creation', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('wake_pending', ''), ('order_sync', ''), ('crm_change', ''),
              ('exchange_log_default', ''), ('order_event_default', ''), ('retention', ''),
              ('bas_metadata', ''), ('product_load', ''), ('bas_attribute', ''), ('metadata_load', ''), ('inbox_id_seq', ''), ('task_id_seq', ''), ('claim_turn_seq', ''), ('exchange_log_id_seq', ''), ('order_event_id_seq', '')) t (name, condition) LOOP
         PERFORM pg_catalog.pg_extension_config_dump(t.name::regclass, t.condition);

@@ -51,6 +51,7 @@ static SavedPlan health_plan = {
 	{0},
 	NULL};
 static SavedPlan partitions_plan = {"SELECT salesdrive.prepare_partitions()", 0, {0}, NULL};
+static SavedPlan metrics_plan = {"SELECT salesdrive.metrics_text()", 0, {0}, NULL};
 static SavedPlan workers_plan = {"SELECT salesdrive.note_workers()", 0, {0}, NULL};
 static SavedPlan secret_plan = {"SELECT salesdrive.secret_value($1)", 1, {TEXTOID}, NULL};
 
@@ -352,6 +353,30 @@ bool
 sd_inbox_note_workers(void)
 {
 	return in_transaction("noting incidents", workers_work, NULL) == 0;
+}
+
+typedef struct MetricsWork
+{
+	MemoryContext context;
+	char         *result;
+} MetricsWork;
+
+static void
+metrics_work(void *arg)
+{
+	MetricsWork *w = arg;
+
+	execute(&metrics_plan, NULL, true);
+	if (SPI_processed == 1)
+		w->result = column(SPI_tuptable->vals[0], 1, w->context);
+}
+
+char *
+sd_inbox_metrics(MemoryContext context)
+{
+	MetricsWork work = {context, NULL};
+
+	return in_transaction("reading metrics", metrics_work, &work) == 0 ? work.result : NULL;
 }
 
 typedef struct SecretWork

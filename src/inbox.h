@@ -55,6 +55,9 @@ extern bool sd_inbox_accounts(MemoryContext context, SdAccounts *accounts);
 extern bool sd_inbox_health(SdHealth *health);
 extern bool sd_inbox_prepare_partitions(void);
 
+/* figures of the exchange in OpenMetrics, in 'context'; NULL = failed */
+extern char *sd_inbox_metrics(MemoryContext context);
+
 /* begins or ends the incidents of workers, as worker_state() shows them */
 extern bool sd_inbox_note_workers(void);
 

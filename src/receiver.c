@@ -37,6 +37,7 @@
 #define SD_PEM_MAX             (256 * 1024)
 #define SD_BIND_BACKOFF_MAX_MS (60 * 1000)
 #define SD_HEALTH_AGE_MS       1000
+#define SD_METRICS_AGE_MS      (5 * 1000)
 #define SD_FIRST_READ_MS       (5 * 1000)
 
 typedef struct Receiver
@@ -57,7 +58,10 @@ typedef struct Receiver
 	int              bind_failures;
 	char             bind_error[SD_ERROR_LEN];
 	SdHealth         health;
-	TimestampTz      health_at; /* when it was read */
+	TimestampTz      health_at;  /* when it was read */
+	MemoryContext    figures;    /* of the exchange, for /metrics */
+	char            *metrics;    /* NULL: could not be read */
+	TimestampTz      metrics_at; /* when they were read */
 	uint64           commits;
 	uint64           kept;
 	uint64           not_json;
@@ -356,6 +360,18 @@ refresh_health(Receiver *rc)
 		read_health(rc);
 }
 
+/* the figures of the database cost it something, so they may be some seconds old */
+static void
+refresh_metrics(Receiver *rc)
+{
+	if (rc->metrics_at != 0 &&
+		!TimestampDifferenceExceeds(rc->metrics_at, GetCurrentTimestamp(), SD_METRICS_AGE_MS))
+		return;
+	MemoryContextReset(rc->figures);
+	rc->metrics = sd_inbox_metrics(rc->figures);
+	rc->metrics_at = GetCurrentTimestamp();
+}
+
 static double
 unix_time(TimestampTz t)
 {
@@ -413,6 +429,7 @@ answer_metrics(Receiver *rc, SdRequest *r)
 	StringInfoData          s;
 
 	refresh_health(rc);
+	refresh_metrics(rc);
 	initStringInfo(&s);
 	appendStringInfoString(&s, "# TYPE salesdrive_answers counter\n"
 							   "# HELP salesdrive_answers Answers of the receiver by HTTP status.\n");
@@ -439,6 +456,8 @@ answer_metrics(Receiver *rc, SdRequest *r)
 		put_metric(&s, "queue_oldest_seconds", "gauge", "Age of the oldest of them.", Max(h->oldest_seconds, 0));
 	if (h->last_exchange != 0)
 		put_metric(&s, "last_exchange_timestamp_seconds", "gauge", "Time of the last HTTP exchange.", unix_time(h->last_exchange));
+	if (rc->metrics != NULL)
+		appendStringInfoString(&s, rc->metrics);
 	appendStringInfoString(&s, "# EOF\n");
 	sd_server_answer(rc->server, r, 200, s.data);
 }
@@ -518,6 +537,7 @@ sd_receiver_main(Datum main_arg)
 	rc = MemoryContextAllocZero(TopMemoryContext, sizeof(Receiver));
 	rc->life = AllocSetContextCreate(TopMemoryContext, "salesdrive receiver", ALLOCSET_DEFAULT_SIZES);
 	rc->turn = AllocSetContextCreate(rc->life, "salesdrive turn", ALLOCSET_DEFAULT_SIZES);
+	rc->figures = AllocSetContextCreate(rc->life, "salesdrive figures", ALLOCSET_DEFAULT_SIZES);
 	rc->listen = AllocSetContextCreate(rc->life, "salesdrive listener", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(rc->life);
 	stop_listening(rc); /* makes a loop without a server */

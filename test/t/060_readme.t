@@ -245,6 +245,9 @@ delete $answers{'{"error":"bad request"}'};    # stands in for a 400 without wor
 is(lacking([ keys %answers ], [ names(section('Receiver')) ]), '', 'every answer of the receiver is described');
 is(lacking([ slurp("$top/src/receiver.c") =~ /put_metric\(&s, "(\w+)"/g ], [ map { s/_total\b.*//r } names(section('Receiver')) ]), '', 'every metric is described');
 
+is(join(' ', sort(column('SELECT family FROM salesdrive.metric_families()'))), join(' ', sort map { s/\{.*//r =~ s/_total$//r } map { names($_->[0]) } grep { $_->[0] =~ /^`\w+\{/ && $_->[0] !~ /^`answers/ } rows(section('Receiver'))), 'and so is every figure of the exchange');
+is(lacking([ column('SELECT unnest(salesdrive.incident_kinds())') ], [ map { names($_->[0]) } rows(section('Alerts')) ]), '', 'every kind of incident is described');
+
 # targets of make
 my $makefile = slurp("$top/Makefile");
 my @targets = ('all', 'install', 'clean', map { split } $makefile =~ /^\.PHONY: (.*)$/mg);

@@ -219,7 +219,7 @@ BEGIN
     UPDATE task t SET
         state = CASE WHEN s.step = 'park' AND NOT w.again THEN 'parked' ELSE 'ready' END,
         run_at = CASE WHEN w.again OR s.step = 'done' THEN now_at
-                      WHEN s.step = 'again' THEN coalesce(s.run_at, now_at)
+                      WHEN s.step = 'again' THEN coalesce(s.run_at, least(t.run_at, now_at))    -- what was begun is finished first
                       WHEN s.step = 'wait' THEN coalesce(s.run_at, now_at + interval '10 min')
                       WHEN s.step = 'retry' THEN s.run_at ELSE t.run_at END,
         failures = CASE WHEN s.step = 'retry' THEN t.failures + 1 WHEN s.step IN ('again', 'done') THEN 0 ELSE t.failures END,

@@ -7,6 +7,6 @@ use lib "$FindBin::Bin/../t/lib";
 use Test::More;
 use SalesDrive::Outage;
 
-survive_outage(name => 'long', orders => $ENV{PROOF_OUTAGE_ORDERS} // 5000, steps => 144, timeout => 900);
+survive_outage(name => 'long', orders => $ENV{PROOF_OUTAGE_ORDERS} // 5000, steps => 144, timeout => 1500);
 
 done_testing();

@@ -92,7 +92,7 @@ CREATE FUNCTION restart_workers() RETURNS void
 COMMENT ON FUNCTION restart_workers() IS 'Stops and starts the workers of this database, so that changed settings come into force';
 
 CREATE FUNCTION worker_state(OUT role text, OUT pid integer, OUT state text, OUT started_at timestamptz, OUT restarts integer, OUT last_error text,
-    OUT listen_address text, OUT port integer, OUT runs_as text, OUT configured_listen_address text, OUT configured_port integer, OUT configured_role text) RETURNS SETOF record
+    OUT listen_address text, OUT port integer, OUT runs_as text, OUT configured_listen_address text, OUT configured_port integer, OUT configured_role text, OUT quiet boolean) RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sd_sql_worker_state';
 COMMENT ON FUNCTION worker_state() IS 'Launcher, receiver and exchanger as shared memory knows them; view worker_status shows more';
 

@@ -228,7 +228,7 @@ BEGIN
         RETURN;
     END IF;
     FOR r IN SELECT w.role, coalesce(w.last_error, w.state) AS why,
-                    CASE WHEN w.state = 'not listening' THEN 'receiver_cannot_bind' WHEN w.state = 'failed' OR w.state = 'running' AND w.last_error IS NOT NULL THEN 'worker_failing' END AS kind,
+                    CASE WHEN w.state = 'not listening' THEN 'receiver_cannot_bind' WHEN w.state = 'failed' OR w.state = 'running' AND w.last_error IS NOT NULL AND NOT w.quiet THEN 'worker_failing' END AS kind,
                     w.state IN ('starting', 'down') AND bool_or(w.role = 'launcher' AND w.pid IS NOT NULL) OVER () AS not_yet
              FROM worker_state() w ORDER BY w.role
     LOOP

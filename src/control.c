@@ -355,7 +355,7 @@ configured(Oid roleid, const char *name)
 }
 
 /* columns: see the end of put_worker(); fewer may be declared */
-#define SD_STATE_COLUMNS 12
+#define SD_STATE_COLUMNS 13
 
 static void
 put_launcher(ReturnSetInfo *rsinfo, int pid)
@@ -413,6 +413,7 @@ put_worker(ReturnSetInfo *rsinfo, int role, const SdWorkerSlot *w, bool stopped)
 		values[10] = Int32GetDatum(atoi(TextDatumGetCString(configured(w->roleid, "salesdrive.port"))));
 	}
 	values[11] = configured(InvalidOid, "salesdrive.role");
+	values[12] = BoolGetDatum(w->quiet);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

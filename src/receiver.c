@@ -255,8 +255,10 @@ look_around(Receiver *rc)
 	{
 		if (rc->server != NULL)
 			stop_listening(rc);
-		sd_worker_report(rc->quiet ? rc->health.quiet :
-									 "the database could not be read; see the server log");
+		if (rc->quiet)
+			sd_worker_report_quiet(rc->health.quiet);
+		else
+			sd_worker_report("the database could not be read; see the server log");
 		rc->bind_at = now;
 		return;
 	}

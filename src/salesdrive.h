@@ -103,6 +103,7 @@ typedef struct SdWorkerSlot
 	int           failures; /* ends in a row without success */
 	int           port;     /* in force; 0 = not listening */
 	bool          deaf;     /* it should listen and cannot */
+	bool          quiet;    /* last_error says why it keeps quiet */
 	bool          no_room;  /* failed: for want of a background worker slot */
 	Oid           roleid;   /* in force */
 	SdWorkerState state;
@@ -154,6 +155,9 @@ extern void sd_worker_exit(SdWorkerState why, const char *reason) pg_attribute_n
 
 /* a short text for worker_status; NULL = all is well */
 extern void sd_worker_report(const char *error);
+
+/* the same where the database keeps quiet, which is no failure */
+extern void sd_worker_report_quiet(const char *reason);
 
 /* where the receiver listens; port 0 = nowhere, and no address = it cannot */
 extern void sd_worker_listening(const char *address, int port);

@@ -834,7 +834,7 @@ turn(SdEngine *engine)
 		if (engine->told && dlist_is_empty(&engine->aside))
 		{
 			if (engine->driver == SD_DRIVER_WORKER)
-				sd_worker_report(engine->quiet);
+				sd_worker_report_quiet(engine->quiet);
 			engine->told = false;
 		}
 		engine->failures = 0;
@@ -1027,7 +1027,7 @@ sd_engine_begin(SdEngine *engine)
 		engine->woken = true;
 		engine->told = false;
 		if (engine->driver == SD_DRIVER_WORKER)
-			sd_worker_report(engine->quiet);
+			sd_worker_report_quiet(engine->quiet);
 	}
 	return ok;
 }

@@ -207,6 +207,7 @@ sd_worker_attach(SdRole role)
 	LWLockAcquire(&sd_shared()->lock, LW_EXCLUSIVE);
 	my_slot->state = SD_STATE_RUNNING;
 	my_slot->last_error[0] = '\0';
+	my_slot->quiet = false;
 	LWLockRelease(&sd_shared()->lock);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
@@ -226,6 +227,18 @@ sd_worker_report(const char *error)
 		return;
 	LWLockAcquire(&sd_shared()->lock, LW_EXCLUSIVE);
 	strlcpy(my_slot->last_error, error ? error : "", SD_ERROR_LEN);
+	my_slot->quiet = false;
+	LWLockRelease(&sd_shared()->lock);
+}
+
+void
+sd_worker_report_quiet(const char *reason)
+{
+	if (my_slot == NULL)
+		return;
+	LWLockAcquire(&sd_shared()->lock, LW_EXCLUSIVE);
+	strlcpy(my_slot->last_error, reason ? reason : "", SD_ERROR_LEN);
+	my_slot->quiet = reason != NULL;
 	LWLockRelease(&sd_shared()->lock);
 }
 

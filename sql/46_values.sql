@@ -169,6 +169,32 @@ COMMENT ON FUNCTION obstacles_values(order_key[], order_value[]) IS 'Orders with
 
 -- What is there to map.
 
+CREATE FUNCTION field_values_seen(account text) RETURNS TABLE (dictionary text, crm_key text, orders bigint, last_order bigint, last_at timestamptz)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    rules  field_rule[] := ARRAY(SELECT r FROM field_rules(ARRAY[field_values_seen.account], ARRAY['order', 'order_line', 'attribute', 'counterparty', 'partner', 'contact']) r
+                                 WHERE r.enabled AND r.source_kind = 'path' AND r.dictionary IS NOT NULL
+                                   AND r.dictionary <> ALL (ARRAY['organisation', 'warehouse', 'price_type', 'status', 'payment_method', 'shipping_method', 'site', 'manager', 'order_type', 'source']));
+    recent order_key[];
+BEGIN
+    IF cardinality(rules) = 0 THEN
+        RETURN;
+    END IF;
+    recent := ARRAY(SELECT (o.account, o.order_id)::order_key FROM crm_order o WHERE o.account = field_values_seen.account ORDER BY o.changed_at DESC LIMIT 1000);
+    RETURN QUERY
+    SELECT r.dictionary, v.crm_key, count(DISTINCT m.order_id), max(m.order_id), max(o.changed_at)
+    FROM merged_orders(recent) m JOIN crm_order o ON o.account = m.account AND o.order_id = m.order_id
+    CROSS JOIN LATERAL field_elements(m.data, true, account_variable(m.account)) e
+    JOIN few(rules) r ON (r.target = 'order_line') = (e.line_no IS NOT NULL) AND (r.condition IS NULL OR jsonb_path_match(e.base, r.condition, e.vars, true))
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.gathers THEN nullif(jsonb_path_query_array(e.base, r.path, e.vars, true), '[]') ELSE jsonb_path_query_first(e.base, r.path, e.vars, true) END AS raw OFFSET 0) s
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.steps IS NULL THEN s.raw ELSE transformed(r.steps, s.raw, r.arguments, r.parts, r.paths, e.base, e.vars) END AS value OFFSET 0) t
+    CROSS JOIN LATERAL (SELECT json_text(t.value) AS crm_key) v
+    WHERE NOT json_blank(t.value) AND jsonb_typeof(t.value) <> 'object' AND length(v.crm_key) <= 200
+    GROUP BY r.dictionary, v.crm_key;
+END $$;
+COMMENT ON FUNCTION field_values_seen(text) IS 'Values of further dictionaries, those that mapped fields name, in the orders of an account that changed last (1000)';
+
 CREATE VIEW seen_value AS
     SELECT s.account, s.dictionary, s.crm_key, d.name, s.orders, s.last_order, s.last_at
     FROM (
@@ -183,10 +209,13 @@ CREATE VIEW seen_value AS
         UNION ALL
         SELECT l.account, 'warehouse', l.stock_id, count(*), max(l.order_id), max(o.changed_at)
         FROM (SELECT DISTINCT account, order_id, stock_id FROM crm_order_line WHERE stock_id IS NOT NULL) l JOIN crm_order o ON o.account = l.account AND o.order_id = l.order_id
-        GROUP BY l.account, l.stock_id) s
+        GROUP BY l.account, l.stock_id
+        UNION ALL
+        SELECT a.name, f.dictionary, f.crm_key, f.orders, f.last_order, f.last_at
+        FROM account a CROSS JOIN LATERAL field_values_seen(a.name) f) s
     LEFT JOIN dictionary_value d ON d.scope = s.account AND d.side = 'crm' AND d.dictionary = s.dictionary AND d.key = s.crm_key
     WHERE s.crm_key IS NOT NULL;
-COMMENT ON VIEW seen_value IS 'Values that orders contain, with their number; counted when it is asked for, in one pass over the orders';
+COMMENT ON VIEW seen_value IS 'Values that orders contain, with their number; counted when it is asked for, in one pass over the orders. Of dictionaries that only mapped fields name: in the last 1000 orders of the account';
 COMMENT ON COLUMN seen_value.account IS 'Account';
 COMMENT ON COLUMN seen_value.dictionary IS 'Dictionary';
 COMMENT ON COLUMN seen_value.crm_key IS 'Id of the value in SalesDrive';

@@ -112,7 +112,7 @@ BEGIN
                                                            FROM jsonb_array_elements(v) WITH ORDINALITY l (e, n)) ELSE v END;
             CONTINUE;
         END IF;
-        CONTINUE WHEN json_blank(v) OR step = 'named';    -- named: by field_values(), which knows the account
+        CONTINUE WHEN json_blank(v) OR step = 'named';    -- named: by the caller, who knows the account
         plain := CASE WHEN jsonb_typeof(v) <> 'object' THEN json_text(v) END;
         IF step = 'number' THEN
             next := to_jsonb(plain);
@@ -616,7 +616,7 @@ BEGIN
     IF target IS NULL OR target NOT IN ('order', 'order_line', 'attribute', 'counterparty', 'partner', 'contact') THEN
         RAISE EXCEPTION 'there is no target "%"', target USING ERRCODE = '22023', HINT = 'Targets: order, order_line, attribute, counterparty, partner, contact.';
     ELSIF property IS NULL OR btrim(property) = '' OR source IS NULL OR source = '' THEN
-        RAISE EXCEPTION 'a mapping names a property of BAS and its source' USING ERRCODE = '22023', HINT = 'Example: SELECT salesdrive.map_field(''shop'', ''attribute'', ''Кампанія'', ''utm_campaign'');';
+        RAISE EXCEPTION 'a mapping names a property of BAS and its source' USING ERRCODE = '22023', HINT = 'Example: SELECT salesdrive.map_field(''shop'', ''attribute'', ''Кампанія'', ''utmCampaign'');';
     ELSIF kind NOT IN ('path', 'constant', 'function') THEN
         RAISE EXCEPTION 'there is no source of kind "%"', kind USING ERRCODE = '22023', HINT = 'Kinds: path, constant, function.';
     ELSIF owner IS NULL OR owner NOT IN ('crm', 'bas', 'empty') THEN

@@ -23,7 +23,7 @@ INSERT INTO access_function VALUES
     ('order_documents', 'operator'), ('obstacles_money', 'operator'), ('obstacles_settings', 'operator'), ('obstacles_goods', 'operator'), ('obstacles_customer', 'operator'), ('renamed', 'operator'),
     ('customer_reference', 'operator'), ('marked_comment', 'operator'), ('carries_marker', 'operator'), ('marker_condition', 'operator'), ('entity_ref_key', 'reader'), ('line_vat', 'operator'), ('odata_equal', 'operator'), ('odata_differences', 'operator'), ('odata_wanted', 'operator'), ('changed_properties', 'operator'), ('both_changed', 'operator'),
     ('key_list', 'operator'), ('order_marker', 'operator'), ('product_search', 'operator'), ('odata_filter', 'operator'), ('odata_text', 'operator'), ('odata_guid', 'operator'),
-    ('value_row', 'reader'), ('mapped_value', 'reader'), ('unmapped_parks', 'reader'), ('map_call', 'reader'), ('unmapped', 'reader'), ('crm_dictionary', 'reader'), ('header_dictionaries', 'reader'),
+    ('value_row', 'reader'), ('mapped_value', 'reader'), ('unmapped_parks', 'reader'), ('map_call', 'reader'), ('unmapped', 'reader'), ('field_values_seen', 'reader'), ('crm_dictionary', 'reader'), ('header_dictionaries', 'reader'),
     ('order_stock', 'operator'), ('order_keys_of', 'operator'), ('order_values', 'operator'), ('header_values', 'operator'), ('value_cause', 'operator'), ('obstacles_values', 'operator'),
     ('map_value', 'operator'), ('accept_value', 'operator'),
     ('profile_sets', 'reader'), ('account_options', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
@@ -37,12 +37,12 @@ INSERT INTO access_function VALUES
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
-    ('target_set', 'reader'), ('list_state', 'operator'), ('check_fields', 'operator'),     ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'operator'), ('path_problem', 'operator'), ('field_problem', 'operator'),
-    ('json_blank', 'operator'), ('field_time', 'operator'), ('text_flag', 'operator'), ('empty_value', 'operator'), ('holds_nothing', 'operator'), ('typed_value', 'operator'), ('filled_template', 'operator'),
-    ('name_part', 'operator'), ('transformed', 'operator'), ('field_rules', 'operator'), ('field_call', 'operator'), ('called_fields', 'operator'), ('field_elements', 'operator'), ('field_values', 'operator'),
+    ('target_set', 'reader'), ('list_state', 'operator'), ('check_fields', 'operator'),     ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'reader'), ('path_problem', 'operator'), ('field_problem', 'operator'),
+    ('json_blank', 'reader'), ('field_time', 'reader'), ('text_flag', 'reader'), ('empty_value', 'operator'), ('holds_nothing', 'operator'), ('typed_value', 'operator'), ('filled_template', 'reader'),
+    ('name_part', 'reader'), ('transformed', 'reader'), ('field_rules', 'reader'), ('field_call', 'operator'), ('called_fields', 'operator'), ('field_elements', 'reader'), ('field_values', 'operator'),
     ('mapped_fields', 'operator'), ('obstacles_fields', 'operator'), ('own_attributes', 'operator'), ('attribute_section', 'operator'), ('fitted_document', 'operator'), ('field_text', 'operator'),
     ('merged_orders', 'reader'), ('order_parcels', 'reader'), ('carrier_name', 'reader'), ('parcel_keys', 'reader'), ('parcel_part', 'reader'), ('parcel_match', 'reader'), ('body_parcels', 'reader'), ('parcels_after', 'reader'), ('parcels_shown', 'reader'), ('map_field', 'operator'),
-    ('account_variable', 'operator'), ('crm_name', 'operator'), ('deal_attributes', 'reader'), ('attribute_place', 'reader');
+    ('account_variable', 'reader'), ('crm_name', 'operator'), ('deal_attributes', 'reader'), ('attribute_place', 'reader');
 
 CREATE TABLE access_table (
     name       name PRIMARY KEY,

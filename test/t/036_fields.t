@@ -311,6 +311,21 @@ like(as_operator($_), qr/only an administrator maps fields by a function/, "an o
 is(as_operator("SELECT salesdrive.map_field('shop', 'order', 'Получил', 'comment'); DELETE FROM salesdrive.field_map WHERE property = 'Получил'"), '', 'but all else');
 like(as_operator("UPDATE salesdrive.field_map SET source = 'x' WHERE origin = 'shipped'"), qr/shipped rows of field_map are read-only/, 'save shipped rows');
 
+# ---- values of a dictionary that only a mapped field names
+
+forget();
+map_field("'shop', 'order', 'Заметки', 'kolir', dictionary => 'kolir'");
+map_field("'shop', 'order_line', 'Содержание', 'rozmir', dictionary => 'rozmir'");
+sql("SELECT salesdrive.map_value('shop', 'kolir', 'b', 'Червоний')");
+deliver(85, kolir => 'a', products => [ { sku => 'SKU-0001', amount => 1, price => 120, rozmir => 'XL' } ]);
+deliver(86, kolir => 'a');
+deliver(87, kolir => 'b');
+run_engine();
+is(sql("SELECT string_agg(concat_ws(' ', dictionary, crm_key, orders, last_order, unmapped), ', ' ORDER BY dictionary) FROM salesdrive.unmapped('shop') WHERE dictionary IN ('kolir', 'rozmir')"), 'kolir a 2 86 empty, rozmir XL 1 85 empty', 'what nobody mapped is shown, with counts');
+like(sql("SELECT problem FROM salesdrive.check('shop') WHERE subject = 'value kolir a'"), qr/^2 orders of the last 30 days have kolir a/, 'and by check()');
+is(sql("CREATE ROLE viewer; SELECT salesdrive.grant_access('viewer', 'reader'); SET ROLE viewer; SELECT count(*) FROM salesdrive.unmapped_value WHERE dictionary = 'kolir'"), "\n1", 'readers see it, too');
+sql("DELETE FROM salesdrive.value_map WHERE dictionary = 'kolir'");
+
 # ---- lists that the base does not publish park the order, and nothing else
 
 forget();

@@ -176,7 +176,7 @@ BEGIN
         detail := path_problem(f.source, false);
         IF detail IS NOT NULL THEN
             what := format('the source "%s" is no path', f.source);
-            hint := 'Examples: utm_campaign, $.contacts[0].email, $.products[*].sku, $."a-name-with-dashes". Name a constant by source_kind => ''constant''.';
+            hint := 'Examples: utmCampaign, $.contacts[0].email, $.products[*].sku, $."a-name-with-dashes". Name a constant by source_kind => ''constant''.';
             RETURN;
         END IF;
     ELSIF f.source_kind = 'function' AND (f.source !~ '^\s*("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*$') THEN

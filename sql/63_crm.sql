@@ -291,7 +291,7 @@ COMMENT ON FUNCTION unpause_api(text) IS 'Goes on asking the API of an account, 
 CREATE VIEW quota_status AS
     SELECT w.account, w.method, w.span, w.most, u.used, w.most - u.used AS room, w.closed_until,
            CASE WHEN greatest(w.closed_until, CASE WHEN u.used >= w.most THEN f.counted_at + w.span END) > n.at THEN greatest(w.closed_until, CASE WHEN u.used >= w.most THEN f.counted_at + w.span END) END AS free_at,
-           u.last_at + w.span AS resets_at, u.spent_on
+           u.last_at + w.span AS resets_at, u.spent_on, edits_fresh(w.account) AS edits_fresh, CASE w.method WHEN 'order/list' THEN backfill_ends_at(w.account) END AS backfill_ends_at
     FROM (SELECT clock() AS at) n CROSS JOIN quota_window w
     CROSS JOIN LATERAL (SELECT coalesce(sum(g.uses), 0)::bigint AS used, max(g.last_at) AS last_at, coalesce(jsonb_object_agg(g.purpose, g.uses), '{}') AS spent_on
                         FROM (SELECT coalesce(q.purpose, '') AS purpose, count(*) AS uses, max(q.counted_at) AS last_at FROM quota_use q
@@ -308,6 +308,8 @@ COMMENT ON COLUMN quota_status.closed_until IS 'SalesDrive said that the limit i
 COMMENT ON COLUMN quota_status.free_at IS 'When this window lets the next request pass; NULL: now';
 COMMENT ON COLUMN quota_status.resets_at IS 'When it is empty if nothing more is asked';
 COMMENT ON COLUMN quota_status.spent_on IS 'Number of its requests for each purpose';
+COMMENT ON COLUMN quota_status.edits_fresh IS 'So long after updateAt 99 of 100 versions that came within the last day were here';
+COMMENT ON COLUMN quota_status.backfill_ends_at IS 'When the backfill at work will end';
 
 CREATE VIEW api_status AS
     SELECT p.account, CASE WHEN p.paused_at IS NOT NULL THEN 'paused' WHEN a.paused_at IS NOT NULL THEN 'account paused' WHEN p.circuit_failures >= p.circuit_after THEN 'circuit open' ELSE 'open for work' END AS state,

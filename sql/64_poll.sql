@@ -128,7 +128,7 @@ COMMENT ON FUNCTION fetch_orders(text, timestamptz) IS 'Asks for orders to be re
 CREATE VIEW fetch_status AS
     SELECT p.account, p.feed, CASE WHEN t.id IS NULL THEN 'idle' WHEN t.state = 'ready' THEN coalesce(t.reason, 'waiting') ELSE t.state END AS state, p.seen_until, p.window_from, p.window_to,
            p.pages, CASE WHEN p.page IS NULL THEN 0 WHEN p.requests = 0 THEN NULL ELSE p.page END AS pages_left, p.orders, p.requests, p.started_at, p.done_at, t.run_at,
-           CASE WHEN p.page IS NOT NULL AND p.requests > 0 THEN clock() + (clock() - p.started_at) / p.requests * p.page END AS ends_at, t.detail
+           CASE WHEN p.feed = 'backfill' THEN backfill_ends_at(p.account) WHEN p.page IS NOT NULL AND p.requests > 0 THEN clock() + (clock() - p.started_at) / p.requests * p.page END AS ends_at, t.detail
     FROM crm_poll p LEFT JOIN task t ON t.scope = p.account AND t.kind = 'crm_orders' AND t.key = p.feed;
 COMMENT ON VIEW fetch_status IS 'How far orders were read by the API of each account';
 COMMENT ON COLUMN fetch_status.account IS 'Account';
@@ -144,5 +144,5 @@ COMMENT ON COLUMN fetch_status.requests IS 'Pages received of it';
 COMMENT ON COLUMN fetch_status.started_at IS 'When its reading began';
 COMMENT ON COLUMN fetch_status.done_at IS 'When a window was read to its end last';
 COMMENT ON COLUMN fetch_status.run_at IS 'When the next page is due';
-COMMENT ON COLUMN fetch_status.ends_at IS 'When it ends at the pace it has had';
+COMMENT ON COLUMN fetch_status.ends_at IS 'When it ends: a backfill by its share of the quota, what changed lately at the pace it has had';
 COMMENT ON COLUMN fetch_status.detail IS 'What it waits for';

@@ -30,7 +30,7 @@ INSERT INTO access_function VALUES
     ('check_orders', 'operator'), ('check_enums', 'operator'), ('check_peers', 'operator'),
     ('publishes', 'reader'), ('profile_gaps', 'reader'), ('profile_hint', 'operator'), ('metadata_wanted', 'reader'),
     ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'), ('local_hour_shift', 'reader'),
-    ('pause_api', 'operator'), ('unpause_api', 'operator'), ('late_orders', 'reader'), ('latency_bounds', 'reader'), ('incident_kinds', 'reader'), ('metric_families', 'reader'), ('metrics', 'reader'), ('metrics_text', 'reader'),
+    ('pause_api', 'operator'), ('unpause_api', 'operator'), ('late_orders', 'reader'), ('latency_bounds', 'reader'), ('edits_fresh', 'reader'), ('backfill_ends_at', 'reader'), ('task_progress', 'reader'), ('incident_kinds', 'reader'), ('metric_families', 'reader'), ('metrics', 'reader'), ('metrics_text', 'reader'),
     ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('tie_broken', 'operator'), ('shared_phone_detail', 'operator'), ('shared_phone_hint', 'operator'), ('product_ref_key', 'reader'), ('change_list', 'operator'), ('cleared_document', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),
     ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),
     ('kit_parts', 'operator'), ('kit_of', 'operator'), ('spread_kopecks', 'operator'), ('composed_lines', 'operator');

@@ -376,7 +376,8 @@ tell_progress(int64 task_id, const SdTaskView *before, const SdTaskView *now)
 	}
 	if (!before->found || strcmp(before->state, now->state) != 0 || before->attempt != now->attempt)
 		ereport(NOTICE,
-				(errmsg("task " INT64_FORMAT " is %s, attempt %d", task_id, now->state, now->attempt),
+				(errmsg("task " INT64_FORMAT " is %s, attempt %d%s%s", task_id, now->state, now->attempt,
+						now->progress ? ": " : "", now->progress ? now->progress : ""),
 				 now->reason ? errdetail_internal("%s", now->reason) : 0));
 	return false;
 }

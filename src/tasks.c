@@ -1116,7 +1116,8 @@ sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view)
 	MemoryContext saved;
 
 	memset(view, 0, sizeof(*view));
-	if (SPI_execute_with_args("SELECT state, reason, detail, hint, attempt FROM salesdrive.task"
+	if (SPI_execute_with_args("SELECT state, reason, detail, hint, attempt, salesdrive.task_progress(id)"
+							  " FROM salesdrive.task"
 							  " WHERE id OPERATOR(pg_catalog.=) $1",
 							  1, &type, &argument, NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look at the task");
@@ -1143,6 +1144,7 @@ sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view)
 /* has any task had this number?  One that is done is gone from the table. */
 bool
 sd_task_was_given(int64 task_id)
+		view->progress = SPI_getvalue(row, desc, 6);
 {
 	Oid   type = INT8OID;
 	Datum argument = Int64GetDatum(task_id);

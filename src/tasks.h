@@ -98,12 +98,13 @@ typedef struct SdTaskView
 {
 	bool  found;
 	char *state;
-	char *reason; /* these three may be NULL */
+	char *reason; /* these four may be NULL */
 	char *detail;
 	char *hint;
 	int   attempt;
 } SdTaskView;
 
+	char *progress;
 /* for procedures: reads the task's row in a transaction of its own */
 extern void sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view);
 extern bool sd_task_was_given(int64 task_id);

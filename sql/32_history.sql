@@ -255,5 +255,7 @@ BEGIN
     PERFORM salesdrive.prepare_partitions();
     COMMIT;
     PERFORM salesdrive.expire_history();
+    COMMIT;
+    PERFORM salesdrive.health_rows();
 END $$;
-COMMENT ON PROCEDURE maintain() IS 'Partitions ahead and retention; the exchanger does the same by itself';
+COMMENT ON PROCEDURE maintain() IS 'Partitions ahead, retention, and the row of health of yesterday; the exchanger does the same by itself';

@@ -64,6 +64,7 @@ BEGIN
     FROM (VALUES ('orders of ' || a.name, '*/3 * * * *', format('SELECT salesdrive.fetch_orders(%L)', a.name)),
                  ('values of ' || a.name, '40 5 * * *', format('SELECT salesdrive.load_dictionaries(%L)', a.name)),
                  ('history', '17 3 * * *', 'CALL salesdrive.maintain()'),
+                 ('health', '10 0 * * *', 'SELECT salesdrive.health_row()'),
                  ('run', '* * * * *', 'CALL salesdrive.run()')) d (job, schedule, command);
 END $$;
 COMMENT ON FUNCTION default_schedules(text) IS 'Jobs that schedule_defaults() makes, and for each the statement that makes it where pg_cron lives in another database. Beside a worker, run does nothing';

@@ -38,6 +38,7 @@
 #define BEGIN_RETRY_LAST_MS         30000
 #define SD_ERRCODE_NOT_DONE_IN_TIME MAKE_SQLSTATE('S', 'D', '0', '0', '8')
 #define SD_ERRCODE_NO_SUCH_TASK     MAKE_SQLSTATE('S', 'D', '0', '0', '7')
+#define SD_AFTER_MIDNIGHT_US        (10 * USECS_PER_MINUTE) /* UTC, as the days of health_day */
 #define LOOK_MS                     100 /* how often wait() looks at its task */
 
 PG_FUNCTION_INFO_V1(sd_sql_run);
@@ -122,8 +123,9 @@ sweep_if_due(Exchanger *self)
 }
 
 /*
- * Once a day, with the first look round after it is due: it wakes nobody.  A
- * database that keeps quiet keeps its history too.
+ * When it begins, then after each midnight (UTC), with the first look round
+ * after it is due: it wakes nobody.  A database that keeps quiet keeps its
+ * history too.
  */
 static void
 expire_if_due(Exchanger *self)
@@ -133,7 +135,7 @@ expire_if_due(Exchanger *self)
 	if (!self->begun || sd_engine_quiet(self->engine) != NULL || self->expire_at > now)
 		return;
 	if (sd_engine_expire(self->engine))
-		self->expire_at = now + USECS_PER_DAY;
+		self->expire_at = (now / USECS_PER_DAY + 1) * USECS_PER_DAY + SD_AFTER_MIDNIGHT_US;
 	else
 		self->expire_at = now + (int64) sd_guc_sweep_interval * 1000;
 }

@@ -97,6 +97,7 @@ struct SdEngine
 	SPIPlanPtr plan_expire;
 	SPIPlanPtr plan_reclaim;
 	SPIPlanPtr plan_look;
+	SPIPlanPtr plan_health;
 	Oid        result_type;
 
 	/* the transaction at work */
@@ -971,7 +972,7 @@ sd_engine_destroy(SdEngine *engine)
 	SPIPlanPtr plans[] = {
 		engine->plan_begin, engine->plan_settle, engine->plan_ingest,
 		engine->plan_claim, engine->plan_next_due, engine->plan_partitions, engine->plan_expire,
-		engine->plan_reclaim, engine->plan_look};
+		engine->plan_reclaim, engine->plan_look, engine->plan_health};
 
 	for (int i = 0; i < (int) lengthof(plans); i++)
 		if (plans[i] != NULL)
@@ -1097,11 +1098,19 @@ work_expire(SdEngine *engine)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+static void
+work_health(SdEngine *engine)
+{
+	execute(&engine->plan_health, "SELECT salesdrive.health_rows()", 0, NULL, NULL);
+	SPI_freetuptable(SPI_tuptable);
+}
+
 bool
 sd_engine_expire(SdEngine *engine)
 {
 	bool ok = attempt(engine, work_expire, "drop expired history");
 
+	ok &= attempt(engine, work_health, "write the row of health");
 	MemoryContextReset(engine->turn);
 	return ok;
 }
@@ -1135,6 +1144,7 @@ sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view)
 		view->reason = SPI_getvalue(row, desc, 2);
 		view->detail = SPI_getvalue(row, desc, 3);
 		view->hint = SPI_getvalue(row, desc, 4);
+		view->progress = SPI_getvalue(row, desc, 6);
 		MemoryContextSwitchTo(saved);
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -1144,7 +1154,6 @@ sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view)
 /* has any task had this number?  One that is done is gone from the table. */
 bool
 sd_task_was_given(int64 task_id)
-		view->progress = SPI_getvalue(row, desc, 6);
 {
 	Oid   type = INT8OID;
 	Datum argument = Int64GetDatum(task_id);

@@ -54,7 +54,10 @@ extern void sd_engine_sweep(SdEngine *engine);
 /* looks for incidents: with each sweep, and when run() is at its end */
 extern void sd_engine_look(SdEngine *engine);
 
-/* drops history older than its retention; false: it failed and was logged */
+/*
+ * Once a day: drops history older than its retention, and writes how
+ * yesterday was; false: it failed and was logged.
+ */
 extern bool sd_engine_expire(SdEngine *engine);
 
 /* somebody committed something: the next step makes a turn */
@@ -101,10 +104,10 @@ typedef struct SdTaskView
 	char *reason; /* these four may be NULL */
 	char *detail;
 	char *hint;
+	char *progress;
 	int   attempt;
 } SdTaskView;
 
-	char *progress;
 /* for procedures: reads the task's row in a transaction of its own */
 extern void sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view);
 extern bool sd_task_was_given(int64 task_id);

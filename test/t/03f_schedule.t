@@ -28,7 +28,7 @@ connect_peers();
 like(error_of("SELECT salesdrive.schedule('orders', '*/5 * * * *', 'SELECT 1')"), $have_cron ? qr/cannot be scheduled from here.*extension is not created in this database.*CREATE EXTENSION pg_cron/s : qr/cannot be scheduled from here.*not loaded.*any other scheduler do: SELECT 1/s, 'without pg_cron: what to do');
 like(error_of("SELECT salesdrive.schedule_defaults('shop')"), qr/ERROR:.*jobs of account "shop".*default_schedules\('shop'\)/s, 'also for all jobs');
 like(error_of("SELECT salesdrive.unschedule('orders')"), qr/cannot be unscheduled from here/, 'and to end one');
-is(sql("SELECT string_agg(command, '; ') FROM salesdrive.default_schedules('shop')"), "SELECT salesdrive.fetch_orders('shop'); SELECT salesdrive.load_dictionaries('shop'); CALL salesdrive.maintain(); CALL salesdrive.run()", 'any scheduler can make the calls');
+is(sql("SELECT string_agg(command, '; ') FROM salesdrive.default_schedules('shop')"), "SELECT salesdrive.fetch_orders('shop'); SELECT salesdrive.load_dictionaries('shop'); CALL salesdrive.maintain(); SELECT salesdrive.health_row(); CALL salesdrive.run()", 'any scheduler can make the calls');
 
 SKIP:
 {
@@ -37,10 +37,10 @@ SKIP:
 	# ---- in the database pg_cron lives in
 
 	sql('CREATE EXTENSION pg_cron');
-	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d"), 'orders of shop, values of shop, history, run', 'the jobs of an account');
-	is(sql("SELECT string_agg(concat_ws(' ', jobname, schedule), ', ' ORDER BY jobid) FROM cron.job"), 'salesdrive postgres orders of shop */3 * * * *, salesdrive postgres values of shop 40 5 * * *, salesdrive postgres history 17 3 * * *, salesdrive postgres run * * * * *', 'are there');
+	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d"), 'orders of shop, values of shop, history, health, run', 'the jobs of an account');
+	is(sql("SELECT string_agg(concat_ws(' ', jobname, schedule), ', ' ORDER BY jobid) FROM cron.job"), 'salesdrive postgres orders of shop */3 * * * *, salesdrive postgres values of shop 40 5 * * *, salesdrive postgres history 17 3 * * *, salesdrive postgres health 10 0 * * *, salesdrive postgres run * * * * *', 'are there');
 	sql("SELECT salesdrive.schedule_defaults('shop')");
-	is(sql('SELECT count(*) FROM cron.job'), 4, 'once');
+	is(sql('SELECT count(*) FROM cron.job'), 5, 'once');
 	sql("SELECT salesdrive.schedule('orders of shop', '\@reboot', command) FROM salesdrive.default_schedules('shop') WHERE job = 'orders of shop'");
 	sql("SELECT salesdrive.unschedule('run')");
 	$node->restart;
@@ -57,7 +57,7 @@ SKIP:
 	$node->safe_psql('postgres', $statement);
 	is($node->safe_psql('postgres', "SELECT count(*) FROM cron.job WHERE database = 'shop'"), 1, 'which can be run');
 	$node->safe_psql('postgres', $_) for split /\n/, sql("SELECT elsewhere FROM salesdrive.default_schedules('shop')");
-	is($node->safe_psql('postgres', "SELECT count(*) FROM cron.job WHERE database = 'shop'"), 5, 'so can those of the defaults');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM cron.job WHERE database = 'shop'"), 6, 'so can those of the defaults');
 	$node->restart;
 	ok(wait_for_sql($node, 'shop', 'SELECT count(*) FROM salesdrive.crm_poll', 1), 'and runs here');
 	like(error_of("SELECT salesdrive.unschedule('run')"), qr/In database "postgres": SELECT cron\.unschedule\('salesdrive shop run'\);/, 'ended likewise');

@@ -128,6 +128,9 @@ CREATE TABLE account (
     link_text      text NOT NULL DEFAULT '{url}/#e1cib/data/{document}?ref={ref}' CHECK (link_text ~ '\{(ref|key|number)\}'),
     sum_comment    text CHECK (sum_comment IN ('uk', 'ru', 'en') OR sum_comment ~ '0000\.00' AND sum_comment !~ '[\n\r]'),
     late_after     interval NOT NULL DEFAULT '1 hour' CHECK (late_after > '0'),
+    status_to_bas  boolean NOT NULL DEFAULT false,
+    status_from_bas boolean NOT NULL DEFAULT false,
+    status_conflict text NOT NULL DEFAULT 'salesdrive' CHECK (status_conflict IN ('salesdrive', 'bas', 'newer', 'ask')),
     paused_at      timestamptz,
     paused_reason  text,
     created_at     timestamptz NOT NULL DEFAULT clock(),
@@ -175,6 +178,9 @@ COMMENT ON COLUMN account.link_to IS 'Field of SalesDrive that gets the address 
 COMMENT ON COLUMN account.link_text IS 'That address: a text with {url} (of the publication), {document} (name of its metadata), {ref} (as BAS writes it in addresses), {key} (Ref_Key), {number}';
 COMMENT ON COLUMN account.sum_comment IS 'Line that tells of a sum changed in BAS, in the comment of the document and of the order: uk, ru, en, or a text with 0000.00 in place of the sum; NULL: none';
 COMMENT ON COLUMN account.late_after IS 'An order that is not in BAS so long after it was asked for is an incident';
+COMMENT ON COLUMN account.status_to_bas IS 'Write the status of the order into the document, as value_map says (dictionary status)';
+COMMENT ON COLUMN account.status_from_bas IS 'Have SalesDrive take the status of the document when it was changed in BAS, as value_map says';
+COMMENT ON COLUMN account.status_conflict IS 'Both were changed since they agreed last: salesdrive wins, bas wins, newer (the later change, where BAS tells its time; else salesdrive), or ask (the order is parked, decide_status() decides)';
 COMMENT ON COLUMN account.paused_at IS 'Set while the orders of this account are not sent';
 COMMENT ON COLUMN account.paused_reason IS 'Why it is paused';
 COMMENT ON COLUMN account.created_at IS 'When the row was made';

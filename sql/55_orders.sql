@@ -45,7 +45,8 @@ CREATE TYPE order_decision AS (
     detail     text,
     hint       text,
     blocked_on text,
-    document   jsonb
+    document   jsonb,
+    status     status_decision
 );
 COMMENT ON TYPE order_decision IS 'Next step of an order (as plan_step), and its document as it should be';
 COMMENT ON COLUMN order_decision.account IS 'Account';
@@ -62,6 +63,7 @@ COMMENT ON COLUMN order_decision.detail IS 'Why, in a sentence';
 COMMENT ON COLUMN order_decision.hint IS 'What to do';
 COMMENT ON COLUMN order_decision.blocked_on IS 'Row or task it waits for, as kind:scope:key';
 COMMENT ON COLUMN order_decision.document IS 'The document as it should be';
+COMMENT ON COLUMN order_decision.status IS 'What is to become of its status';
 
 CREATE FUNCTION order_decisions(orders order_key[]) RETURNS SETOF order_decision
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -72,10 +74,11 @@ DECLARE
     vals     order_value[];
     unwanted obstacle[];
     fields   order_fields[];
+    statuses status_decision[];
 BEGIN
     SELECT array_agg(u) INTO unwanted FROM obstacles_wanted(orders) u;
     IF unwanted IS NOT NULL THEN
-        RETURN QUERY SELECT u.account, u.order_id, 'done', NULL, NULL, NULL, NULL::jsonb, NULL::jsonb, NULL::timestamptz, u.reason, u.detail, NULL, NULL, NULL::jsonb FROM few(unwanted) u;
+        RETURN QUERY SELECT u.account, u.order_id, 'done', NULL, NULL, NULL, NULL::jsonb, NULL::jsonb, NULL::timestamptz, u.reason, u.detail, NULL, NULL, NULL::jsonb, NULL::status_decision FROM few(unwanted) u;
         orders := ARRAY(SELECT k FROM few(orders) k WHERE NOT EXISTS (SELECT FROM few(unwanted) u WHERE u.account = k.account AND u.order_id = k.order_id));
         IF orders = '{}' THEN
             RETURN;
@@ -85,6 +88,7 @@ BEGIN
     SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s;
     SELECT array_agg(v) INTO vals FROM order_values(orders) v;
     SELECT array_agg(f) INTO fields FROM mapped_fields(orders) f;
+    SELECT array_agg(d) INTO statuses FROM status_decisions(orders) d;
     RETURN QUERY
     WITH profile_name AS MATERIALIZED (
         SELECT p.profile, entity_set(p.profile, 'order') AS set
@@ -92,7 +96,7 @@ BEGIN
     ), stop AS (
         SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
             SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_rules(orders) UNION ALL SELECT * FROM obstacles_settings(orders, settings, vals)
-            UNION ALL SELECT * FROM obstacles_values(orders, vals) UNION ALL SELECT * FROM obstacles_fields(fields) UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
+            UNION ALL SELECT * FROM obstacles_values(orders, vals) UNION ALL SELECT * FROM obstacles_fields(fields) UNION ALL SELECT * FROM obstacles_statuses(statuses) UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
         ORDER BY x.account, x.order_id, x.rank
     ), ask AS (
         SELECT l.account, l.order_id, array_agg(DISTINCT l.sku) AS skus FROM few(lines) l WHERE l.goods = 'ask' GROUP BY l.account, l.order_id
@@ -105,7 +109,7 @@ BEGIN
         SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
                a.identity, y, b, b.read_body AS held, e AS fields, o.payment_amount, a.sum_comment, s.profile,
                CASE WHEN e.account IS NULL THEN u.document ELSE fitted_document(u.document, e, b.read_body, y.bas_ref IS NOT NULL, y.read_version = o.version AND b.read_at >= clock() - greatest(f.total_timeout, interval '10 s') OR a.edit_policy = 'never') END AS document,
-               coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus
+               coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus, st AS status
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
@@ -118,18 +122,27 @@ BEGIN
         LEFT JOIN ask q ON q.order_id = k.order_id AND q.account = k.account
         LEFT JOIN doc d ON d.order_id = k.order_id AND d.account = k.account
         LEFT JOIN few(fields) e ON e.order_id = k.order_id AND e.account = k.account
+        LEFT JOIN few(statuses) st ON st.order_id = k.order_id AND st.account = k.account
         CROSS JOIN LATERAL (SELECT CASE WHEN a.sum_comment IS NULL THEN d.document ELSE unsummed_document(d.document, a.sum_comment, s.profile) END AS document) u
+    ), own AS MATERIALIZED (    -- without the status, which is decided for itself
+        SELECT z.*, CASE WHEN z.status IS NULL THEN z.document ELSE z.document - (z.status).names END AS plain FROM state z
     ), change AS MATERIALIZED (
-        SELECT z.*, CASE WHEN (z.y).bas_ref IS NOT NULL THEN CASE WHEN (z.y).force THEN odata_wanted(z.document, z.held)
-                                                                ELSE changed_properties(z.document, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS changed
-        FROM state z
+        SELECT z.*, CASE WHEN (z.y).bas_ref IS NOT NULL THEN CASE WHEN (z.y).force THEN odata_wanted(z.plain, z.held)
+                                                                ELSE changed_properties(z.plain, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS other,
+               CASE WHEN (z.y).bas_ref IS NOT NULL AND odata_wanted((z.status).properties, z.held) IS NOT NULL THEN (z.status).properties END AS status_patch
+        FROM own z
+    ), held_up AS MATERIALIZED (    -- a status that is to be written does not wait for other changes that somebody has to decide on, and is none of edit_policy
+        SELECT c.*, c.other IS NOT NULL AND (c.policy = 'never' OR c.status_patch IS NOT NULL AND NOT (c.y).force
+                    AND (c.policy = 'ask' OR c.policy = 'until_posted' AND (c.b).posted OR both_changed(odata_wanted(c.other, c.held), c.held, (c.b).written_body, c.fields) IS NOT NULL)) AS out
+        FROM change c
     ), todo AS MATERIALIZED (
-        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.sum_comment,
+        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.status, c.sum_comment,
                CASE WHEN c.sum_comment IS NOT NULL AND (c.y).bas_ref IS NOT NULL AND c.policy <> 'never' THEN sum_patch(c.b, c.payment_amount, c.sum_comment, c.profile) END AS telling,
-               CASE WHEN l.out THEN c.document || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.changed) ELSE c.document END AS document,
-               CASE WHEN NOT l.out THEN c.changed END AS changed, CASE WHEN l.out THEN c.changed END AS left_out,
-               CASE WHEN c.changed IS NOT NULL AND NOT l.out THEN odata_wanted(c.changed, c.held) END AS patch
-        FROM change c CROSS JOIN LATERAL (SELECT c.policy = 'never' AND c.changed IS NOT NULL AS out) l
+               CASE WHEN c.out THEN c.plain - ARRAY(SELECT jsonb_object_keys(c.other)) || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.other) ELSE c.plain END
+               || coalesce(CASE WHEN (c.y).bas_ref IS NULL THEN (c.status).properties ELSE c.status_patch END, '{}') AS document,
+               CASE WHEN c.out OR c.other IS NULL THEN c.status_patch ELSE c.other || coalesce(c.status_patch, '{}') END AS changed, CASE WHEN c.out THEN c.other END AS left_out,
+               w.edit, CASE WHEN w.edit IS NULL THEN c.status_patch ELSE w.edit || coalesce(c.status_patch, '{}') END AS patch
+        FROM held_up c CROSS JOIN LATERAL (SELECT CASE WHEN c.other IS NOT NULL AND NOT c.out THEN odata_wanted(c.other, c.held) END AS edit) w
     )
     SELECT t.account, t.order_id, w.step, w.purpose,
            CASE w.purpose WHEN 'create order' THEN 'POST' WHEN 'change order' THEN 'PATCH' WHEN 'tell changed sum' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
@@ -144,8 +157,9 @@ BEGIN
                 WHEN 'post order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')/Post' END,
            CASE w.purpose WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce((t.y).ref_key, order_ref_key(t.identity, t.order_id))) || t.document
                 WHEN 'change order' THEN t.patch WHEN 'tell changed sum' THEN t.telling END,
-           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL AND t.telling IS NULL AND (t.sum_comment IS NULL OR t.patch IS NULL) THEN jsonb '{}' ELSE '{"again": true}' END END,
-           w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document
+           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL AND t.telling IS NULL AND (t.sum_comment IS NULL OR t.patch IS NULL) AND (t.status).decision IS DISTINCT FROM 'ask' THEN jsonb '{}' ELSE '{"again": true}' END
+                || CASE WHEN (t.status).account IS NOT NULL AND (w.purpose = 'create order' OR w.purpose = 'change order' AND t.patch ?| (t.status).names) THEN jsonb_build_object('status', (t.status).crm_status) ELSE '{}' END END,
+           w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document, t.status
     FROM todo t
     CROSS JOIN LATERAL (
         SELECT 'wait' AS step, NULL AS purpose, (t.y).unsure_until AS run_at, 'unsure' AS reason, 'A write without an answer may still be at work in BAS.' AS detail, NULL AS hint, NULL AS blocked_on
@@ -160,15 +174,15 @@ BEGIN
         UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('Document %s is marked for deletion in BAS or gone, and the order has changed since.', (t.y).number),
                          'Remove the mark in BAS and call resume(); if the document is gone, resend() makes a new one; or skip() the order.', NULL WHERE (t.patch IS NOT NULL OR (t.y).force) AND (t.b).deleted
         UNION ALL SELECT 'park', NULL, NULL, 'ask', format('Version %s of the order would change document %s%s: %s.', t.version, (t.y).number, CASE WHEN (t.b).posted THEN ', which is posted,' ELSE '' END,
-                         change_text(change_list(t.held, t.patch, NULL))),
+                         change_text(change_list(t.held, t.edit, NULL))),
                          'resend() writes it, skip() leaves the document as it is. account.edit_policy is "ask".', format('account:%s:', t.account)
-                  WHERE t.patch IS NOT NULL AND t.policy = 'ask'
-        UNION ALL SELECT 'park', NULL, NULL, 'posted_in_bas', format('Document %s is posted in BAS, and the order has changed since: %s.', (t.y).number, key_list(t.patch)),
+                  WHERE t.edit IS NOT NULL AND t.policy = 'ask'
+        UNION ALL SELECT 'park', NULL, NULL, 'posted_in_bas', format('Document %s is posted in BAS, and the order has changed since: %s.', (t.y).number, key_list(t.edit)),
                          'Unpost it in BAS and call resume(); or resend() writes it and posts it again; or skip() the order. With account.edit_policy = ''free'' this happens by itself.', format('account:%s:', t.account)
-                  WHERE t.patch IS NOT NULL AND (t.b).posted AND t.policy = 'until_posted'
-        UNION ALL SELECT 'park', NULL, NULL, 'conflict', format('Document %s was changed in BAS, and the order in SalesDrive, in the same place: %s.', (t.y).number, key_list(both_changed(t.patch, t.held, (t.b).written_body, t.fields))),
+                  WHERE t.edit IS NOT NULL AND (t.b).posted AND t.policy = 'until_posted'
+        UNION ALL SELECT 'park', NULL, NULL, 'conflict', format('Document %s was changed in BAS, and the order in SalesDrive, in the same place: %s.', (t.y).number, key_list(both_changed(t.edit, t.held, (t.b).written_body, t.fields))),
                          'Compare bas_order.read_body with preview(); then resend() writes the values of SalesDrive, or skip() leaves those of BAS.', NULL
-                  WHERE t.patch IS NOT NULL AND both_changed(t.patch, t.held, (t.b).written_body, t.fields) IS NOT NULL AND NOT (t.y).force
+                  WHERE t.edit IS NOT NULL AND both_changed(t.edit, t.held, (t.b).written_body, t.fields) IS NOT NULL AND NOT (t.y).force
         UNION ALL SELECT 'park', NULL, NULL, 'found_in_bas', format('Document %s was in BAS before this database wrote it, and differs from version %s of the order: %s.', (t.y).number, t.version, key_list(t.patch)),
                          'Compare bas_order.read_body with preview(); then resend() writes the values of SalesDrive, or skip() leaves those of BAS.', NULL
                   WHERE t.patch IS NOT NULL AND (t.b).sent_body IS NULL AND NOT (t.y).force
@@ -176,6 +190,9 @@ BEGIN
         UNION ALL SELECT 'request', 'post order', NULL, NULL, NULL, NULL, NULL WHERE ((t.y).needs_post OR t.posting AND NOT coalesce((t.b).posted, false)) AND NOT coalesce((t.b).deleted, false)
         UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
         UNION ALL SELECT 'request', 'tell changed sum', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL
+        UNION ALL SELECT 'park', NULL, NULL, 'status_conflict', format('The status was changed in SalesDrive (to %s) and in BAS (document %s, to %s) since both agreed last.', (t.status).crm_status, (t.y).number, brief_value(to_jsonb((t.status).bas_status))),
+                         format('SELECT salesdrive.decide_status(%L, %s, ''salesdrive''); or ''bas''. With another account.status_conflict it is decided by itself.', t.account, t.order_id), format('account:%s:', t.account)
+                  WHERE (t.status).decision = 'ask'
         UNION ALL SELECT 'done', NULL, NULL, 'edit_policy', format('Document %s stays as it is: version %s of the order would change %s.', (t.y).number, t.version, change_text(change_list(t.held, t.left_out, NULL))), NULL, NULL
                   WHERE t.left_out IS NOT NULL
         UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL
@@ -295,6 +312,7 @@ BEGIN
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
     PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
     PERFORM tell_documents(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park' HAVING count(*) > 0;
+    PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE (d.status).decision IN ('agreed', 'to_crm') AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
     PERFORM note_products_wanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'product' HAVING count(*) > 0;
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
 
@@ -458,10 +476,13 @@ BEGIN
         JOIN bas_order o ON o.infobase = a.infobase AND o.ref_key = a.ref_key    -- the row as it was before
         LEFT JOIN header_lineages(ARRAY(SELECT (x.account, x.order_id)::order_key FROM few(answers) x)) h ON h.account = a.account AND h.order_id = a.order_id
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
-        RETURNING a.account, a.order_id, a.purpose, b.ref_key, b.number, b.posted, b.sent_version, b.differences,
+        RETURNING a.account, a.order_id, a.purpose, a.memo ? 'status' AS with_status, a.memo ->> 'status' AS crm_status,
+                  CASE WHEN a.memo ? 'status' THEN held_status(a.body, property_names(a.profile, 'order') ->> 'status') END AS bas_status, b.ref_key, b.number, b.posted, b.sent_version, b.differences,
                   CASE a.purpose WHEN 'change order' THEN change_list(o.read_body, changed_properties(o.sent_body, o.accepted_body), b.lineage) END AS changes
     ), synced AS (
-        UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, needs_post = w.posted AND w.purpose = 'change order' FROM written w WHERE y.account = w.account AND y.order_id = w.order_id
+        UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, needs_post = w.posted AND w.purpose = 'change order',
+            crm_status = CASE WHEN w.with_status THEN w.crm_status ELSE y.crm_status END, bas_status = CASE WHEN w.with_status THEN w.bas_status ELSE y.bas_status END
+        FROM written w WHERE y.account = w.account AND y.order_id = w.order_id
     )
     INSERT INTO order_event (account, order_id, event, version, text, detail)
     SELECT w.account, w.order_id, CASE WHEN w.differences IS NOT NULL THEN 'differs' WHEN w.purpose = 'create order' THEN 'created' ELSE 'changed' END, w.sent_version,

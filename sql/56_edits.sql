@@ -38,7 +38,7 @@ BEGIN
     END IF;
     RETURN document || coalesce((
         SELECT jsonb_object_agg(p.property, empty_value(p.edm_type))
-        FROM account a JOIN infobase i ON i.name = a.infobase JOIN profile_property_effective p ON p.profile = i.profile AND p.entity = 'order'
+        FROM account a JOIN infobase i ON i.name = a.infobase JOIN profile_property_effective p ON p.profile = i.profile AND p.entity = 'order' AND p.concept NOT IN ('status', 'status_type')
         WHERE a.name = cleared_document.account AND p.constant IS NULL AND sent ? p.property AND NOT document ? p.property AND NOT holds_nothing(sent -> p.property)), '{}');
 END $$;
 COMMENT ON FUNCTION cleared_document(jsonb, jsonb, text) IS 'A document with the empty value of each property of the header that was sent and is not given any more';

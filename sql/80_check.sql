@@ -117,6 +117,18 @@ BEGIN
       AND (u.unmapped = 'park' OR EXISTS (SELECT FROM field_map_effective f WHERE f.account = a.name AND f.dictionary = u.dictionary AND f.enabled)
            OR EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = u.dictionary AND m.direction IN ('to_bas', 'both')))
     UNION ALL
+    SELECT 6, 'warning', 'statuses', format('Profile "%s" has no status of the document: statuses do not travel.', i.profile), format('UPDATE salesdrive.account SET status_to_bas = false, status_from_bas = false WHERE name = %L;', a.name)
+    WHERE (a.status_to_bas OR a.status_from_bas) AND NOT property_names(i.profile, 'order') ? 'status'
+    UNION ALL
+    SELECT 6, 'warning', 'statuses', 'Statuses are to travel into BAS, and none is mapped.', map_call(a.name, 'status', NULL)
+    WHERE a.status_to_bas AND NOT EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = 'status' AND m.direction IN ('to_bas', 'both'))
+    UNION ALL
+    SELECT 6, 'warning', 'value status ' || m.crm_key, format('No enumeration of the base has the value "%s".', m.bas_key), map_call(m.account, 'status', m.crm_key)
+    FROM value_map m
+    WHERE a.status_to_bas AND m.account IN (a.name, '*') AND m.dictionary = 'status' AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL
+      AND property_names(i.profile, 'order') ? 'status' AND entity_set(i.profile, 'status') IS NULL AND EXISTS (SELECT FROM bas_metadata e WHERE e.infobase = i.name AND e.kind = 'enum')
+      AND NOT EXISTS (SELECT FROM bas_metadata e WHERE e.infobase = i.name AND e.kind = 'enum' AND e.members ? m.bas_key)
+    UNION ALL
     SELECT 6, 'warning', 'clock', format('Deliveries come %s after the times SalesDrive writes into them.', date_trunc('second', d.median)),
            format('Either the clock of this server is wrong, or SalesDrive writes times of another zone than account.time_zone (%s); webhooks that were held back for so long look the same.', a.time_zone)
     FROM (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v.received_at - v.update_at AT TIME ZONE a.time_zone) AS median, count(*) AS n

@@ -17,7 +17,7 @@ INSERT INTO access_function VALUES
     ('entity_set', 'reader'), ('property_names', 'reader'), ('constants', 'reader'), ('profile_constant', 'reader'), ('max_length', 'reader'), ('require_account', 'reader'), ('require_infobase', 'reader'), ('require_order', 'reader'), ('require_profile', 'reader'),
     ('json_text', 'reader'), ('json_numeric', 'reader'), ('json_bigint', 'reader'), ('json_flag', 'reader'), ('json_time', 'reader'), ('json_rows', 'reader'), ('json_list', 'reader'), ('keyed_rows', 'reader'), ('contact_rows', 'reader'), ('text_time', 'reader'), ('month_days', 'reader'),
     ('order_lines', 'reader'), ('order_contacts', 'reader'), ('jsonb_merge', 'reader'),
-    ('check', 'operator'), ('secret_problem', 'operator'), ('preview', 'operator'), ('resume', 'operator'), ('skip', 'operator'), ('resend', 'operator'), ('pause', 'operator'), ('unpause', 'operator'),
+    ('check', 'operator'), ('secret_problem', 'operator'), ('preview', 'operator'), ('resume', 'operator'), ('skip', 'operator'), ('resend', 'operator'), ('decide_status', 'operator'), ('pause', 'operator'), ('unpause', 'operator'),
     ('pause_infobase', 'operator'), ('unpause_infobase', 'operator'), ('accept_webhook', 'operator'), ('keep_deliveries', 'operator'), ('order_task', 'operator'), ('enqueue_orders', 'operator'), ('begin_orders', 'operator'),
     ('wake_later', 'operator'), ('wake_refused', 'operator'), ('wait', 'operator'), ('order_decisions', 'operator'), ('document_lines', 'operator'), ('priced_lines', 'operator'), ('account_settings', 'operator'), ('chosen_value', 'operator'),
     ('order_documents', 'operator'), ('obstacles_money', 'operator'), ('obstacles_settings', 'operator'), ('obstacles_goods', 'operator'), ('obstacles_customer', 'operator'), ('renamed', 'operator'),
@@ -34,6 +34,8 @@ INSERT INTO access_function VALUES
     ('condition_fields', 'operator'), ('condition_holds', 'operator'), ('header_rule_of', 'operator'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('tie_broken', 'operator'), ('shared_phone_detail', 'operator'), ('shared_phone_hint', 'operator'), ('product_ref_key', 'reader'), ('change_list', 'operator'), ('cleared_document', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),
     ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),
     ('kit_parts', 'operator'), ('kit_of', 'operator'), ('spread_kopecks', 'operator'), ('composed_lines', 'operator');
+INSERT INTO access_function VALUES    -- statuses
+    ('obstacles_statuses', 'operator'), ('status_decisions', 'operator'), ('held_status', 'operator'), ('bas_status_of', 'operator'), ('crm_status_of', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
@@ -57,7 +59,7 @@ INSERT INTO access_table VALUES
     ('bas_product', 'SELECT, DELETE, UPDATE (checked_at)'),
     ('dictionary_load', 'SELECT, DELETE, UPDATE (loaded_at)'),
     ('task', 'SELECT, UPDATE (state, run_at, wish, blocked_on)'),
-    ('order_sync', 'SELECT, UPDATE (skipped_at, skip_reason, force, must_read, read_version)'),
+    ('order_sync', 'SELECT, UPDATE (skipped_at, skip_reason, force, must_read, read_version, crm_status, bas_status)'),
     ('wake_pending', 'SELECT, INSERT'),
     ('order_event', 'SELECT, INSERT'),
     ('inbox', 'SELECT, INSERT'), ('inbox_pending', 'SELECT, INSERT'), ('inbox_digest', 'SELECT, INSERT'), ('inbox_reject', 'SELECT, INSERT'),

@@ -50,7 +50,7 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('trade32', 'order', 'currency',           'shipped', 'Валюта_Key', 'Edm.Guid', NULL, NULL, 'account.currency'),
     ('trade32', 'order', 'warehouse',          'shipped', 'Склад_Key', 'Edm.Guid', NULL, NULL, 'account.warehouse'),
     ('trade32', 'order', 'vat_included',       'shipped', 'ЦенаВключаетНДС', 'Edm.Boolean', NULL, NULL, 'account.vat_included'),
-    ('trade32', 'order', 'status',             'shipped', 'Статус', 'Edm.String', NULL, NULL, 'left to BAS'),
+    ('trade32', 'order', 'status',             'shipped', 'Статус', 'Edm.String', NULL, NULL, 'status, where account.status_to_bas is on'),
     ('trade32', 'order', 'delivery_method',    'shipped', 'СпособДоставки', 'Edm.String', NULL, NULL, 'left to BAS'),
     ('trade32', 'order', 'delivery_address',   'shipped', 'АдресДоставки', 'Edm.String', 500, NULL, ''),
     ('trade32', 'order', 'delivery_note',      'shipped', 'ДополнительнаяИнформацияПоДоставке', 'Edm.String', NULL, NULL, 'left to BAS'),

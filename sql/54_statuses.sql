@@ -1,0 +1,147 @@
+-- Purpose: the status of an order and that of its document: which side changed it since both agreed last, and what follows from that. Read-only but for the last part.
+-- Rights: the engine's role and 'operator' (preview).
+--
+-- order_sync keeps the pair of the last agreement. A side has changed its status when it differs from its half of the pair, so what was written from
+-- here, and comes back, is no change. The map alone would not do: several statuses of one side may be one of the other.
+
+CREATE TYPE status_decision AS (
+    account     text,
+    order_id    bigint,
+    decision    text,
+    crm_status  text,
+    bas_status  text,
+    properties  jsonb,
+    crm_wanted  text,
+    names       text[],
+    reason      text,
+    detail      text,
+    hint        text,
+    blocked_on  text
+);
+COMMENT ON TYPE status_decision IS 'What is to become of the status of an order';
+COMMENT ON COLUMN status_decision.account IS 'Account';
+COMMENT ON COLUMN status_decision.order_id IS 'Order number';
+COMMENT ON COLUMN status_decision.decision IS 'agreed (new pair), to_bas, to_crm, ask, or NULL: nothing is to be done';
+COMMENT ON COLUMN status_decision.crm_status IS 'Status in SalesDrive';
+COMMENT ON COLUMN status_decision.bas_status IS 'Status of the document, as BAS writes it; "" for none, NULL: not known';
+COMMENT ON COLUMN status_decision.properties IS 'Of to_bas: the status as the document should carry it';
+COMMENT ON COLUMN status_decision.crm_wanted IS 'Of to_crm: the status SalesDrive should have';
+COMMENT ON COLUMN status_decision.names IS 'Properties of the document that are its status: nothing else fills them';
+COMMENT ON COLUMN status_decision.reason IS 'Why the status keeps the order from going on: a code';
+COMMENT ON COLUMN status_decision.detail IS 'Sentence';
+COMMENT ON COLUMN status_decision.hint IS 'What to do';
+COMMENT ON COLUMN status_decision.blocked_on IS 'What it waits for, as in task.blocked_on';
+
+CREATE FUNCTION held_status(body jsonb, property text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN body ? property THEN CASE WHEN holds_nothing(body -> property) THEN '' ELSE btrim(body ->> property) END END;
+COMMENT ON FUNCTION held_status(jsonb, text) IS 'Status of a document as read: "" for none, NULL where it does not tell';
+
+CREATE FUNCTION bas_status_of(account text, infobase text, profile text, crm_status text, OUT value text, OUT problem text, OUT bas_key text, OUT candidates text) RETURNS record
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    found record;
+BEGIN
+    bas_key := mapped_value(account, 'status', crm_status);
+    IF bas_key IS NULL THEN
+        RETURN;
+    ELSIF entity_set(profile, 'status') IS NULL THEN    -- a value of an enumeration
+        value := bas_key;
+        RETURN;
+    END IF;
+    problem := list_state(infobase, profile, 'status');
+    IF problem IS NULL THEN
+        SELECT * INTO found FROM chosen_value(infobase, 'status', bas_key, NULL);
+        value := found.ref;
+        problem := found.problem;
+        candidates := found.candidates;
+    ELSIF bas_key ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+        value := lower(bas_key);
+        problem := NULL;
+    END IF;
+END $$;
+COMMENT ON FUNCTION bas_status_of(text, text, text, text) IS 'Status in BAS that value_map gives for one of SalesDrive, as the document carries it; problem: unread, refused, or why the base has no such status';
+
+CREATE FUNCTION crm_status_of(account text, infobase text, bas_status text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT m.crm_key FROM value_map m
+            WHERE m.account IN (crm_status_of.account, '*') AND m.dictionary = 'status' AND m.direction IN ('to_crm', 'both') AND m.crm_key <> '*' AND m.bas_key IS NOT NULL AND bas_status <> ''
+              AND (bas_status IN (m.bas_key, lower(m.bas_key))
+                   OR EXISTS (SELECT FROM dictionary_value d WHERE d.scope = crm_status_of.infobase AND d.side = 'bas' AND d.dictionary = 'status' AND d.key = bas_status AND m.bas_key IN (d.name, d.code)))
+            ORDER BY m.direction = 'both', m.account = '*', length(m.crm_key), m.crm_key LIMIT 1);
+END $$;
+COMMENT ON FUNCTION crm_status_of(text, text, text) IS 'Status in SalesDrive that value_map gives for one of BAS; of several rows the one of direction to_crm, of the account, with the lowest id';
+
+CREATE FUNCTION status_decisions(orders order_key[]) RETURNS SETOF status_decision
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT EXISTS (SELECT FROM account a WHERE a.status_to_bas OR a.status_from_bas) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH base AS MATERIALIZED (
+        SELECT a.name, a.infobase, i.profile, a.status_to_bas AS to_bas, a.status_from_bas AS from_bas, a.status_conflict AS policy, a.time_zone,
+               n.names ->> 'status' AS property, n.names ->> 'status_type' AS type_property, n.names ->> 'changed' AS changed_property, 'StandardODATA.' || entity_set(i.profile, 'status') AS type
+        FROM (SELECT DISTINCT k.account FROM few(orders) k) u JOIN account a ON a.name = u.account JOIN infobase i ON i.name = a.infobase
+        CROSS JOIN LATERAL (SELECT property_names(i.profile, 'order') AS names OFFSET 0) n
+        WHERE (a.status_to_bas OR a.status_from_bas) AND n.names ? 'status'
+    ), seen AS MATERIALIZED (
+        SELECT o.account, o.order_id, b AS base, o.status_id AS crm, o.update_at, y.crm_status AS was_crm, y.bas_status AS was_bas, y.bas_ref IS NOT NULL AS there, coalesce(y.force, false) AS force,
+               held_status(d.read_body, b.property) AS bas, field_time(d.read_body ->> b.changed_property) AS changed_at, y.number
+        FROM few(orders) k
+        JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+        JOIN base b ON b.name = o.account
+        LEFT JOIN order_sync y ON y.account = o.account AND y.order_id = o.order_id
+        LEFT JOIN bas_order d ON d.infobase = y.infobase AND d.ref_key = y.bas_ref
+    ), there AS MATERIALIZED (    -- each status is looked up once
+        SELECT u.account, u.crm, m.value, m.problem, m.bas_key, m.candidates
+        FROM (SELECT DISTINCT s.account, s.crm, (s.base).infobase, (s.base).profile FROM seen s WHERE s.crm IS NOT NULL) u
+        CROSS JOIN LATERAL bas_status_of(u.account, u.infobase, u.profile, u.crm) m
+    ), back AS MATERIALIZED (
+        SELECT u.account, u.bas, crm_status_of(u.account, u.infobase, u.bas) AS value
+        FROM (SELECT DISTINCT s.account, s.bas, (s.base).infobase FROM seen s WHERE s.bas <> '') u
+    ), meant AS MATERIALIZED (
+        SELECT s.*, t.value AS to_bas, t.problem, t.bas_key, t.candidates, c.value AS to_crm, coalesce(t.value = s.bas, false) OR coalesce(c.value = s.crm, false) AS agree
+        FROM seen s LEFT JOIN there t ON t.crm = s.crm AND t.account = s.account LEFT JOIN back c ON c.bas = s.bas AND c.account = s.account
+    ), moved AS MATERIALIZED (
+        SELECT m.*, v.crm_moved, v.crm_moved IS NOT TRUE AND w.first OR w.bas_moved AS bas_moved
+        FROM meant m
+        CROSS JOIN LATERAL (SELECT (m.base).to_bas AND m.to_bas IS NOT NULL AND m.crm IS DISTINCT FROM m.was_crm AS crm_moved) v
+        CROSS JOIN LATERAL (SELECT (m.base).from_bas AND m.to_crm IS NOT NULL AND m.was_bas IS NULL AS first, (m.base).from_bas AND m.to_crm IS NOT NULL AND m.bas <> m.was_bas AS bas_moved) w
+    ), decided AS MATERIALIZED (
+        SELECT m.*, CASE WHEN NOT m.there THEN CASE WHEN m.crm_moved THEN 'to_bas' END
+                         WHEN m.bas IS NULL THEN NULL
+                         WHEN m.agree THEN CASE WHEN (m.crm, m.bas) IS DISTINCT FROM (m.was_crm, m.was_bas) THEN 'agreed' END
+                         WHEN m.force AND (m.base).to_bas AND m.to_bas IS NOT NULL THEN 'to_bas'
+                         WHEN m.crm_moved AND m.bas_moved THEN CASE (m.base).policy WHEN 'salesdrive' THEN 'to_bas' WHEN 'bas' THEN 'to_crm' WHEN 'ask' THEN 'ask'
+                                                                    ELSE CASE WHEN m.changed_at > m.update_at THEN 'to_crm' ELSE 'to_bas' END END
+                         WHEN m.crm_moved THEN 'to_bas'
+                         WHEN m.bas_moved THEN 'to_crm' END AS decision
+        FROM moved m
+    )
+    SELECT d.account, d.order_id, d.decision, d.crm, d.bas,
+           CASE WHEN d.decision = 'to_bas' THEN jsonb_strip_nulls(jsonb_build_object((d.base).property, d.to_bas)
+                || CASE WHEN (d.base).type_property IS NULL THEN '{}' ELSE jsonb_build_object((d.base).type_property, (d.base).type) END) END,
+           CASE WHEN d.decision = 'to_crm' THEN d.to_crm END, array_remove(ARRAY[(d.base).property, (d.base).type_property], NULL),
+           CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem = 'unread' THEN 'dictionary' WHEN p.problem = 'refused' THEN 'field' ELSE 'value_wrong' END,
+           CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem = 'unread' THEN format('The list of status is being read from infobase "%s".', (d.base).infobase)
+                WHEN p.problem = 'refused' THEN format('The list of status cannot be read from infobase "%s". %s', (d.base).infobase,
+                                                       (SELECT t.detail FROM task t WHERE t.scope = (d.base).infobase AND t.kind = 'dictionary' AND t.key = 'status'))
+                ELSE format('value_map gives "%s" for status %s, which %s "%s" (there: %s).', d.bas_key, d.crm, p.problem, (d.base).infobase, coalesce(left(d.candidates, 2000), 'nothing')) END,
+           CASE WHEN p.problem IS NULL OR p.problem = 'unread' THEN NULL
+                WHEN p.problem = 'refused' THEN format('Add %s to the composition of the OData interface, and give the user of the exchange the right to read it; then call resume(). Or map statuses to Ref_Keys.', substr((d.base).type, 15))
+                ELSE map_call(d.account, 'status', d.crm) || ' with a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.' END,
+           CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem IN ('unread', 'refused') THEN format('dictionary:%s:status', (d.base).infobase) ELSE format('value:%s:status/%s', d.account, d.crm) END
+    FROM decided d
+    CROSS JOIN LATERAL (SELECT CASE WHEN (d.base).to_bas AND d.crm IS DISTINCT FROM d.was_crm THEN d.problem END AS problem) p;
+END $$;
+COMMENT ON FUNCTION status_decisions(order_key[]) IS 'What is to become of the statuses of orders: a row for each order of an account that has statuses travel, where the profile knows the status of a document';
+
+CREATE FUNCTION obstacles_statuses(statuses status_decision[]) RETURNS SETOF obstacle
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT s.account, s.order_id, 26, s.reason, s.detail, s.hint, s.blocked_on, s.reason = 'dictionary' FROM few(statuses) s WHERE s.reason IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION obstacles_statuses(status_decision[]) IS 'Orders whose status is mapped to what the base does not have, or whose list of statuses is not at hand';

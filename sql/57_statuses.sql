@@ -1,0 +1,39 @@
+-- Purpose: what is kept of statuses that agree, and the call that decides where both sides changed one.
+-- Rights: the engine's role; 'operator' decides.
+
+CREATE FUNCTION note_statuses(statuses status_decision[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    WITH agreed AS (
+        UPDATE order_sync y SET crm_status = s.crm_status, bas_status = s.bas_status
+        FROM few(statuses) s WHERE s.decision = 'agreed' AND y.account = s.account AND y.order_id = s.order_id
+        RETURNING y.infobase, y.bas_ref, s.names
+    )
+    UPDATE bas_order b SET sent_body = b.sent_body || same_keys(b.read_body, same_keys(b.sent_body, n.own)), written_body = b.written_body || same_keys(b.read_body, same_keys(b.written_body, n.own))
+    FROM agreed a CROSS JOIN LATERAL (SELECT jsonb_object_agg(k, true) AS own FROM few(a.names) k) n
+    WHERE b.infobase = a.infobase AND b.ref_key = a.bas_ref AND b.accepted_body IS NULL AND b.sent_body ?| a.names;    -- what BAS holds instead is accepted
+END $$;
+COMMENT ON FUNCTION note_statuses(status_decision[]) IS 'Keeps the pairs of statuses that agree';
+
+CREATE FUNCTION decide_status(account text, order_id bigint, side text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    o crm_order := require_order(account, order_id);
+    d status_decision;
+    task bigint;
+BEGIN
+    IF side IS NULL OR side NOT IN ('salesdrive', 'bas') THEN
+        RAISE EXCEPTION 'there is no side "%"', side USING ERRCODE = '22023', HINT = 'Sides: salesdrive, bas.';
+    END IF;
+    task := order_task(o.account, o.order_id);    -- first the task, as the engine does
+    SELECT * INTO d FROM status_decisions(order_keys(o.account, o.order_id));
+    UPDATE order_sync y SET crm_status = CASE side WHEN 'bas' THEN d.crm_status ELSE y.crm_status END, bas_status = CASE side WHEN 'salesdrive' THEN d.bas_status ELSE y.bas_status END
+    WHERE y.account = o.account AND y.order_id = o.order_id AND d.account IS NOT NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the status of order % of account "%" does not travel', o.order_id, o.account
+            USING ERRCODE = '55000', HINT = 'Switch it on: account.status_to_bas, account.status_from_bas; some configurations have no status of orders: SELECT * FROM salesdrive.check(…).';
+    END IF;
+    INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resumed', o.version, format('Status of %s chosen by %s.', CASE side WHEN 'bas' THEN 'BAS' ELSE 'SalesDrive' END, session_user));
+    RETURN task;
+END $$;
+COMMENT ON FUNCTION decide_status(text, bigint, text) IS 'Where the status of an order was changed on both sides, says whose counts: salesdrive or bas; returns the task';

@@ -14,6 +14,7 @@ CREATE TABLE crm_change (
     sent           text,
     sent_at        timestamptz,
     sent_version   bigint,
+    confirmed      text,
     unsure_until   timestamptz,
     sends          integer NOT NULL DEFAULT 0,
     alone          boolean NOT NULL DEFAULT false,
@@ -33,7 +34,8 @@ COMMENT ON COLUMN crm_change.before IS 'What SalesDrive held when that was decid
 COMMENT ON COLUMN crm_change.before_version IS 'Order version known then';
 COMMENT ON COLUMN crm_change.sent IS 'Last value sent';
 COMMENT ON COLUMN crm_change.sent_at IS 'When';
-COMMENT ON COLUMN crm_change.sent_version IS 'Order version known when it was sent; NULL once a version received shows it';
+COMMENT ON COLUMN crm_change.sent_version IS 'Order version SalesDrive had when it was sent, as far as known; NULL once a version received shows it';
+COMMENT ON COLUMN crm_change.confirmed IS 'Last value answered with success that no version received shows yet';
 COMMENT ON COLUMN crm_change.unsure_until IS 'From when on its absence in SalesDrive counts, if no answer came';
 COMMENT ON COLUMN crm_change.sends IS 'How often the value wanted was sent since it was seen last: after the fifth time it is parked';
 COMMENT ON COLUMN crm_change.alone IS 'Sent without other fields: SalesDrive refused them together';

@@ -75,10 +75,10 @@ BEGIN
     IF coalesce(cardinality(wishes), 0) = 0 THEN
         RETURN;
     END IF;
-    SELECT array_agg(ROW(n.account, n.order_id, n.field, n.wanted, n.cause, clock(), n.state, n.before, n.version, NULL, NULL, NULL, NULL, 0, false, false, NULL)::crm_change ORDER BY n.account, n.order_id, n.field) INTO news
-    FROM (SELECT w.account, w.order_id, w.field, w.wanted, w.cause, w.version, crm_text(w.held) AS before, c AS row,
+    SELECT array_agg(ROW(n.account, n.order_id, n.field, n.wanted, n.cause, clock(), n.state, n.before, n.version, NULL, NULL, NULL, NULL, NULL, 0, false, false, NULL)::crm_change ORDER BY n.account, n.order_id, n.field) INTO news
+    FROM (SELECT w.account, w.order_id, w.field, w.wanted, w.cause, w.version, coalesce(c.confirmed, crm_text(w.held)) AS before, c AS row,
                  CASE WHEN c.state = 'unknown' THEN 'unknown' WHEN c.sent_version IS NOT NULL AND c.state = 'sent' AND w.wanted = c.sent THEN 'sent'
-                      WHEN NOT is_note(w.field) AND c.sent_version IS NULL AND crm_same(w.account, w.field, w.held, w.wanted) THEN 'held' ELSE 'wanted' END AS state
+                      WHEN NOT is_note(w.field) AND c.confirmed IS NULL AND crm_same(w.account, w.field, w.held, w.wanted) THEN 'held' ELSE 'wanted' END AS state
           FROM (SELECT DISTINCT ON (u.account, u.order_id, u.field) u.account, u.order_id, u.field, coalesce(u.wanted, '') AS wanted, u.cause, o.version, CASE WHEN NOT is_note(u.field) THEN crm_held(u.account, u.order_id, u.field) END AS held
                 FROM few(wishes) u CROSS JOIN LATERAL (SELECT c.version FROM crm_order c WHERE c.account = u.account AND c.order_id = u.order_id OFFSET 0) o
                 ORDER BY u.account, u.order_id, u.field) w
@@ -113,7 +113,7 @@ BEGIN
     RETURN QUERY
     SELECT c.account, c.order_id, c.field, v.state,
            CASE WHEN definite THEN false ELSE c.doubted OR v.state = 'sent' END,
-           q.as_sent OR v.state IN ('held', 'refused', 'dropped') OR definite, crm_text(m.data -> c.field), m.version,
+           q.as_sent OR c.confirmed IS NOT NULL AND crm_same(c.account, c.field, m.data -> c.field, c.confirmed) OR v.state IN ('held', 'refused', 'dropped') OR definite, crm_text(m.data -> c.field), m.version,
            CASE WHEN v.state = 'dropped' AND c.state = 'wanted' THEN format('SalesDrive holds %s by now: decided anew.', brief_text(crm_text(m.data -> c.field)))
                 WHEN v.state = 'dropped' THEN format('Sent without an answer, and version %s of SalesDrive, changed meanwhile, holds %s.', m.version, brief_text(crm_text(m.data -> c.field)))
                 WHEN v.state = 'refused' AND c.state = 'sent' THEN format('SalesDrive answered with success, and holds %s all the same: the field may not be there, or not take this value.', brief_text(crm_text(m.data -> c.field)))
@@ -126,10 +126,10 @@ BEGIN
     CROSS JOIN LATERAL (SELECT CASE c.state
         WHEN 'sent' THEN CASE WHEN q.as_sent THEN 'held' WHEN q.newer AND NOT q.as_before AND NOT q.next THEN 'held' WHEN definite THEN 'refused' WHEN q.newer THEN 'sent' END
         WHEN 'unknown' THEN CASE WHEN q.as_sent THEN CASE WHEN c.wanted = c.sent THEN 'held' ELSE 'wanted' END
-                                 WHEN NOT definite THEN NULL WHEN q.newer THEN 'dropped' WHEN c.sends >= 5 THEN 'refused' ELSE 'wanted' END
-        WHEN 'wanted' THEN CASE WHEN q.as_wanted AND c.sent_version IS NULL THEN 'held' WHEN q.as_sent AND c.sent_version IS NOT NULL OR definite AND c.doubted AND q.as_before THEN 'wanted' WHEN definite AND c.doubted THEN 'dropped' END
+                                 WHEN NOT definite THEN NULL WHEN q.newer OR NOT q.as_before THEN 'dropped' WHEN c.sends >= 5 THEN 'refused' ELSE 'wanted' END
+        WHEN 'wanted' THEN CASE WHEN q.as_wanted AND c.confirmed IS NULL THEN 'held' WHEN crm_same(c.account, c.field, m.data -> c.field, c.confirmed) AND c.confirmed IS NOT NULL OR definite AND c.doubted AND q.as_before THEN 'wanted' WHEN definite AND c.doubted THEN 'dropped' END
         WHEN 'held' THEN NULL
-        ELSE CASE WHEN q.as_wanted THEN 'held' END END AS state) v
+        ELSE CASE WHEN q.as_wanted THEN 'held' WHEN c.confirmed IS NOT NULL AND (q.newer AND NOT q.next OR crm_same(c.account, c.field, m.data -> c.field, c.confirmed)) THEN c.state END END AS state) v
     WHERE NOT is_note(c.field) AND (definite OR m.data ? c.field OR c.state = 'sent') AND v.state IS NOT NULL AND NOT (c.state = 'sent' AND v.state = 'sent' AND c.doubted);
 END $$;
 COMMENT ON FUNCTION crm_verdicts(merged_order[], boolean) IS 'What orders as received say of what was wanted or sent; nothing where they say nothing new';
@@ -148,15 +148,15 @@ BEGIN
     END IF;
     PERFORM enqueue_updates(array_agg((v.account, v.order_id)::order_key))
     FROM few(verdicts) v JOIN crm_change c ON c.account = v.account AND c.order_id = v.order_id AND c.field = v.field LEFT JOIN task t ON t.scope = v.account AND t.kind = 'order_update' AND t.key = v.order_id::text
-    WHERE NOT definite AND (v.doubted OR t.state = 'parked' AND c.state = 'refused' OR t.state = 'ready' AND t.run_at > clock() AND c.state = 'unknown') HAVING count(*) > 0;
+    WHERE NOT definite AND (v.doubted OR t.state = 'parked' AND c.state = 'refused' AND v.state = 'held' OR t.state = 'ready' AND t.run_at > clock() AND c.state = 'unknown') HAVING count(*) > 0;
     INSERT INTO order_event (account, order_id, event, version, text)
     SELECT c.account, c.order_id, CASE WHEN v.state IN ('dropped', 'refused') THEN 'crm_not_changed' ELSE 'crm_changed' END, v.version,
            CASE WHEN v.state IN ('dropped', 'refused') THEN crm_change_text(c) || ': ' || v.detail ELSE format('%s, as version %s shows.', crm_change_text(c), v.version) END
     FROM few(verdicts) v JOIN crm_change c ON c.account = v.account AND c.order_id = v.order_id AND c.field = v.field
-    WHERE c.state = 'unknown' AND v.state IN ('held', 'wanted') AND crm_same(c.account, c.field, to_jsonb(v.holds), c.sent) OR v.state IN ('dropped', 'refused');
-    PERFORM enqueue_orders(array_agg(DISTINCT (v.account, v.order_id)::order_key)) FROM few(verdicts) v WHERE v.state = 'dropped' HAVING count(*) > 0;
+    WHERE c.state = 'unknown' AND v.state IN ('held', 'wanted') AND crm_same(c.account, c.field, to_jsonb(v.holds), c.sent) OR v.state IN ('dropped', 'refused') AND c.state <> v.state;
+    PERFORM enqueue_orders(array_agg(DISTINCT (v.account, v.order_id)::order_key)) FROM few(verdicts) v JOIN crm_change c ON c.account = v.account AND c.order_id = v.order_id AND c.field = v.field WHERE v.state = 'dropped' AND c.state <> 'dropped' HAVING count(*) > 0;
     UPDATE crm_change c SET state = v.state, doubted = v.doubted, detail = v.detail,
-        sent_version = CASE WHEN v.seen THEN NULL ELSE c.sent_version END, unsure_until = CASE WHEN v.seen THEN NULL ELSE c.unsure_until END,
+        sent_version = CASE WHEN v.seen THEN NULL ELSE c.sent_version END, confirmed = CASE WHEN v.seen THEN NULL ELSE c.confirmed END, unsure_until = CASE WHEN v.seen THEN NULL ELSE c.unsure_until END,
         sends = CASE WHEN v.state = 'held' AND crm_same(c.account, c.field, to_jsonb(v.holds), c.wanted) THEN 0 ELSE c.sends END,
         before = CASE WHEN v.state = 'held' THEN c.before ELSE v.holds END, before_version = CASE WHEN v.state = 'held' THEN c.before_version ELSE v.version END
     FROM few(verdicts) v WHERE c.account = v.account AND c.order_id = v.order_id AND c.field = v.field;
@@ -185,7 +185,7 @@ BEGIN
     IF overtaken IS NULL THEN
         RETURN;
     END IF;
-    UPDATE crm_change c SET state = 'dropped', detail = format('SalesDrive holds %s by now: decided anew.', brief_text(crm_text(crm_held(c.account, c.order_id, c.field))))
+    UPDATE crm_change c SET state = 'dropped', confirmed = NULL, sent_version = NULL, detail = format('SalesDrive holds %s by now: decided anew.', brief_text(crm_text(crm_held(c.account, c.order_id, c.field))))
     FROM few(overtaken) w WHERE c.account = w.account AND c.order_id = w.order_id AND c.field = w.field;
     INSERT INTO order_event (account, order_id, event, version, text)
     SELECT c.account, c.order_id, 'crm_not_changed', o.version, format('%s is not sent. %s', c.field, c.detail)
@@ -236,11 +236,19 @@ CREATE FUNCTION note_crm_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     UPDATE crm_change c SET state = 'unknown', sent = f.value, sent_at = clock(), unsure_until = clock() + 2 * p.total_timeout, sends = c.sends + 1, doubted = false, detail = 'No answer yet.',
-        sent_version = (SELECT o.version FROM crm_order o WHERE o.account = c.account AND o.order_id = c.order_id)
+        sent_version = CASE WHEN NOT is_note(c.field) THEN greatest((SELECT o.version FROM crm_order o WHERE o.account = c.account AND o.order_id = c.order_id),
+                                (SELECT max(x.sent_version) + 1 FROM crm_change x WHERE x.account = c.account AND x.order_id = c.order_id AND NOT is_note(x.field) AND x.state <> 'unknown')) END    -- our own changes that no version received shows yet
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN account_api p ON p.account = t.account CROSS JOIN LATERAL jsonb_each_text(s.memo -> 'fields') f
     WHERE t.kind = 'order_update' AND c.account = t.account AND c.order_id = t.key::bigint AND c.field = f.key;
 END $$;
 COMMENT ON FUNCTION note_crm_writes(plan_step[]) IS 'Before a change of SalesDrive leaves: that its outcome is unknown from now on';
+
+CREATE FUNCTION unsent_version(c crm_change) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT c.sent_version - 1 FROM crm_order o WHERE o.account = c.account AND o.order_id = c.order_id AND o.version < c.sent_version);
+END $$;
+COMMENT ON FUNCTION unsent_version(crm_change) IS 'sent_version of a change that is known not to be done: what was sent before it may still be to be seen';
 
 -- What is parked stays so until resume(): a plan takes a task with nothing but refusals for a resumed one.
 CREATE FUNCTION order_update_step(t task, next_at timestamptz DEFAULT NULL) RETURNS plan_step
@@ -292,10 +300,10 @@ BEGIN
         IF r.class = 'ok' THEN
             INSERT INTO order_event (account, order_id, event, text)
             SELECT c.account, c.order_id, 'crm_changed', crm_change_text(c) || '.' FROM crm_change c WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown' ORDER BY c.field;
-            UPDATE crm_change c SET state = CASE WHEN c.wanted = c.sent THEN 'sent' ELSE 'wanted' END, unsure_until = NULL, detail = NULL WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown';
+            UPDATE crm_change c SET state = CASE WHEN c.wanted = c.sent THEN 'sent' ELSE 'wanted' END, confirmed = CASE WHEN NOT is_note(c.field) THEN c.sent END, unsure_until = NULL, detail = NULL WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown';
         ELSIF r.class IN ('business', 'denied', 'bug') THEN
             many := (SELECT count(*) > 1 FROM jsonb_object_keys(r.fields));
-            UPDATE crm_change c SET state = CASE WHEN many OR c.wanted <> c.sent THEN 'wanted' ELSE 'refused' END, alone = many, sent_version = NULL, unsure_until = NULL, detail = r.words
+            UPDATE crm_change c SET state = CASE WHEN many OR c.wanted <> c.sent THEN 'wanted' ELSE 'refused' END, alone = many, sent_version = unsent_version(c), unsure_until = NULL, detail = r.words
             WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown';
             INSERT INTO order_event (account, order_id, event, text)
             SELECT c.account, c.order_id, 'crm_not_changed', crm_change_text(c) || ': ' || c.detail FROM crm_change c WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'refused' ORDER BY c.field;
@@ -305,7 +313,7 @@ BEGIN
             SELECT c.account, c.order_id, 'crm_unknown', format('%s: no answer (%s); %s', crm_change_text(c), r.words, CASE WHEN is_note(c.field) THEN 'a note is not sent twice, look for it in SalesDrive.' ELSE 'it is looked for before it is sent again.' END)
             FROM crm_change c WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown' ORDER BY c.field;
         ELSE    -- known not to be done: the class says when it is tried again
-            UPDATE crm_change c SET state = 'wanted', sends = c.sends - 1, sent_version = NULL, unsure_until = NULL, detail = r.words WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown';
+            UPDATE crm_change c SET state = 'wanted', sends = c.sends - 1, sent_version = unsent_version(c), unsure_until = NULL, detail = r.words WHERE c.account = r.account AND c.order_id = r.order_id AND r.fields ? c.field AND c.state = 'unknown';
             CONTINUE;
         END IF;
         RETURN NEXT order_update_step(r.task);

@@ -23,9 +23,10 @@ BEGIN
     CROSS JOIN LATERAL (SELECT btrim(y.number) AS number, CASE WHEN a.link_to IS NOT NULL OR a.number_text ~ '\{link\}' THEN document_link(a.link_text, i.url, entity_set(i.profile, 'order'), y.bas_ref, btrim(y.number)) END AS link) d
     CROSS JOIN LATERAL (VALUES (CASE a.number_to WHEN 'note' THEN 'note:number' ELSE a.number_to END, replace(replace(a.number_text, '{number}', d.number), '{link}', coalesce(d.link, '')), 'number'),
                                (a.link_to, d.link, 'link')) w (field, wanted, cause)
-    WHERE y.bas_ref IS NOT NULL AND d.number <> '' AND w.field IS NOT NULL;
+    WHERE y.bas_ref IS NOT NULL AND d.number <> '' AND w.field IS NOT NULL
+      AND NOT EXISTS (SELECT FROM crm_change c WHERE c.account = y.account AND c.order_id = y.order_id AND c.field = w.field AND c.wanted = w.wanted AND c.state <> 'dropped');
 END $$;
-COMMENT ON FUNCTION document_wishes(order_key[]) IS 'What SalesDrive is to hold of the documents of orders, where their accounts tell it';
+COMMENT ON FUNCTION document_wishes(order_key[]) IS 'What SalesDrive is to hold of the documents of orders, where their accounts tell it and it was not asked for yet';
 
 CREATE FUNCTION sums_to_tell(orders order_key[]) RETURNS TABLE (account text, order_id bigint, sum numeric, comment text)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

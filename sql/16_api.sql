@@ -14,6 +14,7 @@ CREATE TABLE account_api (
     dictionary_age     interval NOT NULL DEFAULT '1 day' CHECK (dictionary_age > '0'),
     poll_overlap       interval NOT NULL DEFAULT '15 min' CHECK (poll_overlap >= '0'),
     backfill_share     numeric NOT NULL DEFAULT 0.9 CHECK (backfill_share > 0 AND backfill_share <= 1),
+    key_in_body        boolean NOT NULL DEFAULT false,
     allow_http         boolean NOT NULL DEFAULT false,
     ca_file            text CHECK (ca_file ~ '^/'),
     circuit_failures   integer NOT NULL DEFAULT 0,
@@ -35,6 +36,7 @@ COMMENT ON COLUMN account_api.circuit_pause IS 'How long an open circuit waits b
 COMMENT ON COLUMN account_api.dictionary_age IS 'Values of SalesDrive that were loaded by load_dictionaries() and are older are loaded again as orders come by';
 COMMENT ON COLUMN account_api.poll_overlap IS 'How far each window of changed orders reaches back into the one before';
 COMMENT ON COLUMN account_api.backfill_share IS 'Share of each window of the quota that may be used when lane 4 (backfill) asks';
+COMMENT ON COLUMN account_api.key_in_body IS 'Send the key also as "form" in the body of changes: some older accounts take it only there';
 COMMENT ON COLUMN account_api.allow_http IS 'Allow plain http to other hosts than loopback';
 COMMENT ON COLUMN account_api.ca_file IS 'Bundle of certificate authorities, absolute path on the server; NULL uses that of the system';
 COMMENT ON COLUMN account_api.circuit_failures IS 'Failures in a row';

@@ -409,7 +409,7 @@ BEGIN
 
     WITH base AS MATERIALIZED (
         SELECT i.name, i.url || '/odata/standard.odata/' AS url, longest_write(i) AS longest, i.username, secret('infobase:' || i.name || ':password') AS password, NULL::text[] AS headers,
-               i.connect_timeout, i.total_timeout, i.max_answer, i.max_connections, i.ca_file, i.allow_http
+               i.connect_timeout, i.total_timeout, i.max_answer, i.max_connections, i.ca_file, i.allow_http, NULL::text AS body_key
         FROM infobase i WHERE i.name IN (SELECT t.target FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request')
         UNION ALL
         SELECT f.* FROM api_forms(apis) f
@@ -421,7 +421,7 @@ BEGIN
         FROM few(steps) s, base i, own w WHERE t.id = s.task_id AND i.name = t.target AND w.kind = t.kind AND s.step = 'request'
         RETURNING t.id, t.attempt, t.target, s.method, s.path, s.body, w.answer, w.total_timeout
     )
-    SELECT array_agg(ROW(q.id, q.attempt, i.name, q.method, i.url || url_path(q.path), q.body::text, i.username, i.password, i.headers,
+    SELECT array_agg(ROW(q.id, q.attempt, i.name, q.method, i.url || url_path(q.path), CASE WHEN i.body_key IS NULL OR q.body IS NULL THEN q.body ELSE q.body || jsonb_build_object('form', i.body_key) END::text, i.username, i.password, i.headers,
            (extract(epoch FROM i.connect_timeout) * 1000)::integer, (extract(epoch FROM coalesce(q.total_timeout, i.total_timeout)) * 1000)::integer,
            CASE q.answer WHEN 'metadata' THEN 16777216 ELSE i.max_answer END, i.max_connections, i.ca_file, i.allow_http, since + i.total_timeout, q.answer)::http_request) INTO requests
     FROM sent q JOIN base i ON i.name = q.target;
@@ -495,6 +495,13 @@ CREATE FUNCTION log_head(body text) RETURNS text
     RETURN CASE WHEN octet_length(body) <= 65536 THEN body ELSE left(body, 16384) END;
 COMMENT ON FUNCTION log_head(text) IS 'A body as the log keeps it: whole up to 64 kB, else its first 16384 characters';
 
+CREATE FUNCTION keyless_body(body text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN body::jsonb ? 'form' THEN (body::jsonb || '{"form": "…"}')::text ELSE body END;
+END $$;
+COMMENT ON FUNCTION keyless_body(text) IS 'Body of a request to the API of an account as the log keeps it, without the key';
+
 CREATE FUNCTION log_results(results http_result[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -504,7 +511,7 @@ BEGIN
         CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, r.url, r.http_status, r.class,
         concat_ws(': ', r.error, CASE WHEN r.odata_code IS NOT NULL THEN format('BAS code %s', r.odata_code) END, r.odata_message),
         (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,
-        log_head(r.request_body), octet_length(r.request_body), CASE WHEN octet_length(r.request_body) > 65536 THEN md5(r.request_body) END,
+        log_head(CASE WHEN r.target LIKE 'account:%' THEN keyless_body(r.request_body) ELSE r.request_body END), octet_length(r.request_body), CASE WHEN octet_length(r.request_body) > 65536 THEN md5(r.request_body) END,
         log_head(b.body), CASE WHEN b.body IS NULL THEN substring(r.body FROM 1 FOR 65536) END, r.body_bytes, CASE WHEN octet_length(r.body) > 65536 THEN md5(r.body) END
     FROM few(results) r
     LEFT JOIN task t ON t.id = r.task_id

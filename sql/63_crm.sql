@@ -42,7 +42,7 @@ END $$;
 COMMENT ON FUNCTION begin_api(text) IS 'Makes the rows of an account''s API and of the limits SalesDrive states for it, where they are not there yet';
 
 CREATE FUNCTION api_forms(accounts text[]) RETURNS TABLE (name text, url text, longest timestamptz, username text, password text, headers text[],
-        connect_timeout interval, total_timeout interval, max_answer integer, max_connections integer, ca_file text, allow_http boolean)
+        connect_timeout interval, total_timeout interval, max_answer integer, max_connections integer, ca_file text, allow_http boolean, body_key text)
     LANGUAGE plpgsql VOLATILE ROWS 1 SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -51,7 +51,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT 'account:' || p.account, a.url || '/', clock() + 2 * p.total_timeout, NULL::text, NULL::text, ARRAY['X-Api-Key: ' || k.key, 'Form-Api-Key: ' || k.key],    -- newer and older accounts
-           p.connect_timeout, p.total_timeout, p.max_answer, p.max_connections, p.ca_file, p.allow_http
+           p.connect_timeout, p.total_timeout, p.max_answer, p.max_connections, p.ca_file, p.allow_http, CASE WHEN p.key_in_body THEN k.key END
     FROM (SELECT DISTINCT n FROM few(accounts) n) u JOIN account_api p ON p.account = u.n JOIN account a ON a.name = p.account
     CROSS JOIN LATERAL (SELECT btrim(secret('account:' || p.account || ':api_key')) AS key) k;
 END $$;

@@ -295,6 +295,8 @@ BEGIN
                   WHERE w.state <> 'in_flight' FOR UPDATE OF w SKIP LOCKED);
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
     WHERE t.id = (SELECT w.id FROM task w WHERE w.scope = a.infobase AND w.kind = 'partner' AND w.key = o.phone AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
+    UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
+    WHERE t.id = (SELECT w.id FROM task w WHERE w.scope = o.account AND w.kind = 'order_update' AND w.key = o.order_id::text AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
     DELETE FROM bas_product p
     WHERE p.infobase = a.infobase AND p.sku IN (SELECT q.sku FROM crm_order_line l JOIN bas_product q ON q.infobase = a.infobase AND q.sku = l.sku
         WHERE l.account = o.account AND l.order_id = o.order_id AND (q.state <> 'found' OR q.unit IS NULL OR before.reason = 'product_unit') FOR UPDATE OF q SKIP LOCKED);
@@ -369,6 +371,12 @@ BEGIN
            CASE WHEN d.step = 'request' THEN i.url || '/odata/standard.odata/' || d.path END, d.body
     FROM order_decisions(order_keys(o.account, o.order_id)) d JOIN account a ON a.name = o.account JOIN infobase i ON i.name = a.infobase
     UNION ALL
-    SELECT 'document as it should be', NULL, NULL, coalesce(d.document, order_document(o.account, o.order_id)) FROM order_decisions(order_keys(o.account, o.order_id)) d;
+    SELECT 'document as it should be', NULL, NULL, coalesce(d.document, order_document(o.account, o.order_id)) FROM order_decisions(order_keys(o.account, o.order_id)) d
+    UNION ALL
+    SELECT 'change order in SalesDrive', 'POST', a.url || '/api/order/update/', jsonb_build_object('id', o.order_id, 'data', jsonb_object_agg(c.field, crm_value(c.field, c.wanted)))
+    FROM crm_change c JOIN account a ON a.name = c.account WHERE c.account = o.account AND c.order_id = o.order_id AND c.state = 'wanted' AND NOT is_note(c.field) GROUP BY a.url
+    UNION ALL
+    SELECT 'add note in SalesDrive', 'POST', a.url || '/api/order/note/', to_jsonb(c.wanted)
+    FROM crm_change c JOIN account a ON a.name = c.account WHERE c.account = o.account AND c.order_id = o.order_id AND c.state = 'wanted' AND is_note(c.field);
 END $$;
-COMMENT ON FUNCTION preview(text, bigint, text) IS 'What the next step of an order would be and send, and the document as it should be, without sending anything; or the document under another profile, in whose set it would be';
+COMMENT ON FUNCTION preview(text, bigint, text) IS 'What the next step of an order would be and send, the document as it should be, and what SalesDrive is to be told, without sending anything; or the document under another profile, in whose set it would be';

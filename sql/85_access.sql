@@ -37,7 +37,7 @@ INSERT INTO access_function VALUES
 INSERT INTO access_function VALUES    -- statuses
     ('obstacles_statuses', 'operator'), ('status_decisions', 'operator'), ('held_status', 'operator'), ('bas_status_of', 'operator'), ('crm_status_of', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
-    ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator');
+    ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
     ('target_set', 'reader'), ('list_state', 'operator'), ('check_fields', 'operator'),     ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'reader'), ('path_problem', 'operator'), ('field_problem', 'operator'),
     ('json_blank', 'reader'), ('field_time', 'reader'), ('text_flag', 'reader'), ('empty_value', 'operator'), ('holds_nothing', 'operator'), ('typed_value', 'operator'), ('filled_template', 'reader'),

@@ -152,7 +152,7 @@ is(task(1003), '', 'taken away by hand');
 
 # ---- no answer
 
-my $n = scalar updates(1005);
+my $n;
 fault(action => 'reset_after', times => 1);
 want(1005, 'statusId', 3);
 run_engine();
@@ -262,16 +262,58 @@ want(1011, 'note', 'далі');
 run_engine();
 like(notes(1011), qr/далі$/, 'the next one goes on');
 
+# ---- before it is sent; the key in the body; the webhook that comes back
+
+want(1012, 'statusId', 2);
+want(1012, 'note', 'зразок');
+is(sql("SELECT string_agg(concat_ws(' ', step, method, body), ', ' ORDER BY step) FROM salesdrive.preview('shop', 1012) WHERE url LIKE '%/api/%'"), 'add note in SalesDrive POST "зразок", change order in SalesDrive POST {"id": 1012, "data": {"statusId": 2}}', 'preview() shows it');
+$crm->control(POST => '/config', { key_headers => 'none' });
+sql("UPDATE salesdrive.account_api SET key_in_body = true");
+run_engine();
+is(row(1012)->{statusId} . ' ' . notes(1012), '2 зразок', 'an account that takes the key in the body only');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE request_body LIKE '%demo-key%'") . sql("SELECT request_body FROM salesdrive.exchange_log WHERE order_id = 1012 AND purpose LIKE 'change%'"), '0{"id": 1012, "data": {"statusId": 2}, "form": "…"}', 'the log does not show it');
+$crm->control(POST => '/config', { key_headers => 'any' });
+sql("UPDATE salesdrive.account_api SET key_in_body = false");
+
+want(1012, 'statusId', 79);
+run_engine();
+is(sql("SELECT concat_ws(' ', kind, order_id, reason) FROM salesdrive.parked"), 'order_update 1012 business', 'parked shows the order');
+$n = sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 1012 AND class = 'business'");
+sql("SELECT salesdrive.resume('shop', 1012)");
+run_engine();
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 1012 AND class = 'business'"), $n + 1, 'resume(account, order_id) resumes this, too');
+
 # ---- the engine ends in the middle
 
+$n = scalar updates(1012);
 want(1012, 'statusId', 3);
 is(sql('SELECT count(*) FROM salesdrive.claim(10)'), 1, 'claimed, and never sent');
 is(change(1012, 'statusId'), 'unknown 3', 'unknown from then on');
 run_engine();
-is(scalar(updates(1012)), 0, 'the next engine does not send it blindly');
+is(scalar(updates(1012)) - $n, 0, 'the next engine does not send it blindly');
 later(10);
 run_engine();
-is(row(1012)->{statusId} . ' ' . scalar(updates(1012)), '3 1', 'but looks first');
+is(row(1012)->{statusId} . ' ' . (scalar(updates(1012)) - $n), '3 1', 'but looks first');
 
 is(sql("SELECT count(*) FROM salesdrive.task WHERE kind = 'order_update'"), 0, 'nothing is left');
+
+# ---- workers, and a webhook that comes back for each change
+
+my $live = new_node('echo', workers => 1);
+my $port = receiver_port($live);
+$live->safe_psql('postgres', "SELECT salesdrive.add_infobase('main', 'unf', '" . $bas->url('/base') . "', 'user', 'secret');
+	SELECT salesdrive.add_account(name => 'shop', url => '" . $crm->url . "', api_key => 'demo-key', infobase => 'main', webhook_token => 'a-token-of-24-characters', identity => 'echo');
+	SELECT salesdrive.pause_infobase('main', 'only SalesDrive here')");
+my $hook = "http://127.0.0.1:$port/webhook/shop/a-token-of-24-characters";
+ok(wait_for_sql($live, 'postgres', "SELECT state FROM salesdrive.worker_status WHERE role = 'receiver'", 'running'), 'the receiver listens');
+$crm->control(POST => '/config', { echo_url => $hook, echo => 'all', clock => '' });
+$crm->control(POST => '/orders', { count => 30, seed => 7, first_id => 2001, from => '2026-11-20 08:00:00', days => 1, plain => 1, versions => [ 1, 1 ] });
+$crm->control(POST => '/deliver', { url => $hook, orders => [ 2001 .. 2030 ] });
+ok(wait_for_sql($live, 'postgres', 'SELECT count(*) FROM salesdrive.crm_order', 30), 'orders are here');
+my $sent = scalar @{ $crm->control(GET => '/state')->{updates} };
+$live->safe_psql('postgres', "SELECT salesdrive.want_in_crm(ARRAY(SELECT ('shop', id, f, CASE f WHEN 'statusId' THEN '3' ELSE 'x' || id END, 'user')::salesdrive.crm_wish FROM generate_series(2001, 2030) id, unnest(ARRAY['statusId', 'promokod']) f))");
+ok(wait_for_sql($live, 'postgres', "SELECT string_agg(DISTINCT state, ' ') || count(*) FROM salesdrive.crm_change", 'held60'), 'all are held, as the webhooks that came back show');
+ok(wait_for_sql($live, 'postgres', "SELECT count(*) FROM salesdrive.task WHERE kind = 'order_update'", 0), 'nothing is left');
+is(scalar(@{ $crm->control(GET => '/state')->{updates} }) - $sent, 30, 'one request an order');
+is($live->safe_psql('postgres', "SELECT count(*) FROM salesdrive.order_event WHERE event = 'crm_changed'"), 60, 'told once each');
 done_testing();

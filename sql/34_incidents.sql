@@ -30,7 +30,7 @@ COMMENT ON COLUMN incident.text IS 'What happened';
 COMMENT ON COLUMN incident.hint IS 'What to do';
 CREATE UNIQUE INDEX incident_one_open ON incident (kind, subject) WHERE closed_at IS NULL;
 CREATE INDEX incident_closed ON incident (closed_at) WHERE closed_at IS NOT NULL;
-CREATE INDEX task_waiting_order ON task (scope, state, created_at) WHERE kind = 'order';
+CREATE INDEX task_waiting_order ON task (scope, state, created_at) WHERE kind = 'order' AND lane < 4;
 
 CREATE VIEW incident_open AS
     SELECT i.id, i.kind, i.subject, i.opened_at, clock() - i.opened_at AS age, i.last_at, i.count, i.text, i.hint FROM incident i WHERE i.closed_at IS NULL;
@@ -48,8 +48,9 @@ COMMENT ON COLUMN incident_open.hint IS 'What to do';
 CREATE FUNCTION tell_incident(i incident) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
+    -- Any role of the database may listen, so what is told names no more than the connection.
     PERFORM pg_notify('salesdrive_incident', jsonb_build_object('event', CASE WHEN i.closed_at IS NULL THEN 'opened' ELSE 'closed' END, 'id', i.id, 'kind', i.kind, 'subject', left(i.subject, 200),
-        'at', coalesce(i.closed_at, i.opened_at), 'text', left(i.text, 1000))::text);
+        'at', coalesce(i.closed_at, i.opened_at))::text);
 END $$;
 COMMENT ON FUNCTION tell_incident(incident) IS 'Tells the listeners of channel salesdrive_incident, at COMMIT, that an incident began or ended';
 
@@ -171,16 +172,16 @@ CREATE FUNCTION late_orders(account text, states text[], since timestamptz, most
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 BEGIN
     SELECT t.key, t.created_at INTO oldest, oldest_at
-    FROM few(states) s CROSS JOIN LATERAL (SELECT x.key, x.created_at FROM task x WHERE x.scope = late_orders.account AND x.kind = 'order' AND x.state = s AND x.created_at < since ORDER BY x.created_at LIMIT 1) t
+    FROM few(states) s CROSS JOIN LATERAL (SELECT x.key, x.created_at FROM task x WHERE x.scope = late_orders.account AND x.kind = 'order' AND x.lane < 4 AND x.state = s AND x.created_at < since ORDER BY x.created_at LIMIT 1) t
     ORDER BY t.created_at, t.key::bigint LIMIT 1;
     IF oldest IS NULL THEN
         orders := 0;
     ELSE
         SELECT least(sum(n.orders), most) INTO orders
-        FROM few(states) s CROSS JOIN LATERAL (SELECT count(*) AS orders FROM (SELECT FROM task x WHERE x.scope = late_orders.account AND x.kind = 'order' AND x.state = s AND x.created_at < since LIMIT most) l) n;
+        FROM few(states) s CROSS JOIN LATERAL (SELECT count(*) AS orders FROM (SELECT FROM task x WHERE x.scope = late_orders.account AND x.kind = 'order' AND x.lane < 4 AND x.state = s AND x.created_at < since LIMIT most) l) n;
     END IF;
 END $$;
-COMMENT ON FUNCTION late_orders(text, text[], timestamptz, integer) IS 'How many orders of an account (counted to so many) have been in these states since before then, and the oldest of them';
+COMMENT ON FUNCTION late_orders(text, text[], timestamptz, integer) IS 'How many orders of an account (counted to so many) have been in these states since before then, and the oldest of them; those of a backfill do not count, for they may take days';
 
 CREATE FUNCTION note_late_orders() RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

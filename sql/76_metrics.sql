@@ -9,7 +9,7 @@ COMMENT ON FUNCTION incident_kinds() IS 'Kinds of incidents';
 CREATE FUNCTION metric_families() RETURNS TABLE (family text, type text, help text)
     LANGUAGE sql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
     VALUES ('tasks', 'gauge', 'Tasks that wait, are in flight or are parked, by lane; of more than 100000 a sample of so many.'),
-           ('order_oldest_seconds', 'gauge', 'Age of the oldest order of an account that is on the way.'),
+           ('order_oldest_seconds', 'gauge', 'Age of the oldest order of an account that is on the way, those of a backfill aside.'),
            ('exchanges', 'counter', 'Requests to a base or an API, by the class of the answer.'),
            ('exchange_seconds', 'histogram', 'How long requests took.'),
            ('target_up', 'gauge', '1 when a base or an API works, 0 when it is paused or its circuit is open.'),

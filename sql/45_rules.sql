@@ -573,7 +573,8 @@ BEGIN
                 'vat_included', a.vat_included, 'comment', CASE WHEN n.header ? 'customer_reference' THEN left(m.text, coalesce(n.comment_length, 2147483647))
                                 ELSE marked_comment(customer_reference(a.identity, o.order_id, false), m.text, n.comment_length) END,
                 'total', r.total) || coalesce(v.given, '{}'), n.header)
-           || CASE WHEN n.header ? 'customer_reference' AND f.notes IS NULL THEN coalesce(f.header, '{}') ELSE coalesce(f.header, '{}') - coalesce(n.header ->> 'comment', '') END    -- there the marker, or attributes, stand in it
+           || (coalesce(f.header, '{}') - coalesce(n.header ->> 'customer_reference', '')    -- by it documents are found again
+               - CASE WHEN n.header ? 'customer_reference' AND f.notes IS NULL THEN '' ELSE coalesce(n.header ->> 'comment', '') END)    -- the marker, or attributes, stand in it
            || CASE WHEN n.section IS NULL THEN '{}' ELSE jsonb_build_object(n.section, r.rows) END
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id

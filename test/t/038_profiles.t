@@ -113,6 +113,19 @@ for my $case (@cases)
 		sql('CALL salesdrive.run()');
 		is($document->(104)->{sum}, $configuration eq 'unf:3.0' ? 100 : 120, 'VAT comes on top where prices are without it');
 	}
+	if ($trade)
+	{
+		# additional attributes, made and filled
+		$bas->control(POST => '/load', { 'Catalog_НаборыДополнительныхРеквизитовИСведений' => [ { Ref_Key => '8c1f4a10-00d8-11ee-8000-000000000001', Description => 'Замовлення клієнта', PredefinedDataName => 'Документ_ЗаказКлиента' } ] });
+		sql("SELECT count(*) FROM salesdrive.prepare_infobase('$a', apply => true)");
+		sql('CALL salesdrive.run()');
+		is(sql("SELECT string_agg(DISTINCT state, ', ') FROM salesdrive.prepare_infobase('$a')"), 'there', 'additional attributes are made');
+		sql("SELECT salesdrive.map_field('$a', 'attribute', 'Статус SalesDrive', '{id} є', transform => 'template'); " . delivery($a, 106, phone => '0671000001', sum => 100, lines => [ [ 'SKU-0001', 1, 100, 0 ] ], parcel => { EN => '20450000000001', cityName => 'Київ', branchNumber => 5 }));
+		sql('CALL salesdrive.run()');
+		is(sql("SELECT string_agg(r ->> 'Значение', ' | ' ORDER BY r ->> 'Значение' COLLATE \"C\") FROM salesdrive.bas_order, jsonb_array_elements(read_body -> 'ДополнительныеРеквизиты') r WHERE account = '$a' AND order_id = 106"),
+			'106 | 106 є | 20450000000001 | https://x.salesdrive.me/ua/index.html?formId=#/order/view/106 | Київ, відділення №5', 'and filled; a row of the user wins over the shipped one');
+		sql("DELETE FROM salesdrive.field_map WHERE origin = 'user'");
+	}
 	if ($configuration eq 'accounting2')
 	{
 		sql("SELECT salesdrive.map_field('$a', 'order', 'Комментарий', '{comment}!', transform => 'template'); " . delivery($a, 105, phone => '0671000001', sum => 100, lines => [ [ 'SKU-0001', 1, 100, 0 ] ]));
@@ -158,6 +171,10 @@ like(shown('state, reason, detail', 2), qr/^parked \| setting \| There is no pro
 like(sql("SELECT step FROM salesdrive.preview('half', 2) LIMIT 1"), qr/^park: setting: There is no profile/, 'and preview() says so');
 sql("UPDATE salesdrive.profile SET enabled = true WHERE name = 'tenth'; CALL salesdrive.run()");
 is(shown('state', 2), 'synced', 'until it is on again');
+sql("INSERT INTO salesdrive.field_map (account, target, property, source_kind, source) VALUES ('half', 'order', 'Примітка', 'constant', 'x'); UPDATE salesdrive.profile_property SET property = 'Примітка' WHERE profile = 'tenth' AND entity = 'order' AND concept = 'customer_reference';
+	UPDATE salesdrive.profile_property SET property = NULL WHERE profile = 'tenth' AND entity = 'order' AND concept = 'comment'");
+is(sql("SELECT body ->> 'Примітка' FROM salesdrive.preview('half', 2) WHERE step = 'document as it should be'"), '2', 'what became the reference later is mapped no longer');
+sql("DELETE FROM salesdrive.field_map WHERE origin = 'user'; UPDATE salesdrive.profile_property SET property = CASE concept WHEN 'comment' THEN 'Примітка' ELSE 'НомерКлієнта' END WHERE profile = 'tenth' AND entity = 'order' AND concept IN ('comment', 'customer_reference')");
 sql("INSERT INTO salesdrive.profile (name, title, parent) VALUES ('tenth:b', 'x', 'tenth'); UPDATE salesdrive.infobase SET profile = 'tenth:b' WHERE name = 'half'");
 is(sql("SELECT (SELECT count(*) FROM salesdrive.bas_product WHERE infobase = 'half') + (SELECT count(*) FROM salesdrive.dictionary_load WHERE infobase = 'half')"), 0, 'goods and lists read under the names of another profile are read anew');
 sql(delivery('half', 3, phone => '0671000001') . '; CALL salesdrive.run()');

@@ -182,7 +182,7 @@ END $$;
 COMMENT ON FUNCTION entity_set(text, text) IS 'Entity set that stands for a concept in a profile';
 
 -- Without these no document is found again, none has goods or a customer, or no customer is looked for.
-CREATE FUNCTION profile_gaps(profile text) RETURNS text[]
+CREATE FUNCTION profile_gaps(profile text, by_phone boolean DEFAULT true) RETURNS text[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN ARRAY(
@@ -191,10 +191,11 @@ BEGIN
                      (7, 'order_line', 'quantity'), (8, 'counterparty', NULL), (9, 'counterparty', 'name'), (10, 'counterparty_contact', NULL), (11, 'contact_row', NULL), (12, 'contact_row', 'type'), (13, 'contact_row', 'kind'),
                      (14, 'contact_row', 'presentation'), (15, 'contact_row', 'number'), (16, 'contact_kind', NULL), (17, 'product', NULL), (18, 'product', 'article')) n (place, entity, concepts)
         LEFT JOIN profile_resolved r ON r.profile = profile_gaps.profile AND r.entity = n.entity
-        WHERE NOT coalesce(CASE WHEN n.concepts IS NULL THEN r.entity_set IS NOT NULL ELSE r.names ?| string_to_array(n.concepts, '|') END, false)
+        WHERE (by_phone OR n.entity NOT IN ('counterparty_contact', 'contact_row', 'contact_kind'))
+          AND NOT coalesce(CASE WHEN n.concepts IS NULL THEN r.entity_set IS NOT NULL ELSE r.names ?| string_to_array(n.concepts, '|') END, false)
         ORDER BY n.place);
 END $$;
-COMMENT ON FUNCTION profile_gaps(text) IS 'Concepts that every profile must name and this one does not; all of them when there is no such profile';
+COMMENT ON FUNCTION profile_gaps(text, boolean) IS 'Concepts that every profile must name (those of contacts where counterparties are found by phone) and this one does not; all of them when there is no such profile';
 
 CREATE FUNCTION property_names(profile text, entity text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -310,7 +310,7 @@ BEGIN
     CROSS JOIN LATERAL chosen_value(a.infobase, 'agreement', a.agreement, NULL) ag
     CROSS JOIN LATERAL (SELECT CASE WHEN NOT EXISTS (SELECT FROM profile_effective p WHERE p.name = i.profile) THEN format('There is no profile "%s", which infobase "%s" is to have, or it is switched off.', i.profile, i.name)
                                     WHEN x.gaps <> '{}' THEN format('Profile "%s" of infobase "%s" does not say what these are called: %s.', i.profile, i.name, array_to_string(x.gaps, ', ')) END AS problem
-                        FROM (SELECT profile_gaps(i.profile) AS gaps) x) g
+                        FROM (SELECT profile_gaps(i.profile, a.counterparty_mode = 'phone') AS gaps) x) g
     CROSS JOIN LATERAL (
         SELECT array_agg(s.setting ORDER BY s.n) AS settings,
                array_agg(CASE WHEN s.setting = 'profile' THEN s.problem

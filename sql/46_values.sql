@@ -181,7 +181,7 @@ BEGIN
     IF cardinality(rules) = 0 THEN
         RETURN;
     END IF;
-    recent := ARRAY(SELECT (o.account, o.order_id)::order_key FROM crm_order o WHERE o.account = field_values_seen.account ORDER BY o.changed_at DESC LIMIT 1000);
+    recent := ARRAY(SELECT (o.account, o.order_id)::order_key FROM crm_order o WHERE o.account = field_values_seen.account ORDER BY o.order_id DESC LIMIT 1000);
     RETURN QUERY
     SELECT r.dictionary, v.crm_key, count(DISTINCT m.order_id), max(m.order_id), max(o.changed_at)
     FROM merged_orders(recent) m JOIN crm_order o ON o.account = m.account AND o.order_id = m.order_id
@@ -193,7 +193,7 @@ BEGIN
     WHERE NOT json_blank(t.value) AND jsonb_typeof(t.value) <> 'object' AND length(v.crm_key) <= 200
     GROUP BY r.dictionary, v.crm_key;
 END $$;
-COMMENT ON FUNCTION field_values_seen(text) IS 'Values of further dictionaries, those that mapped fields name, in the orders of an account that changed last (1000)';
+COMMENT ON FUNCTION field_values_seen(text) IS 'Values of further dictionaries, those that mapped fields name, in the last orders of an account (1000, by their numbers)';
 
 CREATE VIEW seen_value AS
     SELECT s.account, s.dictionary, s.crm_key, d.name, s.orders, s.last_order, s.last_at

@@ -200,7 +200,7 @@ BEGIN
         FROM (SELECT m.bas_key AS value, false AS held, map_call(m.account, m.dictionary, m.crm_key) AS hint FROM value_map m
               WHERE m.account IN (a.name, '*') AND m.dictionary = f.dictionary AND m.direction IN ('to_bas', 'both') AND m.bas_key !~ '^[0-9a-f-]{36}$'
               UNION ALL SELECT f.source, false, 'Correct the row of field_map.' WHERE f.source_kind = 'constant' AND f.transform IS NULL AND f.origin = 'user'
-              UNION ALL SELECT h.value, true, NULL FROM (SELECT b.read_body ->> f.property AS value FROM bas_order b WHERE f.target = 'order' AND b.account = a.name ORDER BY b.read_at DESC NULLS LAST LIMIT 20) h WHERE h.value <> '') s) v
+              UNION ALL SELECT h.value, true, NULL FROM (SELECT b.read_body ->> f.property AS value FROM bas_order b WHERE f.target = 'order' AND b.account = a.name ORDER BY b.order_id DESC LIMIT 20) h WHERE h.value <> '') s) v
     CROSS JOIN LATERAL (SELECT jsonb_agg(jsonb_build_object('name', m.name, 'members', m.members) ORDER BY m.name) AS enums FROM bas_metadata m
                         WHERE m.infobase = i.name AND m.kind = 'enum' AND CASE WHEN v.held IS NULL THEN m.members ?| v.values ELSE m.members ?& v.held END) x
     CROSS JOIN LATERAL (SELECT w AS value, v.hints ->> w AS hint FROM unnest(v.values) w) g

@@ -64,6 +64,7 @@ BEGIN
     IF (NEW.counterparty_mode, NEW.fixed_counterparty, NEW.shared_phone, NEW.create_counterparties, NEW.kits, NEW.delivery_line, NEW.delivery_sku, NEW.unknown_sku, NEW.substitute_sku, NEW.template_sku, NEW.characteristics) IS DISTINCT FROM
        (OLD.counterparty_mode, OLD.fixed_counterparty, OLD.shared_phone, OLD.create_counterparties, OLD.kits, OLD.delivery_line, OLD.delivery_sku, OLD.unknown_sku, OLD.substitute_sku, OLD.template_sku, OLD.characteristics) THEN
         PERFORM wake_later(format('goods:%s:', NEW.name));
+        PERFORM wake_later(format('profile:%s:', NEW.infobase));
     END IF;
     PERFORM wake_later(format('value:%s:%s/*', NEW.name, d)) FROM unnest(header_dictionaries()) d;
     RETURN NULL;

@@ -166,6 +166,11 @@ like(shown('state, reason, detail, hint', 1), qr/^parked \| setting \| Profile "
 sql("UPDATE salesdrive.profile_property SET property = 'Товар_Key' WHERE profile = 'tenth' AND entity = 'order_line' AND concept = 'product'; CALL salesdrive.run()");
 is(shown('state', 1), 'synced', 'and its orders go on when the row is there');
 like(error_of("UPDATE salesdrive.infobase SET profile = 'tenht' WHERE name = 'half'"), qr/there is no profile "tenht".*Profiles: /s, 'a profile that is not there is refused');
+sql("INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES ('tenth', 'counterparty_contact', NULL) ON CONFLICT (profile, concept, origin) DO UPDATE SET entity_set = NULL; " . delivery('half', 4, phone => '0671000001') . '; CALL salesdrive.run()');
+like(shown('detail', 4), qr/does not say what these are called: counterparty_contact\./, 'customers are found by their contacts');
+sql("UPDATE salesdrive.account SET counterparty_mode = 'fixed', fixed_counterparty = '8c1f4a10-00bb-11ee-8000-000000000002' WHERE name = 'half'; CALL salesdrive.run()");
+is(shown('state', 4), 'synced', 'one counterparty for all needs none of that');
+sql("UPDATE salesdrive.profile_entity SET entity_set = 'Catalog_Контрагенти_КонтактнаяИнформация' WHERE profile = 'tenth' AND concept = 'counterparty_contact'; UPDATE salesdrive.account SET counterparty_mode = 'phone' WHERE name = 'half'");
 sql("UPDATE salesdrive.profile SET enabled = false WHERE name = 'tenth'; " . delivery('half', 2, phone => '0671000001') . "; CALL salesdrive.run()");
 like(shown('state, reason, detail', 2), qr/^parked \| setting \| There is no profile "tenth"/, 'one that is switched off parks orders, too');
 like(sql("SELECT step FROM salesdrive.preview('half', 2) LIMIT 1"), qr/^park: setting: There is no profile/, 'and preview() says so');

@@ -39,7 +39,7 @@
 #define SD_ERRCODE_NOT_DONE_IN_TIME MAKE_SQLSTATE('S', 'D', '0', '0', '8')
 #define SD_ERRCODE_NO_SUCH_TASK     MAKE_SQLSTATE('S', 'D', '0', '0', '7')
 #define SD_AFTER_MIDNIGHT_US        (10 * USECS_PER_MINUTE) /* UTC, as the days of health_day */
-#define LOOK_MS                     100 /* how often wait() looks at its task */
+#define LOOK_MS                     100                     /* how often wait() looks at its task */
 
 PG_FUNCTION_INFO_V1(sd_sql_run);
 PG_FUNCTION_INFO_V1(sd_sql_wait);

@@ -92,7 +92,7 @@ sub fill_database
 	deliver($node, $db, $_, version => 2, comment => 'друга') for 1014, 1015;
 	sql_text($node, $db, 'SELECT salesdrive.ingest(100)');
 	deliver($node, $db, 1010);
-	sql_text($node, $db, "UPDATE salesdrive.product_pin SET note = 'pinned'");    # a wake that the engine has not taken yet
+	sql_text($node, $db, "UPDATE salesdrive.product_pin SET note = 'pinned'; SELECT salesdrive.health_row()");    # a wake that the engine has not taken yet
 	return;
 }
 

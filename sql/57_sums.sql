@@ -50,9 +50,15 @@ COMMENT ON FUNCTION changed_sum(bas_order, numeric, text) IS 'Sum of a document 
 CREATE FUNCTION unsummed_document(document jsonb, sum_comment text, profile text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    comment text := property_names(profile, 'order') ->> 'comment';
+    names   jsonb := property_names(profile, 'order');
+    comment text := names ->> 'comment';
+    own     text;
 BEGIN
-    RETURN CASE WHEN document ->> comment ~ sum_pattern(sum_comment) THEN document || jsonb_build_object(comment, with_sum_line(sum_comment, document ->> comment, NULL, NULL)) ELSE document END;
+    IF document ->> comment ~ sum_pattern(sum_comment) THEN
+        own := with_sum_line(sum_comment, document ->> comment, NULL, NULL);
+        RETURN document || jsonb_build_object(comment, CASE WHEN names ? 'customer_reference' THEN own ELSE regexp_replace(own, '^(\S+/\d+):$', '\1') END);    -- a marker alone
+    END IF;
+    RETURN document;
 END $$;
 COMMENT ON FUNCTION unsummed_document(jsonb, text, text) IS 'A document whose comment came back from SalesDrive with the line, without it';
 

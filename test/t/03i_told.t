@@ -134,6 +134,7 @@ is(f('текст\n' . line('1.00'), 'NULL'), 'текст', 'without a sum it goe
 is(f(' рівно так\n', 'NULL'), ' рівно так|', 'and a comment without it stays as it is');
 is(f('x' x 100, 5, 60), 'x' x (59 - length line('5.00')) . '|' . line('5.00'), 'a comment that is too long makes room for it');
 is(sql("SELECT replace(salesdrive.with_sum_line('[Сума: 0000.00 (UAH)?]', E'a [Сума: 5.00 (UAH)?]', 7, NULL), E'\\n', '|')"), 'a|[Сума: 7.00 (UAH)?]', 'a text of your own');
+is(sql("SELECT string_agg(salesdrive.unsummed_document(jsonb_build_object('Комментарий', c || E'" . line('5.00') . "'), 'ru', 'accounting2') ->> 'Комментарий', '|' ORDER BY c) FROM unnest(ARRAY['shop/7: ', E'shop/7: a\\n']) c"), 'shop/7|shop/7: a', 'a comment that begins with a marker');
 like(error_of("UPDATE salesdrive.account SET sum_comment = 'сума'"), qr/account_sum_comment_check/, 'which has a place for the sum');
 
 seen_in_bas(1005, 'СуммаДокумента' => 777.5);

@@ -248,7 +248,7 @@ CREATE FUNCTION unsent_version(c crm_change) RETURNS bigint
 BEGIN
     RETURN (SELECT c.sent_version - 1 FROM crm_order o WHERE o.account = c.account AND o.order_id = c.order_id AND o.version < c.sent_version);
 END $$;
-COMMENT ON FUNCTION unsent_version(crm_change) IS 'sent_version of a change that is known not to be done: what was sent before it may still be to be seen';
+COMMENT ON FUNCTION unsent_version(crm_change) IS 'The sent_version of a change that is known not to be done: what was sent before it may still be to be seen';
 
 -- What is parked stays so until resume(): a plan takes a task with nothing but refusals for a resumed one.
 CREATE FUNCTION order_update_step(t task, next_at timestamptz DEFAULT NULL) RETURNS plan_step

@@ -15,59 +15,76 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION cron_problem() IS 'Why jobs cannot be scheduled from this database, and where pg_cron lives or would live; NULL when they can';
 
-CREATE FUNCTION job_name(job text) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN format('salesdrive %s %s', current_database(), job);
-COMMENT ON FUNCTION job_name(text) IS 'Name of a job in pg_cron, which serves all databases';
-
-CREATE FUNCTION schedule(job text, schedule text, command text) RETURNS void
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    c record := cron_problem();
-BEGIN
-    IF nullif(btrim(job), '') IS NULL OR nullif(btrim(schedule), '') IS NULL OR nullif(btrim(command), '') IS NULL THEN
-        RAISE EXCEPTION 'a job has a name, a schedule and a command' USING ERRCODE = '22023', HINT = 'Example: schedule(''orders'', ''*/3 * * * *'', ''SELECT salesdrive.fetch_orders(''''shop'''')'').';
-    ELSIF c.problem IS NOT NULL THEN
-        RAISE EXCEPTION 'job "%" cannot be scheduled from here', job
-            USING ERRCODE = '55000', DETAIL = c.problem,
-                  HINT = CASE WHEN c.problem LIKE '%lives in%' THEN format('In database "%s": SELECT cron.schedule_in_database(%L, %L, %L, %L);', c.home, job_name(job), schedule, command, current_database())
-                              WHEN c.problem LIKE '%not created%' THEN 'CREATE EXTENSION pg_cron; as superuser.'
-                              ELSE format('Load pg_cron (shared_preload_libraries), or let any other scheduler do: %s', command) END;
-    END IF;
-    EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING job_name(job), schedule, command;
-END $$;
-COMMENT ON FUNCTION schedule(text, text, text) IS 'Has a statement run by pg_cron in this database; the same job again changes it. Where pg_cron lives in another database, the error says what to run there';
-
-CREATE FUNCTION unschedule(job text) RETURNS boolean
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    c    record := cron_problem();
-    done boolean;
-BEGIN
-    IF c.problem IS NOT NULL THEN
-        RAISE EXCEPTION 'job "%" cannot be unscheduled from here', job
-            USING ERRCODE = '55000', DETAIL = c.problem, HINT = format('In database "%s": SELECT cron.unschedule(%L);', c.home, job_name(job));
-    END IF;
-    EXECUTE 'SELECT count(cron.unschedule(j.jobname)) > 0 FROM cron.job j WHERE j.jobname = $1' INTO done USING job_name(job);
-    RETURN done;
-END $$;
-COMMENT ON FUNCTION unschedule(text) IS 'Ends a job of schedule(); false when there is none';
-
-CREATE FUNCTION default_schedules(account text) RETURNS TABLE (job text, schedule text, command text, elsewhere text)
+CREATE FUNCTION default_schedules(account text) RETURNS TABLE (job text, cron text, command text, name text, elsewhere text, wanted boolean)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     a account := require_account(account);
 BEGIN
     RETURN QUERY
-    SELECT d.job, d.schedule, d.command, format('SELECT cron.schedule_in_database(%L, %L, %L, %L);', job_name(d.job), d.schedule, d.command, current_database())
-    FROM (VALUES ('orders of ' || a.name, '*/3 * * * *', format('SELECT salesdrive.fetch_orders(%L)', a.name)),
-                 ('values of ' || a.name, '40 5 * * *', format('SELECT salesdrive.load_dictionaries(%L)', a.name)),
-                 ('history', '17 3 * * *', 'CALL salesdrive.maintain()'),
-                 ('health', '10 0 * * *', 'SELECT salesdrive.health_row()'),
-                 ('run', '* * * * *', 'CALL salesdrive.run()')) d (job, schedule, command);
+    SELECT d.job, d.cron, d.command, n.name, format('SELECT cron.schedule_in_database(%L, %L, %L, %L);', n.name, d.cron, d.command, current_database()), d.wanted
+    FROM (VALUES ('orders',       a.name,     '*/3 * * * *', format('SELECT salesdrive.fetch_orders(%L)', a.name), true),
+                 ('statuses',     a.infobase, '*/5 * * * *', format('SELECT salesdrive.pull_statuses(%L)', a.infobase), a.status_from_bas OR a.sum_comment IS NOT NULL),
+                 ('dictionaries', a.name,     '40 5 * * *',  format('SELECT salesdrive.load_dictionaries(%L)', a.name), true),
+                 ('metadata',     a.infobase, '20 4 * * *',  format('SELECT salesdrive.load_metadata(%L)', a.infobase), true),
+                 ('products',     a.infobase, '10 4 * * *',  format('SELECT salesdrive.load_products(%L)', a.infobase), false),
+                 ('retention',    NULL,       '17 3 * * *',  'CALL salesdrive.maintain()', true),
+                 ('health',       NULL,       '10 0 * * *',  'SELECT salesdrive.health_row()', true),
+                 ('run',          NULL,       '* * * * *',   'CALL salesdrive.run()', true)) d (job, scope, cron, command, wanted)
+    CROSS JOIN LATERAL (SELECT concat_ws(' ', 'salesdrive', current_database(), d.scope, d.job) AS name) n;    -- pg_cron serves all databases
 END $$;
-COMMENT ON FUNCTION default_schedules(text) IS 'Jobs that schedule_defaults() makes, and for each the statement that makes it where pg_cron lives in another database. Beside a worker, run does nothing';
+COMMENT ON FUNCTION default_schedules(text) IS 'Jobs there are for an account, each with its usual times, its statement, its name in pg_cron, and the call that makes it where pg_cron lives in another database; wanted: schedule_defaults() makes it. Jobs of its base, and of the database, are shared by their accounts; beside a worker, run does nothing';
+
+CREATE FUNCTION require_job(account text, job text) RETURNS record
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    d record;
+BEGIN
+    SELECT * INTO d FROM default_schedules(account) s WHERE s.job = require_job.job;
+    IF d IS NULL THEN
+        RAISE EXCEPTION 'there is no job "%"', job USING ERRCODE = '22023', HINT = format('Jobs: %s.', (SELECT string_agg(s.job, ', ') FROM default_schedules(account) s));
+    END IF;
+    RETURN d;
+END $$;
+COMMENT ON FUNCTION require_job(text, text) IS 'A row of default_schedules(), or an error';
+
+CREATE FUNCTION schedule(account text, job text, cron text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    d record := require_job(account, job);
+    c record := cron_problem();
+BEGIN
+    IF nullif(btrim(cron), '') IS NULL THEN
+        RAISE EXCEPTION 'job "%" has no times', job USING ERRCODE = '22023', HINT = format('Example: schedule(%L, %L, %L).', account, job, d.cron);
+    ELSIF c.problem IS NOT NULL THEN
+        RAISE EXCEPTION 'job "%" cannot be scheduled from here', job
+            USING ERRCODE = '55000', DETAIL = c.problem,
+                  HINT = CASE WHEN c.problem LIKE '%lives in%' THEN format('In database "%s": SELECT cron.schedule_in_database(%L, %L, %L, %L);', c.home, d.name, cron, d.command, current_database())
+                              WHEN c.problem LIKE '%not created%' THEN 'CREATE EXTENSION pg_cron; as superuser.'
+                              ELSE format('Load pg_cron (shared_preload_libraries), or let any other scheduler do: %s', d.command) END;
+    ELSIF cron ~* 'seconds?\s*$' AND (SELECT string_to_array(regexp_replace(e.extversion, '[^0-9.].*', ''), '.')::integer[] < ARRAY[1, 5] FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
+        RAISE EXCEPTION 'pg_cron % knows no seconds', (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cron')
+            USING ERRCODE = '0A000', HINT = 'They came with version 1.5; before, a minute is the shortest time: * * * * *.';
+    END IF;
+    EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING d.name, cron, d.command;
+END $$;
+COMMENT ON FUNCTION schedule(text, text, text) IS 'Has a job of an account run by pg_cron at the times given, or at others from now on. Where pg_cron lives in another database, the error says what to run there';
+
+CREATE FUNCTION unschedule(account text, job text) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    d    record := require_job(account, job);
+    c    record := cron_problem();
+    done boolean;
+BEGIN
+    IF c.problem IS NOT NULL THEN
+        RAISE EXCEPTION 'job "%" cannot be unscheduled from here', job
+            USING ERRCODE = '55000', DETAIL = c.problem, HINT = format('In database "%s": SELECT cron.unschedule(%L);', c.home, d.name);
+    END IF;
+    EXECUTE 'SELECT count(cron.unschedule(j.jobname)) > 0 FROM cron.job j WHERE j.jobname = $1' INTO done USING d.name;
+    RETURN done;
+END $$;
+COMMENT ON FUNCTION unschedule(text, text) IS 'Ends a job of schedule(); false when there is none';
 
 CREATE FUNCTION schedule_defaults(account text) RETURNS SETOF text
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -79,11 +96,11 @@ DECLARE
 BEGIN
     IF c.problem IS NOT NULL THEN
         RAISE EXCEPTION 'the jobs of account "%" cannot be scheduled from here', account
-            USING ERRCODE = '55000', DETAIL = c.problem, HINT = format('SELECT elsewhere FROM salesdrive.default_schedules(%L); gives the statements for database "%s"; any other scheduler can run the commands.', a.name, c.home);
+            USING ERRCODE = '55000', DETAIL = c.problem, HINT = format('SELECT elsewhere FROM salesdrive.default_schedules(%L) WHERE wanted; gives the statements for database "%s"; any other scheduler can run the commands.', a.name, c.home);
     END IF;
-    FOR d IN SELECT * FROM default_schedules(a.name) LOOP
-        PERFORM schedule(d.job, d.schedule, d.command);
+    FOR d IN SELECT * FROM default_schedules(a.name) s WHERE s.wanted LOOP
+        PERFORM schedule(a.name, d.job, d.cron);
         RETURN NEXT d.job;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION schedule_defaults(text) IS 'Schedules by pg_cron what an account needs: changed orders every three minutes, values once a day, history, and the engine where no worker runs; returns the jobs';
+COMMENT ON FUNCTION schedule_defaults(text) IS 'Schedules by pg_cron what an account needs: changed orders every three minutes, statuses where they come from BAS every five, lists and $metadata once a day, history, the row of health, and the engine where no worker runs; returns the jobs';

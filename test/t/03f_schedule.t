@@ -25,10 +25,10 @@ connect_peers();
 
 # ---- without pg_cron
 
-like(error_of("SELECT salesdrive.schedule('orders', '*/5 * * * *', 'SELECT 1')"), $have_cron ? qr/cannot be scheduled from here.*extension is not created in this database.*CREATE EXTENSION pg_cron/s : qr/cannot be scheduled from here.*not loaded.*any other scheduler do: SELECT 1/s, 'without pg_cron: what to do');
+like(error_of("SELECT salesdrive.schedule('shop', 'orders', '*/5 * * * *')"), $have_cron ? qr/cannot be scheduled from here.*extension is not created in this database.*CREATE EXTENSION pg_cron/s : qr/cannot be scheduled from here.*not loaded.*any other scheduler do: SELECT salesdrive\.fetch_orders\('shop'\)/s, 'without pg_cron: what to do');
 like(error_of("SELECT salesdrive.schedule_defaults('shop')"), qr/ERROR:.*jobs of account "shop".*default_schedules\('shop'\)/s, 'also for all jobs');
-like(error_of("SELECT salesdrive.unschedule('orders')"), qr/cannot be unscheduled from here/, 'and to end one');
-is(sql("SELECT string_agg(command, '; ') FROM salesdrive.default_schedules('shop')"), "SELECT salesdrive.fetch_orders('shop'); SELECT salesdrive.load_dictionaries('shop'); CALL salesdrive.maintain(); SELECT salesdrive.health_row(); CALL salesdrive.run()", 'any scheduler can make the calls');
+like(error_of("SELECT salesdrive.unschedule('shop', 'orders')"), qr/cannot be unscheduled from here/, 'and to end one');
+is(sql("SELECT string_agg(command, '; ') FROM salesdrive.default_schedules('shop') WHERE wanted"), "SELECT salesdrive.fetch_orders('shop'); SELECT salesdrive.load_dictionaries('shop'); SELECT salesdrive.load_metadata('main'); CALL salesdrive.maintain(); SELECT salesdrive.health_row(); CALL salesdrive.run()", 'any scheduler can make the calls');
 
 SKIP:
 {
@@ -37,32 +37,39 @@ SKIP:
 	# ---- in the database pg_cron lives in
 
 	sql('CREATE EXTENSION pg_cron');
-	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d"), 'orders of shop, values of shop, history, health, run', 'the jobs of an account');
-	is(sql("SELECT string_agg(concat_ws(' ', jobname, schedule), ', ' ORDER BY jobid) FROM cron.job"), 'salesdrive postgres orders of shop */3 * * * *, salesdrive postgres values of shop 40 5 * * *, salesdrive postgres history 17 3 * * *, salesdrive postgres health 10 0 * * *, salesdrive postgres run * * * * *', 'are there');
+	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d"), 'orders, dictionaries, metadata, retention, health, run', 'the jobs of an account');
+	is(sql("SELECT string_agg(concat_ws(' ', jobname, schedule), ', ' ORDER BY jobid) FROM cron.job"), 'salesdrive postgres shop orders */3 * * * *, salesdrive postgres shop dictionaries 40 5 * * *, salesdrive postgres main metadata 20 4 * * *, salesdrive postgres retention 17 3 * * *, salesdrive postgres health 10 0 * * *, salesdrive postgres run * * * * *', 'are there');
 	sql("SELECT salesdrive.schedule_defaults('shop')");
-	is(sql('SELECT count(*) FROM cron.job'), 5, 'once');
-	sql("SELECT salesdrive.schedule('orders of shop', '\@reboot', command) FROM salesdrive.default_schedules('shop') WHERE job = 'orders of shop'");
-	sql("SELECT salesdrive.unschedule('run')");
+	is(sql('SELECT count(*) FROM cron.job'), 6, 'once');
+	sql("UPDATE salesdrive.account SET status_from_bas = true WHERE name = 'shop'");
+	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d WHERE d = 'statuses'"), 'statuses', 'statuses where they come from BAS');
+	is(sql("SELECT salesdrive.unschedule('shop', 'statuses')"), 't', 'which can be ended alone');
+	sql("SELECT salesdrive.schedule(account => 'shop', job => 'orders', cron => '\@reboot')");
+	sql("SELECT salesdrive.unschedule(account => 'shop', job => 'run')");
+	my $seconds = sql("SELECT extversion >= '1.5' FROM pg_extension WHERE extname = 'pg_cron'") eq 't';
+	like(error_of("SELECT salesdrive.schedule('shop', 'run', '20 seconds')"), $seconds ? qr/^$/ : qr/knows no seconds.*version 1\.5/s, 'seconds where pg_cron has them');
+	sql("SELECT salesdrive.unschedule('shop', 'run')");
+	like(error_of("SELECT salesdrive.schedule('shop', 'nope', '* * * * *')"), qr/there is no job "nope".*Jobs: orders, statuses, dictionaries, metadata, products, retention, health, run\./s, 'a job that is not there');
 	$node->restart;
 	ok(wait_for_sql($node, 'postgres', 'SELECT count(*) FROM salesdrive.crm_poll', 1), 'a job runs');
 	ok(wait_for_sql($node, 'postgres', "SELECT string_agg(DISTINCT status, ' ') FROM cron.job_run_details", 'succeeded'), 'and succeeds');
-	is(sql("SELECT salesdrive.unschedule('history')") . sql("SELECT salesdrive.unschedule('history')"), 'tf', 'unschedule() ends a job, once');
+	is(sql("SELECT salesdrive.unschedule('shop', 'retention')") . sql("SELECT salesdrive.unschedule('shop', 'retention')"), 'tf', 'unschedule() ends a job, once');
 
 	# ---- from another database
 
 	$db = 'shop';
 	connect_peers();
-	my ($statement) = error_of("SELECT salesdrive.schedule('it''s', '\@reboot', 'SELECT salesdrive.fetch_orders(''shop'')')") =~ /HINT:  In database "postgres": (.*)$/m;
+	my ($statement) = error_of("SELECT salesdrive.schedule('shop', 'orders', '\@reboot')") =~ /HINT:  In database "postgres": (.*)$/m;
 	like($statement, qr/^SELECT cron\.schedule_in_database\(/, 'elsewhere: the statement to run there');
 	$node->safe_psql('postgres', $statement);
 	is($node->safe_psql('postgres', "SELECT count(*) FROM cron.job WHERE database = 'shop'"), 1, 'which can be run');
-	$node->safe_psql('postgres', $_) for split /\n/, sql("SELECT elsewhere FROM salesdrive.default_schedules('shop')");
+	$node->safe_psql('postgres', $_) for split /\n/, sql("SELECT elsewhere FROM salesdrive.default_schedules('shop') WHERE wanted AND job <> 'orders'");
 	is($node->safe_psql('postgres', "SELECT count(*) FROM cron.job WHERE database = 'shop'"), 6, 'so can those of the defaults');
 	$node->restart;
 	ok(wait_for_sql($node, 'shop', 'SELECT count(*) FROM salesdrive.crm_poll', 1), 'and runs here');
-	like(error_of("SELECT salesdrive.unschedule('run')"), qr/In database "postgres": SELECT cron\.unschedule\('salesdrive shop run'\);/, 'ended likewise');
+	like(error_of("SELECT salesdrive.unschedule('shop', 'run')"), qr/In database "postgres": SELECT cron\.unschedule\('salesdrive shop run'\);/, 'ended likewise');
 }
-like(error_of("SELECT salesdrive.schedule('x', '', 'SELECT 1')"), qr/a job has a name, a schedule and a command/, 'a job without a schedule');
+like(error_of("SELECT salesdrive.schedule('shop', 'orders', '')"), qr/job "orders" has no times/, 'a job without times');
 like(error_of("SELECT salesdrive.schedule_defaults('nope')"), qr/there is no account "nope"/, 'an unknown account');
 
 done_testing();

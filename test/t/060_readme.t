@@ -38,6 +38,7 @@ my @ELSEWHERE = (
 	[ qr/^make bench$/ => 'test/bench/run' ],
 	[ qr/^test\/run tap \d+$/ => 'test/run' ],
 	[ qr/^sudo apt-get install / => '.ci/deps' ],                          # and every package must be one of its list
+	[ qr/^psql shop -c "SELECT salesdrive\.(un)?schedule\(/ => 'test/t/03f_schedule.t' ],    # needs pg_cron in the same database
 	[ qr/^sudo systemctl restart postgresql$/ => 'test/t/060_readme.t' ]); # the server starts with the lines of the ini block
 my $HERE = qr/^(psql|curl|pg_dump|pg_restore|createdb) /;
 

@@ -135,6 +135,7 @@ CREATE TABLE order_sync (
     told_sum           numeric,
     crm_status         text,
     bas_status         text,
+    agreed_at          timestamptz,
     PRIMARY KEY (account, order_id)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE order_sync IS 'How far each order is on its way into BAS';
@@ -162,4 +163,5 @@ COMMENT ON COLUMN order_sync.not_wanted_detail IS 'The same in a sentence';
 COMMENT ON COLUMN order_sync.told_sum IS 'Sum changed in BAS that SalesDrive was told of; NULL: none';
 COMMENT ON COLUMN order_sync.crm_status IS 'Status in SalesDrive when both sides agreed last: another one by now was set there';
 COMMENT ON COLUMN order_sync.bas_status IS 'Status of the document then, as BAS writes it ("" for none): another one by now was set in BAS';
+COMMENT ON COLUMN order_sync.agreed_at IS 'When that was';
 CREATE INDEX order_sync_not_wanted ON order_sync (account, order_id) WHERE not_wanted IS NOT NULL;

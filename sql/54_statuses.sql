@@ -25,7 +25,7 @@ COMMENT ON COLUMN status_decision.decision IS 'agreed (new pair), to_bas, to_crm
 COMMENT ON COLUMN status_decision.crm_status IS 'Status in SalesDrive';
 COMMENT ON COLUMN status_decision.bas_status IS 'Status of the document, as BAS writes it; "" for none, NULL: not known';
 COMMENT ON COLUMN status_decision.properties IS 'Of to_bas: the status as the document should carry it';
-COMMENT ON COLUMN status_decision.crm_wanted IS 'Of to_crm: the status SalesDrive should have';
+COMMENT ON COLUMN status_decision.crm_wanted IS 'Status SalesDrive should have, where that is to be said anew';
 COMMENT ON COLUMN status_decision.names IS 'Properties of the document that are its status: nothing else fills them';
 COMMENT ON COLUMN status_decision.reason IS 'Why the status keeps the order from going on: a code';
 COMMENT ON COLUMN status_decision.detail IS 'Sentence';
@@ -88,13 +88,15 @@ BEGIN
         CROSS JOIN LATERAL (SELECT property_names(i.profile, 'order') AS names OFFSET 0) n
         WHERE (a.status_to_bas OR a.status_from_bas) AND n.names ? 'status'
     ), seen AS MATERIALIZED (
-        SELECT o.account, o.order_id, b AS base, o.status_id AS crm, o.update_at, y.crm_status AS was_crm, y.bas_status AS was_bas, y.bas_ref IS NOT NULL AS there, coalesce(y.force, false) AS force,
+        SELECT o.account, o.order_id, b AS base, o.status_id AS crm, o.update_at, y.crm_status AS was_crm, y.bas_status AS was_bas, w.sent, w.wanted, w.state, w.answered, y.bas_ref IS NOT NULL AS there, coalesce(y.force, false) AS force,
                held_status(d.read_body, b.property) AS bas, field_time(d.read_body ->> b.changed_property) AS changed_at, y.number
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         JOIN base b ON b.name = o.account
         LEFT JOIN order_sync y ON y.account = o.account AND y.order_id = o.order_id
         LEFT JOIN bas_order d ON d.infobase = y.infobase AND d.ref_key = y.bas_ref
+        LEFT JOIN LATERAL (SELECT CASE WHEN c.sent_at > y.agreed_at THEN c.sent END AS sent, c.wanted, c.state, c.sent_version IS NULL OR o.version > c.sent_version AS answered FROM crm_change c
+                           WHERE b.from_bas AND c.account = o.account AND c.order_id = o.order_id AND c.field = 'statusId' AND c.cause = 'status') w ON true
     ), there AS MATERIALIZED (    -- each status is looked up once
         SELECT u.account, u.crm, m.value, m.problem, m.bas_key, m.candidates
         FROM (SELECT DISTINCT s.account, s.crm, (s.base).infobase, (s.base).profile FROM seen s WHERE s.crm IS NOT NULL) u
@@ -106,12 +108,14 @@ BEGIN
         SELECT s.*, t.value AS to_bas, t.problem, t.bas_key, t.candidates, c.value AS to_crm, coalesce(t.value = s.bas, false) OR coalesce(c.value = s.crm, false) AS agree
         FROM seen s LEFT JOIN there t ON t.crm = s.crm AND t.account = s.account LEFT JOIN back c ON c.bas = s.bas AND c.account = s.account
     ), moved AS MATERIALIZED (
-        SELECT m.*, v.crm_moved, v.crm_moved IS NOT TRUE AND w.first OR w.bas_moved AS bas_moved
+        SELECT m.*, v.crm_moved, (m.base).from_bas AND m.to_crm IS NOT NULL AND CASE WHEN m.was_bas IS NULL THEN v.crm_moved IS NOT TRUE WHEN v.ours THEN true WHEN v.taken THEN false ELSE m.bas <> m.was_bas END AS bas_moved
         FROM meant m
-        CROSS JOIN LATERAL (SELECT (m.base).to_bas AND m.to_bas IS NOT NULL AND m.crm IS DISTINCT FROM m.was_crm AS crm_moved) v
-        CROSS JOIN LATERAL (SELECT (m.base).from_bas AND m.to_crm IS NOT NULL AND m.was_bas IS NULL AS first, (m.base).from_bas AND m.to_crm IS NOT NULL AND m.bas <> m.was_bas AS bas_moved) w
+        CROSS JOIN LATERAL (SELECT coalesce(m.sent = m.crm, false) AS ours,    -- what SalesDrive has is what was sent there, and BAS has moved on
+                                   coalesce(m.sent = m.to_crm AND m.crm <> m.was_crm AND m.answered AND m.state IN ('sent', 'held'), false) AS taken) t    -- SalesDrive took the status of BAS, and has moved on
+        CROSS JOIN LATERAL (SELECT t.ours, t.taken, (m.base).to_bas AND m.to_bas IS NOT NULL AND m.crm IS DISTINCT FROM m.was_crm AND NOT t.ours AS crm_moved) v
     ), decided AS MATERIALIZED (
-        SELECT m.*, CASE WHEN NOT m.there THEN CASE WHEN m.crm_moved THEN 'to_bas' END
+        SELECT m.*, coalesce(m.state IN ('wanted', 'unknown', 'sent') AND m.wanted <> m.crm, false) AS asked,
+               CASE WHEN NOT m.there THEN CASE WHEN m.crm_moved THEN 'to_bas' END
                          WHEN m.bas IS NULL THEN NULL
                          WHEN m.agree THEN CASE WHEN (m.crm, m.bas) IS DISTINCT FROM (m.was_crm, m.was_bas) THEN 'agreed' END
                          WHEN m.force AND (m.base).to_bas AND m.to_bas IS NOT NULL THEN 'to_bas'
@@ -124,7 +128,7 @@ BEGIN
     SELECT d.account, d.order_id, d.decision, d.crm, d.bas,
            CASE WHEN d.decision = 'to_bas' THEN jsonb_strip_nulls(jsonb_build_object((d.base).property, d.to_bas)
                 || CASE WHEN (d.base).type_property IS NULL THEN '{}' ELSE jsonb_build_object((d.base).type_property, (d.base).type) END) END,
-           CASE WHEN d.decision = 'to_crm' THEN d.to_crm END, array_remove(ARRAY[(d.base).property, (d.base).type_property], NULL),
+           CASE WHEN d.decision = 'to_crm' THEN d.to_crm WHEN d.asked THEN d.crm END, array_remove(ARRAY[(d.base).property, (d.base).type_property], NULL),
            CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem = 'unread' THEN 'dictionary' WHEN p.problem = 'refused' THEN 'field' ELSE 'value_wrong' END,
            CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem = 'unread' THEN format('The list of status is being read from infobase "%s".', (d.base).infobase)
                 WHEN p.problem = 'refused' THEN format('The list of status cannot be read from infobase "%s". %s', (d.base).infobase,

@@ -312,7 +312,7 @@ BEGIN
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
     PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
     PERFORM tell_documents(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park' HAVING count(*) > 0;
-    PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE (d.status).decision IN ('agreed', 'to_crm') AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
+    PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE ((d.status).decision = 'agreed' OR (d.status).crm_wanted IS NOT NULL) AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
     PERFORM note_products_wanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'product' HAVING count(*) > 0;
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
 
@@ -481,7 +481,8 @@ BEGIN
                   CASE a.purpose WHEN 'change order' THEN change_list(o.read_body, changed_properties(o.sent_body, o.accepted_body), b.lineage) END AS changes
     ), synced AS (
         UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, needs_post = w.posted AND w.purpose = 'change order',
-            crm_status = CASE WHEN w.with_status THEN w.crm_status ELSE y.crm_status END, bas_status = CASE WHEN w.with_status THEN w.bas_status ELSE y.bas_status END
+            crm_status = CASE WHEN w.with_status THEN w.crm_status ELSE y.crm_status END, bas_status = CASE WHEN w.with_status THEN w.bas_status ELSE y.bas_status END,
+            agreed_at = CASE WHEN w.with_status THEN clock() ELSE y.agreed_at END
         FROM written w WHERE y.account = w.account AND y.order_id = w.order_id
     )
     INSERT INTO order_event (account, order_id, event, version, text, detail)

@@ -5,15 +5,16 @@ CREATE FUNCTION note_statuses(statuses status_decision[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     WITH agreed AS (
-        UPDATE order_sync y SET crm_status = s.crm_status, bas_status = s.bas_status
+        UPDATE order_sync y SET crm_status = s.crm_status, bas_status = s.bas_status, agreed_at = clock()
         FROM few(statuses) s WHERE s.decision = 'agreed' AND y.account = s.account AND y.order_id = s.order_id
         RETURNING y.infobase, y.bas_ref, s.names
     )
     UPDATE bas_order b SET sent_body = b.sent_body || same_keys(b.read_body, same_keys(b.sent_body, n.own)), written_body = b.written_body || same_keys(b.read_body, same_keys(b.written_body, n.own))
     FROM agreed a CROSS JOIN LATERAL (SELECT jsonb_object_agg(k, true) AS own FROM few(a.names) k) n
     WHERE b.infobase = a.infobase AND b.ref_key = a.bas_ref AND b.accepted_body IS NULL AND b.sent_body ?| a.names;    -- what BAS holds instead is accepted
+    PERFORM want_in_crm(array_agg((s.account, s.order_id, 'statusId', s.crm_wanted, 'status')::crm_wish)) FROM few(statuses) s WHERE s.crm_wanted IS NOT NULL HAVING count(*) > 0;
 END $$;
-COMMENT ON FUNCTION note_statuses(status_decision[]) IS 'Keeps the pairs of statuses that agree';
+COMMENT ON FUNCTION note_statuses(status_decision[]) IS 'Keeps the pairs of statuses that agree, and has SalesDrive told of those it should have';
 
 CREATE FUNCTION decide_status(account text, order_id bigint, side text) RETURNS bigint
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -50,7 +50,7 @@ BEGIN
         PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
     ELSIF kind IN ('attribute', 'attribute_set') THEN
         PERFORM refuse_task('additional attributes are not asked for by enqueue()', 'Call prepare_infobase(infobase, apply => true).');
-    ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products') AND scope <> infobase THEN
+    ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products', 'statuses') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
     ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries() || field_dictionaries()) THEN
         PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries() || value_dictionaries() || field_dictionaries(), ', ')));
@@ -58,6 +58,8 @@ BEGIN
         PERFORM refuse_task(format('"%s" is no phone in international digits', key), format('Phones are written as by phone_e164(), for example %s.', coalesce(phone_e164(key), '380671112233')));
     ELSIF kind = 'products' AND key NOT IN ('whole', 'changes') THEN
         PERFORM refuse_task(format('goods are not loaded by "%s"', key), 'Call load_products(infobase).');
+    ELSIF kind = 'statuses' AND (key <> 'orders' OR NOT EXISTS (SELECT FROM status_poll p WHERE p.infobase = enqueue.infobase)) THEN
+        PERFORM refuse_task('statuses are not asked for by enqueue()', 'Call pull_statuses(infobase).');
     ELSIF scope <> infobase AND NOT EXISTS (SELECT FROM account a WHERE a.name = scope) THEN
         PERFORM refuse_task(format('"%s" is neither infobase "%s" nor an account', scope, infobase), 'The scope of a task is an account or its infobase.');
     END IF;

@@ -123,6 +123,15 @@ BEGIN
     SELECT 6, 'warning', 'statuses', 'Statuses are to travel into BAS, and none is mapped.', map_call(a.name, 'status', NULL)
     WHERE a.status_to_bas AND NOT EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = 'status' AND m.direction IN ('to_bas', 'both'))
     UNION ALL
+    SELECT 6, 'warning', 'statuses', 'SalesDrive is to take statuses of BAS, and none is mapped.', map_call(a.name, 'status', NULL)
+    WHERE a.status_from_bas AND NOT EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = 'status' AND m.direction IN ('to_crm', 'both') AND m.crm_key <> '*')
+    UNION ALL
+    SELECT 6, 'warning', 'status ' || coalesce(q.name, q.bas_key), format('Statuses %s of SalesDrive are this one in BAS; set there, it becomes %s.', q.keys, q.first), format('Give the others direction to_bas: UPDATE salesdrive.value_map SET direction = ''to_bas'' WHERE dictionary = ''status'' AND crm_key <> %L AND bas_key = %L;', q.first, q.bas_key)
+    FROM (SELECT m.bas_key, NULL::text AS name, string_agg(m.crm_key, ', ' ORDER BY length(m.crm_key), m.crm_key) AS keys, (array_agg(m.crm_key ORDER BY length(m.crm_key), m.crm_key))[1] AS first
+          FROM value_map m WHERE a.status_from_bas AND m.account IN (a.name, '*') AND m.dictionary = 'status' AND m.direction = 'both' AND m.crm_key <> '*' AND m.bas_key IS NOT NULL
+            AND NOT EXISTS (SELECT FROM value_map x WHERE x.account IN (a.name, '*') AND x.dictionary = 'status' AND x.direction = 'to_crm' AND x.bas_key = m.bas_key)
+          GROUP BY m.bas_key HAVING count(DISTINCT m.crm_key) > 1) q
+    UNION ALL
     SELECT 6, 'warning', 'value status ' || m.crm_key, format('No enumeration of the base has the value "%s".', m.bas_key), map_call(m.account, 'status', m.crm_key)
     FROM value_map m
     WHERE a.status_to_bas AND m.account IN (a.name, '*') AND m.dictionary = 'status' AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL

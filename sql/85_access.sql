@@ -35,6 +35,7 @@ INSERT INTO access_function VALUES
     ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),
     ('kit_parts', 'operator'), ('kit_of', 'operator'), ('spread_kopecks', 'operator'), ('composed_lines', 'operator');
 INSERT INTO access_function VALUES    -- statuses
+    ('pull_statuses', 'operator'),
     ('obstacles_statuses', 'operator'), ('status_decisions', 'operator'), ('held_status', 'operator'), ('bas_status_of', 'operator'), ('crm_status_of', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');

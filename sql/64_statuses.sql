@@ -1,0 +1,198 @@
+-- Purpose: tasks of kind statuses: which documents of orders were changed in BAS, for their status and sum to go back to SalesDrive.
+-- Rights: the engine's role; pull_statuses() is for 'operator'.
+--
+-- Where the configuration keeps the time of the last change: all documents changed since the one seen last, less an overlap for what was being
+-- written then, page by page in the order of that time; a page that brings nothing later is asked for twice as long. Elsewhere: the documents of
+-- the orders of the last days, by their keys, newest orders first. What was read is kept with the document, and the task of its order decides.
+
+CREATE TABLE status_poll (
+    infobase    text PRIMARY KEY REFERENCES infobase (name) ON DELETE CASCADE,
+    overlap     interval NOT NULL DEFAULT '5 min' CHECK (overlap >= '0'),
+    days        integer NOT NULL DEFAULT 30 CHECK (days BETWEEN 1 AND 3650),
+    seen_until  timestamp,
+    page_from   timestamp,
+    page_size   integer NOT NULL DEFAULT 200,
+    account     text,
+    before      bigint,
+    documents   bigint NOT NULL DEFAULT 0,
+    requests    bigint NOT NULL DEFAULT 0,
+    started_at  timestamptz,
+    done_at     timestamptz
+);
+COMMENT ON TABLE status_poll IS 'How far the statuses of documents were read from each infobase';
+COMMENT ON COLUMN status_poll.infobase IS 'Infobase';
+COMMENT ON COLUMN status_poll.overlap IS 'How far before the last change seen the next reading begins';
+COMMENT ON COLUMN status_poll.days IS 'Where documents are read by their keys: those of orders of so many days';
+COMMENT ON COLUMN status_poll.seen_until IS 'Time of the last change seen, by the clock of the base';
+COMMENT ON COLUMN status_poll.page_from IS 'Beginning of the next page, by the same clock; NULL: none is to be read';
+COMMENT ON COLUMN status_poll.page_size IS 'Documents of one page';
+COMMENT ON COLUMN status_poll.account IS 'Account whose documents are read by their keys now; NULL: none';
+COMMENT ON COLUMN status_poll.before IS 'Orders below this number are to be read';
+COMMENT ON COLUMN status_poll.documents IS 'Documents received of this reading, or the last one';
+COMMENT ON COLUMN status_poll.requests IS 'Pages received of it';
+COMMENT ON COLUMN status_poll.started_at IS 'When it began';
+COMMENT ON COLUMN status_poll.done_at IS 'When one was complete last';
+
+CREATE FUNCTION begin_status_poll(infobase text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    by_time boolean := property_names((SELECT i.profile FROM infobase i WHERE i.name = begin_status_poll.infobase), 'order') ? 'changed';
+BEGIN
+    UPDATE status_poll p SET started_at = clock(), documents = 0, requests = 0, page_size = 200,
+        page_from = CASE WHEN by_time THEN coalesce(p.seen_until, clock() AT TIME ZONE 'UTC' - interval '1 day') - p.overlap END,    -- a day covers any clock
+        account = CASE WHEN NOT by_time THEN (SELECT min(a.name) FROM account a WHERE a.infobase = p.infobase) END, before = 9223372036854775807
+    WHERE p.infobase = begin_status_poll.infobase AND p.page_from IS NULL AND p.account IS NULL;
+END $$;
+COMMENT ON FUNCTION begin_status_poll(text) IS 'Begins a reading of statuses, unless one is at work';
+
+CREATE FUNCTION status_chunk(p status_poll) RETURNS TABLE (order_id bigint, ref_key uuid, recent boolean)
+    LANGUAGE plpgsql STABLE ROWS 25 SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT y.order_id, CASE WHEN y.infobase = p.infobase THEN y.bas_ref END, coalesce(o.order_time, o.received_at::timestamp) >= (clock() - make_interval(days => p.days)) AT TIME ZONE 'UTC'
+    FROM (SELECT s.* FROM order_sync s WHERE s.account = p.account AND s.order_id < p.before ORDER BY s.order_id DESC
+          LIMIT greatest(((SELECT i.max_url FROM infobase i WHERE i.name = p.infobase) - 600) / 75, 5)) y
+    JOIN crm_order o ON o.account = y.account AND o.order_id = y.order_id ORDER BY 1 DESC;
+END $$;
+COMMENT ON FUNCTION status_chunk(status_poll) IS 'The next orders whose documents are read by their keys: as many as fit into infobase.max_url, the newest first; recent: of the days asked for';
+
+CREATE FUNCTION plan_statuses(tasks bigint[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    r    record;
+    p    status_poll;
+    n    jsonb;
+    path text;
+    keys text;
+    last bigint;
+    more boolean;
+BEGIN
+    FOR r IN SELECT t.id, t.scope, i.profile FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN infobase i ON i.name = t.scope ORDER BY t.scope LOOP
+        PERFORM begin_status_poll(r.scope);
+        SELECT * INTO p FROM status_poll x WHERE x.infobase = r.scope;
+        n := property_names(r.profile, 'order');
+        path := entity_set(r.profile, 'order') || '?$format=json&allowedOnly=true&$select='
+             || url_encode(concat_ws(',', 'Ref_Key', 'Number', 'DataVersion', 'Posted', 'DeletionMark', n ->> 'status', n ->> 'status_type', n ->> 'total', n ->> 'changed'));
+        IF p.page_from IS NOT NULL THEN
+            RETURN NEXT ROW(r.id, 'request', 'read statuses', 'GET',
+                path || '&$top=' || p.page_size || '&$orderby=' || url_encode((n ->> 'changed') || ',Ref_Key') || odata_filter(format('%s ge datetime''%s''', n ->> 'changed', to_char(p.page_from, 'YYYY-MM-DD"T"HH24:MI:SS'))),
+                NULL, jsonb_build_object('started_at', p.started_at, 'from', p.page_from), false, NULL, NULL, NULL, NULL, NULL)::plan_step;
+            CONTINUE;
+        END IF;
+        LOOP    -- to the next chunk with documents
+            EXIT WHEN p.account IS NULL;
+            SELECT string_agg('Ref_Key eq ' || odata_guid(c.ref_key), ' or ' ORDER BY c.order_id DESC) FILTER (WHERE c.recent AND c.ref_key IS NOT NULL), min(c.order_id), bool_or(c.recent) INTO keys, last, more FROM status_chunk(p) c;
+            EXIT WHEN keys IS NOT NULL;
+            IF more THEN
+                p.before := last;
+            ELSE
+                p.account := (SELECT min(a.name) FROM account a WHERE a.infobase = p.infobase AND a.name > p.account);
+                p.before := 9223372036854775807;
+            END IF;
+        END LOOP;
+        UPDATE status_poll x SET account = p.account, before = p.before, done_at = CASE WHEN p.account IS NULL THEN clock() ELSE x.done_at END WHERE x.infobase = p.infobase;
+        IF p.account IS NULL THEN
+            RETURN NEXT ROW(r.id, 'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
+        ELSE
+            RETURN NEXT ROW(r.id, 'request', 'read statuses', 'GET', path || odata_filter(keys), NULL, jsonb_build_object('started_at', p.started_at, 'before', last), false, NULL, NULL, NULL, NULL, NULL)::plan_step;
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION plan_statuses(bigint[]) IS 'Plan of kind statuses: the next page of documents changed, or the next documents by their keys';
+
+-- An answer that was under way while a document was written from here tells of before: then the write itself tells.
+CREATE FUNCTION note_documents_seen(infobase text, profile text, rows jsonb, asked_at timestamptz) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    n      jsonb := property_names(profile, 'order');
+    wanted order_key[];
+BEGIN
+    WITH known AS MATERIALIZED (
+        SELECT b.infobase, b.ref_key, b.account, b.order_id, e.row, b.read_body, b.deleted, held_status(e.row, n ->> 'status') AS status, y.bas_status
+        FROM (SELECT x AS row, nil_free(x ->> 'Ref_Key') AS ref FROM jsonb_array_elements(rows) x) e
+        CROSS JOIN LATERAL (SELECT o.* FROM bas_order o WHERE o.infobase = note_documents_seen.infobase AND o.ref_key = e.ref OFFSET 0) b
+        CROSS JOIN LATERAL (SELECT s.* FROM order_sync s WHERE s.account = b.account AND s.order_id = b.order_id AND s.bas_ref = b.ref_key OFFSET 0) y
+        WHERE b.read_body IS NOT NULL AND b.read_at < asked_at AND (b.sent_at < asked_at) IS NOT FALSE AND NOT y.write_unsure
+    ), taken AS (
+        UPDATE bas_order b SET read_body = b.read_body || k.row, number = k.row ->> 'Number', posted = json_flag(k.row -> 'Posted'), deleted = json_flag(k.row -> 'DeletionMark'), data_version = k.row ->> 'DataVersion'
+        FROM known k WHERE b.infobase = k.infobase AND b.ref_key = k.ref_key AND b.data_version IS DISTINCT FROM k.row ->> 'DataVersion'
+    )
+    SELECT array_agg((k.account, k.order_id)::order_key) INTO wanted
+    FROM known k JOIN account a ON a.name = k.account
+    WHERE a.status_from_bas AND (k.status IS DISTINCT FROM held_status(k.read_body, n ->> 'status') OR k.status IS DISTINCT FROM k.bas_status AND crm_status_of(k.account, k.infobase, k.status) IS NOT NULL)
+       OR a.sum_comment IS NOT NULL AND odata_equal(k.row -> (n ->> 'total'), k.read_body -> (n ->> 'total')) IS FALSE;
+    IF wanted IS NOT NULL THEN
+        PERFORM enqueue_orders(wanted, 2::smallint);
+    END IF;
+END $$;
+COMMENT ON FUNCTION note_documents_seen(text, text, jsonb, timestamptz) IS 'Keeps what documents of orders hold by now, and has those orders looked at whose status or sum was changed in BAS';
+
+CREATE FUNCTION settle_statuses(results http_result[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r     record;
+    p     status_poll;
+    rows  jsonb;
+    latest timestamp;
+    count integer;
+    ended boolean;
+BEGIN
+    FOR r IN SELECT u.task_id, u.started_at, t.scope, t.memo, i.profile, u::http_result AS result
+             FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope WHERE u.class = 'ok' ORDER BY t.scope
+    LOOP
+        SELECT * INTO p FROM status_poll x WHERE x.infobase = r.scope FOR UPDATE;
+        IF NOT FOUND OR p.started_at IS DISTINCT FROM (r.memo ->> 'started_at')::timestamptz THEN
+            RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
+            CONTINUE;
+        END IF;
+        SELECT coalesce(jsonb_agg(e), '[]'), count(*) INTO rows, count FROM result_rows(r.result) e;
+        PERFORM note_documents_seen(r.scope, r.profile, rows, r.started_at);
+        ended := false;
+        IF r.memo ? 'from' THEN
+            latest := field_time((SELECT max(e ->> (property_names(r.profile, 'order') ->> 'changed')) FROM jsonb_array_elements(rows) e));
+            ended := count < p.page_size;
+            p.seen_until := greatest(p.seen_until, least(latest, clock() AT TIME ZONE 'UTC' + interval '1 day'));    -- a clock that was wrong once does not count for ever
+            p.page_size := CASE WHEN latest > p.page_from THEN 200 ELSE p.page_size * 2 END;    -- so many in one second
+            p.page_from := CASE WHEN NOT ended THEN latest END;
+        ELSE
+            p.before := (r.memo ->> 'before')::bigint;
+        END IF;
+        UPDATE status_poll x SET seen_until = p.seen_until, page_from = p.page_from, page_size = p.page_size, before = p.before, documents = x.documents + count, requests = x.requests + 1,
+            done_at = CASE WHEN ended THEN clock() ELSE x.done_at END
+        WHERE x.infobase = r.scope;
+        RETURN NEXT ROW(r.task_id, CASE WHEN ended THEN 'done' ELSE 'again' END, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION settle_statuses(http_result[]) IS 'Settle of kind statuses: takes in a page, and goes on after it';
+INSERT INTO task_kind (kind, origin, plan_function, settle_function) VALUES ('statuses', 'shipped', 'salesdrive.plan_statuses', 'salesdrive.settle_statuses');
+
+CREATE FUNCTION pull_statuses(infobase text, days integer DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    i infobase := require_infobase(infobase);
+BEGIN
+    IF NOT property_names(i.profile, 'order') ? 'status' THEN
+        RAISE EXCEPTION 'documents of infobase "%" have no status', i.name USING ERRCODE = '55000', DETAIL = format('Profile "%s" names no property for it.', i.profile), HINT = 'Where the base has one: INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (…, ''order'', ''status'', …).';
+    END IF;
+    INSERT INTO status_poll AS p (infobase, days) VALUES (i.name, coalesce(pull_statuses.days, 30))
+    ON CONFLICT ON CONSTRAINT status_poll_pkey DO UPDATE SET days = excluded.days WHERE pull_statuses.days IS NOT NULL;
+    RETURN enqueue(i.name, 'statuses', 'orders', i.name, 2::smallint);
+END $$;
+COMMENT ON FUNCTION pull_statuses(text, integer) IS 'Asks for what was changed in the documents of orders in BAS; days: of how old orders, where the base does not tell the time of changes; returns the task';
+
+CREATE VIEW seen_bas_status AS
+    SELECT s.account, s.bas_key, d.name, s.orders, m.crm_key, CASE WHEN m.crm_key IS NULL THEN format('SELECT salesdrive.map_value(%L, ''status'', ''…'', %L);', s.account, coalesce(d.name, s.bas_key)) END AS hint
+    FROM (SELECT b.account, b.infobase, held_status(b.read_body, property_names(i.profile, 'order') ->> 'status') AS bas_key, count(*) AS orders
+          FROM bas_order b JOIN infobase i ON i.name = b.infobase GROUP BY 1, 2, 3) s
+    LEFT JOIN dictionary_value d ON d.scope = s.infobase AND d.side = 'bas' AND d.dictionary = 'status' AND d.key = s.bas_key
+    CROSS JOIN LATERAL (SELECT crm_status_of(s.account, s.infobase, s.bas_key) AS crm_key) m
+    WHERE s.bas_key <> '';
+COMMENT ON VIEW seen_bas_status IS 'Statuses that documents have in BAS, and what they are in SalesDrive; counted when it is asked for, in one pass over the documents';
+COMMENT ON COLUMN seen_bas_status.account IS 'Account';
+COMMENT ON COLUMN seen_bas_status.bas_key IS 'Ref_Key of the status, or value of the enumeration';
+COMMENT ON COLUMN seen_bas_status.name IS 'Its name';
+COMMENT ON COLUMN seen_bas_status.orders IS 'Documents that have it';
+COMMENT ON COLUMN seen_bas_status.crm_key IS 'Status in SalesDrive it is given; NULL: nobody said';
+COMMENT ON COLUMN seen_bas_status.hint IS 'The call that maps it';

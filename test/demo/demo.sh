@@ -155,8 +155,9 @@ inside() {
 	deliver
 	show_orders
 	repair
-	show_history
 	compare
+	both_ways
+	show_history
 	farewell
 	trap - EXIT
 }
@@ -312,8 +313,7 @@ repair() {
 
 show_history() {
 	say 'The life of one order, all exchanges counted, and the question whether anything is wrong'
-	show history.sql order="$(value "SELECT order_id FROM salesdrive.order_timeline WHERE order_id IN
-		(SELECT order_id FROM salesdrive.order_event WHERE event = 'changed') GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1")"
+	show history.sql order="$edited"
 }
 
 compare() {
@@ -322,7 +322,54 @@ compare() {
 	show compare.sql state="$run/state.json"
 	perl -MJSON::PP -0777 -e 'my $found = decode_json(<STDIN>)->{violations};
 		print "Violations (double documents or counterparties, wrong sums or VAT): ", @$found ? encode_json($found) : "none", "\n";
-		exit @$found != 0' <"$run/state.json"
+		exit(@$found != 0)' <"$run/state.json"
+}
+
+# A manager and an accountant at work, each on their own side. No schedule runs here: what it would call is called.
+both_ways() {
+	local since sent resum all
+	say 'Both ways: statuses by a map, number and changed sums back to SalesDrive'
+	show both_ways.sql
+	since=$(value 'SELECT clock_timestamp()')
+	crm POST /config "{\"echo_url\": \"$webhook\"}" >/dev/null
+	{ read -r sent; read -r edited; read -r resum; } < <(value "SELECT o.order_id FROM salesdrive.order_status o JOIN salesdrive.crm_order c USING (account, order_id)
+		WHERE o.state = 'synced' AND c.status_id NOT IN ('2', '5') ORDER BY order_id LIMIT 3")
+	all=$sent,$edited,$resum
+
+	say "A manager sets order $sent to \"Підтверджено\" in SalesDrive; its webhook comes at once"
+	crm POST /edit "{\"id\": $sent, \"data\": {\"statusId\": 2}}" >/dev/null
+	await in_bas "$sent" СостояниеЗаказа 8c1f4a10-00f4-11ee-8000-000000000002
+
+	say "An accountant sets its document to \"Завершено\" in BAS"
+	bas_edit "$sent" '"СостояниеЗаказа": "8c1f4a10-00f4-11ee-8000-000000000003", "СостояниеЗаказа_Type": "StandardODATA.Catalog_СостоянияЗаказовПокупателей"'
+	show pull.sql
+	await in_crm "$sent" statusId 5
+
+	say "A manager edits the comment of order $edited; SalesDrive sends no webhook for that"
+	crm POST /edit "{\"id\": $edited, \"data\": {\"comment\": \"Подзвонити зранку\"}}" >/dev/null
+	show fetch.sql
+	await in_bas "$edited" Комментарий 'Подзвонити зранку'
+
+	say "An accountant changes the sum of the document of order $resum"
+	bas_edit "$resum" '"СуммаДокумента": 1234.5'
+	show pull.sql
+	await holds "SELECT count(*) > 0 FROM salesdrive.crm_change WHERE order_id = $resum AND field = 'comment' AND state IN ('sent', 'held')"
+	show ways.sql orders="$all" since="$since"
+}
+
+reference() { value "SELECT bas_ref FROM salesdrive.order_status WHERE order_id = $1"; }
+
+bas_edit() {					# order properties
+	bas POST /edit "{\"set\": \"Document_ЗаказПокупателя\", \"key\": \"$(reference "$1")\", \"properties\": {$2}}" >/dev/null
+}
+
+in_bas() {						# order property value
+	bas GET "/objects?set=$(printf %s Document_ЗаказПокупателя | perl -pe 's/([^\w])/sprintf "%%%02X", ord $1/ge')&key=$(reference "$1")" |
+		perl -Mutf8 -MJSON::PP -MEncode -0777 -e 'my ($property, $value) = map { decode_utf8($_) } @ARGV; exit(decode_json(<STDIN>)->{$property} ne $value)' "$2" "$3"
+}
+
+in_crm() {						# order field value
+	crm GET /state | perl -MJSON::PP -0777 -e 'exit(decode_json(<STDIN>)->{by_id}{$ARGV[0]}{$ARGV[1]} ne $ARGV[2])' "$@"
 }
 
 farewell() {

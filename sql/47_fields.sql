@@ -640,27 +640,140 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION map_field(text, text, text, text, text, jsonb, text, text, text, text, boolean, text, text, integer, text) IS 'Says how a property of BAS is filled; account * is every account. Takes the place of the row with the same account, target, property and turn';
 
+-- Where the values of a document came from: one row for each property, of its header, its lines and its additional attributes. The lineage that is kept
+-- names a section whole, so its rows are told apart here, by the order and the rows of field_map as they are now; where those are not the rows
+-- of then, the rule stays that of then.
+CREATE FUNCTION lineage_rows(b bas_order) RETURNS TABLE (section text, line_no integer, property text, sent jsonb, held jsonb, version bigint, rule text, path text, dictionary text, crm_key text, bas_key text, element text)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    own     account := (SELECT a FROM account a WHERE a.name = b.account);
+    called  text := (SELECT i.profile FROM infobase i WHERE i.name = b.infobase);
+    lines   text := entity_set(called, 'order_line');
+    line_of text := property_names(called, 'order_line') ->> 'line_no';
+    extras  text := entity_set(called, 'attribute_row');
+    extra   jsonb := property_names(called, 'attribute_row');
+    remark  text := property_names(called, 'order') ->> 'comment';
+    data    jsonb;
+    rules   field_rule[];
+BEGIN
+    IF b.lineage = '{}' THEN
+        RETURN;
+    END IF;
+    data := (SELECT m.data FROM merged_orders(order_keys(b.account, b.order_id)) m);
+    rules := ARRAY(SELECT r FROM field_rules(ARRAY[b.account], ARRAY['order', 'order_line', 'attribute']) r);
+    RETURN QUERY
+    WITH entry AS MATERIALIZED (
+        SELECT l.key, b.sent_body -> l.key AS sent, b.read_body -> l.key AS held, (l.value ->> 'version')::bigint AS version, coalesce(l.value ->> 'rule', b.lineage -> regexp_replace(l.key, '_Type$', '') ->> 'rule') AS told
+        FROM jsonb_each(b.lineage) l
+    ), known AS MATERIALIZED (    -- what the profile says of a property
+        SELECT DISTINCT ON (p.entity, p.property) p.entity AS target, p.property, p.concept, p.rule FROM profile_property_effective p
+        WHERE p.profile = called AND p.entity IN ('order', 'order_line') AND p.property IS NOT NULL ORDER BY p.entity, p.property, p.rule = '', p.concept
+    ), words AS MATERIALIZED (    -- rows of field_map in words, as lineage has them
+        SELECT f.target, f.property, row_number() OVER (PARTITION BY f.target, f.property ORDER BY f.origin DESC, f.account = '*', f.profile = '*', f.turn)::integer AS rank,
+               CASE WHEN f.enabled THEN field_text(f) END AS text
+        FROM field_map f
+        WHERE f.account IN (b.account, '*') AND f.target IN ('order', 'order_line', 'attribute') AND (f.profile = '*' OR f.profile IN (SELECT w.source FROM profile_line w WHERE w.profile = called))
+          AND (f.origin = 'user' OR f.target <> 'attribute' OR EXISTS (SELECT FROM bas_attribute a WHERE a.infobase = b.infobase AND a.name = f.property))
+    ), mapped AS MATERIALIZED (
+        SELECT w.target, w.property, string_agg(CASE w.target WHEN 'order' THEN '' ELSE w.property || ' from ' END || w.text, '; ' ORDER BY w.rank) AS texts FROM words w GROUP BY w.target, w.property
+    ), attribute AS MATERIALIZED (
+        SELECT u.ref, min(u.property) AS property
+        FROM (SELECT c.ref::text AS ref, m.property FROM mapped m CROSS JOIN LATERAL chosen_value(b.infobase, 'attribute', m.property, NULL) c WHERE m.target = 'attribute') u WHERE u.ref IS NOT NULL GROUP BY u.ref
+    ), line AS MATERIALIZED (    -- kits and delivery have lines of their own
+        SELECT c.place::integer AS place, c.line_no, c.sku, json_rows(data -> 'products') -> (c.line_no - 1) AS base FROM composed_lines(order_keys(b.account, b.order_id)) c WHERE c.line_no > 0
+        UNION ALL SELECT c.place::integer, 0, c.sku, NULL FROM composed_lines(order_keys(b.account, b.order_id)) c WHERE c.line_no = 0
+    ), part AS MATERIALIZED (
+        SELECT 'order' AS target, NULL::text AS section, NULL::integer AS line_no, e.key AS property, e.sent, e.held, e.version, e.told, data AS base, jsonb_build_object('order', NULL, 'account', account_variable(b.account)) AS vars, NULL::text AS sku
+        FROM entry e WHERE NOT (coalesce(e.key IN (lines, extras), false) AND jsonb_typeof(e.sent) = 'array' AND e.sent <> '[]')
+        UNION ALL
+        SELECT 'order_line', e.key, n.place, v.key, v.value, h.row -> v.key, e.version, e.told, l.base, jsonb_build_object('order', data, 'account', account_variable(b.account)), l.sku
+        FROM entry e CROSS JOIN LATERAL jsonb_array_elements(json_rows(e.sent)) WITH ORDINALITY r (row, n)
+        CROSS JOIN LATERAL (SELECT coalesce((r.row ->> line_of)::integer, r.n::integer) AS place) n
+        CROSS JOIN LATERAL jsonb_each(r.row) v
+        LEFT JOIN LATERAL (SELECT o.row FROM jsonb_array_elements(json_rows(e.held)) o (row) WHERE o.row ->> line_of = n.place::text LIMIT 1) h ON true
+        LEFT JOIN line l ON l.place = n.place
+        WHERE e.key = lines AND v.key <> line_of
+        UNION ALL
+        SELECT 'attribute', e.key, r.n::integer, coalesce(a.property, t.name, d.code, d.name, k.ref), g.sent, g.held, e.version, e.told, data, jsonb_build_object('order', NULL, 'account', account_variable(b.account)), NULL
+        FROM entry e CROSS JOIN LATERAL jsonb_array_elements(json_rows(e.sent)) WITH ORDINALITY r (row, n)
+        CROSS JOIN LATERAL (SELECT r.row ->> (extra ->> 'attribute') AS ref) k
+        LEFT JOIN LATERAL (SELECT o.row FROM jsonb_array_elements(json_rows(e.held)) o (row) WHERE o.row ->> (extra ->> 'attribute') = k.ref LIMIT 1) h ON true
+        CROSS JOIN LATERAL (SELECT CASE WHEN r.row ->> (extra ->> 'text') <> '' THEN r.row -> (extra ->> 'text') ELSE r.row -> (extra ->> 'value') END AS sent,
+                                   CASE WHEN h.row ->> (extra ->> 'text') <> '' THEN h.row -> (extra ->> 'text') ELSE h.row -> (extra ->> 'value') END AS held) g
+        LEFT JOIN attribute a ON a.ref = k.ref
+        LEFT JOIN LATERAL (SELECT t.name FROM bas_attribute t WHERE t.infobase = b.infobase AND t.ref_key::text = k.ref LIMIT 1) t ON true
+        LEFT JOIN dictionary_value d ON d.scope = b.infobase AND d.side = 'bas' AND d.dictionary = 'attribute' AND d.key = k.ref
+        WHERE e.key = extras
+        UNION ALL    -- where the document has no place for them they are lines of its comment
+        SELECT 'attribute', e.key, NULL, m.property, to_jsonb(substr(s.text, length(m.property) + 3)), to_jsonb(substr(h.text, length(m.property) + 3)), e.version, m.texts, data, jsonb_build_object('order', NULL, 'account', account_variable(b.account)), NULL
+        FROM entry e JOIN mapped m ON m.target = 'attribute'
+        CROSS JOIN LATERAL (SELECT x.text FROM regexp_split_to_table(e.sent #>> '{}', '\n') x (text) WHERE starts_with(x.text, m.property || ': ') LIMIT 1) s
+        LEFT JOIN LATERAL (SELECT x.text FROM regexp_split_to_table(e.held #>> '{}', '\r?\n') x (text) WHERE starts_with(x.text, m.property || ': ') LIMIT 1) h ON true
+        WHERE extras IS NULL AND e.key = remark
+    ), ruled AS MATERIALIZED (    -- the row of field_map whose condition holds, if it gives anything
+        SELECT p.*, c.concept, c.rule AS engine, u.source_kind, u.source, u.steps, u.arguments, u.dictionary AS list, w.text, g.value,
+               coalesce(CASE p.target WHEN 'order' THEN m.texts = p.told ELSE position('; ' || m.texts || ';' IN '; ' || p.told || ';') > 0 END, false) AS same,
+               p.target <> 'order' AND position('; ' || n.name || ' from ' IN '; ' || p.told) > 0 AS named,
+               coalesce(u.enabled AND (u.source_kind = 'function' OR u.default_value IS NOT NULL OR g.value IS NOT NULL), false) AS given
+        FROM part p
+        CROSS JOIN LATERAL (SELECT CASE WHEN EXISTS (SELECT FROM mapped q WHERE q.target = p.target AND q.property = p.property) THEN p.property ELSE regexp_replace(p.property, '_Type$', '') END AS name) n
+        LEFT JOIN mapped m ON m.target = p.target AND m.property = n.name
+        LEFT JOIN known c ON c.target = p.target AND c.property = p.property
+        LEFT JOIN LATERAL (SELECT r.* FROM few(rules) r WHERE p.base IS NOT NULL AND r.target = p.target AND r.property = n.name AND (r.condition IS NULL OR jsonb_path_match(p.base, r.condition, p.vars, true)) ORDER BY r.rank LIMIT 1) u ON true
+        LEFT JOIN words w ON w.target = u.target AND w.property = u.property AND w.rank = u.rank
+        CROSS JOIN LATERAL (SELECT CASE WHEN u.steps IS NULL THEN s.raw ELSE transformed(u.steps, s.raw, u.arguments, u.parts, u.paths, p.base, p.vars) END AS value
+                            FROM (SELECT CASE WHEN u.source_kind = 'constant' THEN to_jsonb(u.source)
+                                              WHEN u.source_kind = 'path' THEN CASE WHEN u.gathers THEN nullif(jsonb_path_query_array(p.base, u.path, p.vars, true), '[]') ELSE jsonb_path_query_first(p.base, u.path, p.vars, true) END END AS raw OFFSET 0) s OFFSET 0) g
+    ), said AS MATERIALIZED (
+        SELECT r.*, r.same AND r.given AS counts,
+               CASE WHEN r.same AND r.given THEN r.text
+                    WHEN data IS NULL THEN CASE WHEN r.named OR r.target = 'order' THEN r.told ELSE coalesce(nullif(r.engine, ''), r.told) END
+                    WHEN r.target = 'order' THEN CASE WHEN r.same THEN coalesce(nullif(r.engine, ''), r.told) ELSE r.told END
+                    WHEN r.named AND NOT r.same THEN r.told
+                    WHEN r.target = 'attribute' THEN 'kept as it was read from BAS'
+                    ELSE coalesce(nullif(r.engine, ''), r.told) END AS rule
+        FROM ruled r
+    )
+    SELECT s.section, s.line_no, s.property, s.sent, s.held, CASE WHEN s.rule <> 'kept as it was read from BAS' THEN s.version END, CASE WHEN pin.sku IS NOT NULL THEN 'product_pin' ELSE s.rule END,
+           CASE WHEN s.counts THEN CASE s.source_kind WHEN 'path' THEN s.source END WHEN s.rule ~ '^[A-Za-z_][A-Za-z0-9_]*$' AND s.base ? s.rule THEN s.rule END,
+           k.dictionary, k.crm_key, k.bas_key, CASE WHEN k.dictionary = 'product' THEN (SELECT q.name FROM bas_product q WHERE q.infobase = b.infobase AND q.sku = k.crm_key AND q.ref_key::text = s.sent #>> '{}')
+               ELSE (SELECT d.name FROM dictionary_value d WHERE d.scope = b.infobase AND d.side = 'bas' AND d.dictionary = k.dictionary AND d.key = s.sent #>> '{}') END
+    FROM said s
+    LEFT JOIN product_pin pin ON s.target = 'order_line' AND s.concept IN ('product', 'characteristic') AND NOT s.counts AND pin.infobase = b.infobase AND pin.sku = s.sku AND s.sent #>> '{}' IN (pin.product::text, pin.characteristic::text)
+    LEFT JOIN LATERAL (    -- the row of the dictionary it was looked up in
+        SELECT s.list AS dictionary, coalesce(w.crm_key, json_text(s.value)) AS crm_key, w.bas_key FROM (SELECT) x LEFT JOIN LATERAL value_row(b.account, s.list, json_text(s.value)) w ON jsonb_typeof(s.value) <> 'object' WHERE s.counts AND s.list IS NOT NULL AND s.source_kind <> 'function'
+        UNION ALL
+        SELECT s.arguments ->> 'list', json_text(s.value), json_text(crm_name(b.account, s.arguments ->> 'list', s.value)) WHERE s.counts AND s.list IS NULL AND s.steps[cardinality(s.steps)] = 'named' AND jsonb_typeof(s.value) <> 'object'
+        UNION ALL
+        SELECT v.dictionary, CASE v.source WHEN 'header_rule' THEN (SELECT h.condition::text FROM crm_order o CROSS JOIN LATERAL header_rule_of(o, v.dictionary) h WHERE o.account = b.account AND o.order_id = b.order_id) ELSE (SELECT w.crm_key FROM value_row(b.account, v.dictionary, v.crm_key) w) END, v.bas_key
+        FROM order_values(order_keys(b.account, b.order_id)) v
+        WHERE s.target = 'order' AND NOT s.counts AND s.rule ~ '^(value_map|header_rule) ' AND v.dictionary = s.concept AND v.mapped AND starts_with(s.rule, v.source || ' ')
+        UNION ALL
+        SELECT 'status', w.crm_key, w.bas_key FROM order_sync y CROSS JOIN LATERAL value_row(b.account, 'status', y.crm_status) w WHERE s.target = 'order' AND s.concept = 'status' AND NOT s.counts AND y.account = b.account AND y.order_id = b.order_id
+        UNION ALL
+        SELECT s.concept, NULL, coalesce(to_jsonb(own) ->> s.concept, s.sent #>> '{}') WHERE s.target = 'order' AND NOT s.counts AND s.rule = 'account.' || s.concept AND s.concept IN ('organisation', 'warehouse', 'currency', 'price_type', 'agreement')
+        UNION ALL
+        SELECT s.concept, CASE s.concept WHEN 'product' THEN s.sku END, s.sent #>> '{}' WHERE s.target = 'order_line' AND NOT s.counts AND s.concept IN ('product', 'unit', 'vat_rate') LIMIT 1) k ON true;
+END $$;
+COMMENT ON FUNCTION lineage_rows(bas_order) IS 'For field_lineage: one row for each property of a document, its lines and its additional attributes';
+
 CREATE VIEW field_lineage AS
-    SELECT b.account, b.order_id, b.number, l.key AS property, b.sent_body -> l.key AS sent, b.read_body -> l.key AS held, (l.value ->> 'version')::bigint AS version, l.value ->> 'rule' AS rule,
-           CASE WHEN f.source_kind = 'path' THEN f.source END AS path, f.dictionary, v.crm_key, v.bas_key
-    FROM bas_order b CROSS JOIN LATERAL jsonb_each(b.lineage) l
-    LEFT JOIN LATERAL (SELECT e.* FROM field_map_effective e WHERE e.account = b.account AND e.target = 'order' AND e.property = l.key AND e.origin <> 'profile' AND e.rank = 1) f ON true
-    LEFT JOIN LATERAL (
-        SELECT x.crm_key, w.bas_key
-        FROM merged_orders(order_keys(b.account, b.order_id)) m
-        CROSS JOIN LATERAL (SELECT json_text(jsonb_path_query_first(m.data, field_path(f.source), '{"order": null, "account": null}', true)) AS crm_key) x
-        LEFT JOIN LATERAL value_row(b.account, f.dictionary, x.crm_key) w ON true
-        WHERE f.dictionary IS NOT NULL AND f.source_kind = 'path') v ON true;
-COMMENT ON VIEW field_lineage IS 'Where every property of a document came from; ask for one order at a time';
+    SELECT b.account, b.order_id, b.number, r.section, r.line_no, r.property, r.sent, r.held, r.version, r.rule, r.path, r.dictionary, r.crm_key, r.bas_key, r.element
+    FROM bas_order b CROSS JOIN LATERAL lineage_rows(b) r;
+COMMENT ON VIEW field_lineage IS 'Where every property of a document came from, also those of its lines and its additional attributes; ask for one order at a time';
 COMMENT ON COLUMN field_lineage.account IS 'Account';
 COMMENT ON COLUMN field_lineage.order_id IS 'Order number';
 COMMENT ON COLUMN field_lineage.number IS 'Number of the document';
-COMMENT ON COLUMN field_lineage.property IS 'Property';
+COMMENT ON COLUMN field_lineage.section IS 'Section the property is in: lines, or additional attributes (of a document without a place for these its comment); NULL: the header';
+COMMENT ON COLUMN field_lineage.line_no IS 'Line of the section';
+COMMENT ON COLUMN field_lineage.property IS 'Property; of an additional attribute its name';
 COMMENT ON COLUMN field_lineage.sent IS 'Value sent last';
 COMMENT ON COLUMN field_lineage.held IS 'Value BAS held when it was read last';
-COMMENT ON COLUMN field_lineage.version IS 'Version of the order that gave it';
-COMMENT ON COLUMN field_lineage.rule IS 'Rule that gave it; of a mapped field its rows of field_map as they were then';
-COMMENT ON COLUMN field_lineage.path IS 'Path of the first row of field_map for it, as it is now';
-COMMENT ON COLUMN field_lineage.dictionary IS 'Its dictionary';
-COMMENT ON COLUMN field_lineage.crm_key IS 'Value of SalesDrive that is looked up there';
-COMMENT ON COLUMN field_lineage.bas_key IS 'What value_map makes of it';
+COMMENT ON COLUMN field_lineage.version IS 'Version of the order that gave it; of a section the last that changed anything in it';
+COMMENT ON COLUMN field_lineage.rule IS 'Rule that gave it: a row of field_map, else the rule of the profile, a setting, or a row of value_map or header_rule. Where field_map has been changed since, all rows of then that may have given it';
+COMMENT ON COLUMN field_lineage.path IS 'Path in the order it was read from; of a line within its element of products. NULL: none, or several';
+COMMENT ON COLUMN field_lineage.dictionary IS 'Dictionary it was looked up in';
+COMMENT ON COLUMN field_lineage.crm_key IS 'Row of it that counted: key of value_map (* is every value), condition of header_rule, SKU of a product; else the value that was looked up';
+COMMENT ON COLUMN field_lineage.bas_key IS 'What that row gives; of a setting its value; of a product its Ref_Key; else the name SalesDrive has for the value';
+COMMENT ON COLUMN field_lineage.element IS 'Name of the element of BAS whose Ref_Key was sent';

@@ -103,6 +103,11 @@ deliver_and_run(11, stock => 4);
 is(sent(11, 'СтруктурнаяЕдиницаРезерв_Key'), $store, 'warehouse of all lines, mapped for every account by code');
 is(sent(11, 'ВидЦен_Key'), $price, 'price type for all orders');
 is(rule_of(11, 'ВидЦен_Key') . ', ' . rule_of(11, 'СтруктурнаяЕдиницаРезерв_Key'), 'value_map price_type *, value_map warehouse 4', 'with their rows');
+sub looked_up { my ($id, $property) = @_; return sql("SELECT concat_ws('|', sent ->> 0, rule, dictionary, crm_key, bas_key, element) FROM salesdrive.field_lineage WHERE account = 'shop' AND order_id = $id AND property = '$property'") }
+is(looked_up(10, 'Организация_Key'), "$second|value_map organisation 77|organisation|77|ФОП Другий|ФОП Другий", 'field_lineage shows the row of the dictionary');
+is(looked_up(2, 'Организация_Key'), "$first|account.organisation|organisation|$first|" . sql("SELECT name FROM salesdrive.dictionary_value WHERE dictionary = 'organisation' AND key = '$first'"), 'or the setting');
+is(looked_up(11, 'СтруктурнаяЕдиницаРезерв_Key') =~ s/\|[^|]*$//r, "$store|value_map warehouse 4|warehouse|4|W2", 'of all accounts, too');
+is(looked_up(11, 'ВидЦен_Key') =~ s/\|[^|]*$//r, "$price|value_map price_type *|price_type|*|$price", 'and for all values');
 sql("SELECT salesdrive.map_value('shop', 'price_type', '*', NULL)");
 deliver_and_run(12, stock => 5);
 is(sent(12, 'СтруктурнаяЕдиницаРезерв_Key') . sent(12, 'ВидЦен_Key'), '', 'what is not mapped is left to the setting; NULL leaves a property out');

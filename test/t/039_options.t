@@ -147,6 +147,8 @@ deliver(303);
 run_engine();
 is(held(300)->{'Организация_Key'}, $first, 'the first rule that holds gives the organisation');
 is(held(301)->{'Организация_Key'}, $second, 'before value_map');
+sql("CREATE ROLE viewer; SELECT salesdrive.grant_access('viewer', 'reader')");
+is(sql("SET ROLE viewer; SELECT concat_ws('|', rule, dictionary, crm_key, bas_key, element) FROM salesdrive.field_lineage WHERE account = 'shop' AND order_id = 301 AND property = 'Организация_Key'"), 'header_rule organisation|organisation|{"payment_method": ["3", "4"]}|ФОП Другий|ФОП Другий', 'lineage shows the rule, to readers, too');
 is(held(302)->{'Организация_Key'}, $first, 'which counts where no rule holds');
 is(held(302)->{'СтруктурнаяЕдиницаРезерв_Key'}, '00000000-0000-0000-0000-000000000000', 'a rule may leave a property out');
 is(state_of(303), 'parked setting', 'without rule, mapping and setting the order is parked');

@@ -202,6 +202,8 @@ deliver('six', 2, %DEAL, fields => \%META, utmPage => "https://a.example/\nx");
 is(comment_of(2), "Подзвонити\nНомер замовлення SalesDrive: 2\nПосилання на замовлення SalesDrive: https://six-demo.salesdrive.me/ua/index.html?formId=1#/order/view/2\nСтатус SalesDrive: Новий\nСпосіб доставки SalesDrive: Нова пошта\n"
 	  . "Відправник доставки SalesDrive: 3\nСайт Prom.ua SalesDrive: prom.ua/my-shop\nСторінка сайту SalesDrive: https://a.example/ x\nРекламна кампанія SalesDrive: Осінній розпродаж\nДжерело SalesDrive: google\n"
 	  . 'utm_campaign SalesDrive: осінь-2026' . "\nКанал SalesDrive: cpc", 'a line for each that has a value, after the comment');
+is(sql("SELECT string_agg(concat_ws('|', section, property, sent ->> 0, held = sent, rule, path, dictionary, crm_key, bas_key), E'\\n' ORDER BY property) FROM salesdrive.field_lineage WHERE account = 'six' AND order_id = 2 AND property IN ('Статус SalesDrive', 'Сторінка сайту SalesDrive')"),
+	"Комментарий|Статус SalesDrive|Новий|t|field_map *: statusId | named|statusId|status|5|Новий\nКомментарий|Сторінка сайту SalesDrive|https://a.example/ x|t|field_map *: utmPage|utmPage", 'field_lineage finds them there');
 deliver('six', 2, %DEAL, comment => '', statusId => 6, fields => select_field(statusId => 6, 'Виконано'));
 like(comment_of(2), qr/\AНомер замовлення SalesDrive: 2\n.*\nСтатус SalesDrive: Виконано\n/, 'a change of the status is one of its line');
 is(state_of('six', 2), 'synced', 'and nothing is parked');

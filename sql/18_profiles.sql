@@ -47,6 +47,7 @@ CREATE TABLE profile_property (
     max_length integer,
     constant   jsonb,
     rule       text NOT NULL DEFAULT '',
+    needed     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (profile, entity, concept, origin)
 );
 COMMENT ON TABLE profile_property IS 'Property that stands for a concept of an entity';
@@ -59,6 +60,7 @@ COMMENT ON COLUMN profile_property.edm_type IS 'Type in $metadata';
 COMMENT ON COLUMN profile_property.max_length IS 'Longest text BAS keeps; longer ones are cut there silently, so here first';
 COMMENT ON COLUMN profile_property.constant IS 'Value always written; NULL: the value comes from the order';
 COMMENT ON COLUMN profile_property.rule IS 'Where the value comes from, in words: shown as lineage of the property; "to be verified": not known from public sources';
+COMMENT ON COLUMN profile_property.needed IS 'BAS does not post a document where it is empty, though a setting may leave it so: check() says where nothing gives it';
 
 CREATE FUNCTION shipped_row_guard() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -101,7 +103,7 @@ COMMENT ON COLUMN profile_entity_effective.filter IS 'Condition of OData that ev
 COMMENT ON COLUMN profile_entity_effective.needed IS 'Whether orders need it';
 
 CREATE VIEW profile_property_effective AS
-    SELECT DISTINCT ON (l.profile, p.entity, p.concept) l.profile, p.entity, p.concept, p.property, p.edm_type, p.max_length, p.constant, p.rule
+    SELECT DISTINCT ON (l.profile, p.entity, p.concept) l.profile, p.entity, p.concept, p.property, p.edm_type, p.max_length, p.constant, p.rule, p.needed
     FROM profile_line l JOIN profile_property p ON p.profile = l.source ORDER BY l.profile, p.entity, p.concept, p.origin DESC, l.distance;
 COMMENT ON VIEW profile_property_effective IS 'Property in force for each concept: the user''s row, else the shipped one; of the profile itself, else of its parent';
 COMMENT ON COLUMN profile_property_effective.profile IS 'Profile';
@@ -112,6 +114,7 @@ COMMENT ON COLUMN profile_property_effective.edm_type IS 'Its type';
 COMMENT ON COLUMN profile_property_effective.max_length IS 'Longest text it holds';
 COMMENT ON COLUMN profile_property_effective.constant IS 'Value that is always sent';
 COMMENT ON COLUMN profile_property_effective.rule IS 'Rule that gives its value';
+COMMENT ON COLUMN profile_property_effective.needed IS 'Whether BAS does not post a document without it';
 
 CREATE VIEW profile_reference AS
     SELECT e.profile, e.concept || CASE WHEN p.concept IS NULL THEN '' ELSE '.' || p.concept END AS concept,

@@ -92,11 +92,33 @@ COMMENT ON FUNCTION check_workers(account, infobase) IS 'For check(): nobody dri
 
 CREATE FUNCTION check_settings(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    recent order_key[];
 BEGIN
+    IF a.number_to <> 'note' OR a.link_to IS NOT NULL THEN
+        recent := ARRAY(SELECT (o.account, o.order_id)::order_key FROM crm_order o WHERE o.account = a.name AND o.changed_at > clock() - interval '30 days' ORDER BY o.changed_at DESC LIMIT 200);
+    END IF;
     RETURN QUERY
     SELECT CASE w.setting WHEN 'profile' THEN 2 ELSE 6 END, CASE w.setting WHEN 'profile' THEN 'error' ELSE 'warning' END, 'setting ' || w.setting, w.detail,
            CASE w.setting WHEN 'profile' THEN profile_hint(i.name, i.profile) ELSE format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', w.setting, a.name) END
     FROM account_settings(ARRAY[a.name]) s CROSS JOIN LATERAL ROWS FROM (few(s.wrong), few(s.wrong_detail)) w (setting, detail) WHERE s.unread IS NULL
+    UNION ALL    -- the only one is taken; among several none is, and nothing stops the order before BAS refuses to post it
+    SELECT 6, 'warning', 'setting ' || p.concept, format('Infobase "%s" has several elements of %s, BAS does not post a document without %s, and nothing says which one is meant (there: %s).', i.name, p.concept, p.property, c.candidates),
+           format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; or tell it by the order: rows of value_map or header_rule for %s.', p.concept, a.name, p.concept)
+    FROM profile_property_effective p JOIN dictionary_load l ON l.infobase = i.name AND l.dictionary = p.concept
+    CROSS JOIN LATERAL chosen_value(i.name, p.concept, NULL, NULL) c
+    WHERE p.profile = i.profile AND p.entity = 'order' AND p.needed AND p.property IS NOT NULL AND p.constant IS NULL AND p.concept IN ('warehouse', 'price_type', 'agreement')
+      AND to_jsonb(a) ->> p.concept IS NULL AND c.ref IS NULL AND c.candidates IS NOT NULL
+      AND NOT EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = p.concept AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM header_rule r WHERE r.account IN (a.name, '*') AND r.dictionary = p.concept AND r.bas_key IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM field_map_effective f WHERE f.account = a.name AND f.target = 'order' AND f.property = p.property AND f.origin <> 'profile' AND f.enabled)
+    UNION ALL
+    SELECT 6, 'warning', 'setting ' || w.setting, format('None of the last %s orders has a field "%s", nor does SalesDrive list it; what is written there may be lost without a word.', cardinality(recent), w.field),
+           format('Is it written as SalesDrive writes it? UPDATE salesdrive.account SET %s = … WHERE name = %L; technical names are in SELECT data FROM salesdrive.crm_order_version …', w.setting, a.name)
+    FROM (VALUES ('number_to', a.number_to), ('link_to', a.link_to)) w (setting, field)
+    WHERE w.field <> 'note' AND cardinality(recent) > 0
+      AND NOT EXISTS (SELECT FROM merged_orders(recent) m WHERE m.data ? w.field OR EXISTS (SELECT FROM jsonb_array_elements(contact_rows(m.data)) c WHERE c ? w.field))
+      AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.name AND d.side = 'crm' AND d.dictionary IN (w.field, crm_dictionary(w.field)))
     UNION ALL
     SELECT 6, 'warning', format('value %s %s', m.dictionary, m.crm_key), format('value_map gives "%s", which %s "%s" (there: %s).', m.bas_key, c.problem, a.infobase, coalesce(c.candidates, 'nothing')),
            map_call(m.account, m.dictionary, m.crm_key)
@@ -145,7 +167,7 @@ BEGIN
                 WHERE v.account = a.name AND v.shape = 'webhook' AND v.update_at IS NOT NULL ORDER BY v.received_at DESC LIMIT 20) v) d
     WHERE d.n >= 3 AND (d.median BETWEEN interval '20 min' AND interval '1 day' OR d.median < interval '-1 min');    -- days are no zone: orders sent once more
 END $$;
-COMMENT ON FUNCTION check_settings(account, infobase) IS 'For check(): settings and mappings that the base does not bear out, values nobody mapped, clock and time zone';
+COMMENT ON FUNCTION check_settings(account, infobase) IS 'For check(): settings and mappings that the base, or SalesDrive, does not bear out, what no setting gives, values nobody mapped, clock and time zone';
 
 CREATE FUNCTION check_fields(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -37,6 +37,9 @@ INSERT INTO profile_entity (profile, concept, origin, entity_set, needed) VALUES
     ('trade32', 'sale',                 'shipped', 'Document_РеализацияТоваровУслуг', false),
     ('trade32', 'invoice',              'shipped', 'Document_СчетНаОплатуКлиенту', false);
 
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, rule, needed) VALUES
+    ('trade32', 'order', 'warehouse',          'shipped', 'Склад_Key', 'Edm.Guid', 'account.warehouse', true);
+
 INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, max_length, constant, rule) VALUES
     ('trade32', 'order', 'date',               'shipped', 'Date', 'Edm.DateTime', NULL, NULL, 'orderTime'),
     ('trade32', 'order', 'organisation',       'shipped', 'Организация_Key', 'Edm.Guid', NULL, NULL, 'account.organisation'),
@@ -48,7 +51,6 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('trade32', 'order', 'comment',            'shipped', 'Комментарий', 'Edm.String', NULL, NULL, 'comment'),
     ('trade32', 'order', 'operation',          'shipped', 'ХозяйственнаяОперация', 'Edm.String', NULL, '"РеализацияКлиенту"', 'constant'),
     ('trade32', 'order', 'currency',           'shipped', 'Валюта_Key', 'Edm.Guid', NULL, NULL, 'account.currency'),
-    ('trade32', 'order', 'warehouse',          'shipped', 'Склад_Key', 'Edm.Guid', NULL, NULL, 'account.warehouse'),
     ('trade32', 'order', 'vat_included',       'shipped', 'ЦенаВключаетНДС', 'Edm.Boolean', NULL, NULL, 'account.vat_included'),
     ('trade32', 'order', 'status',             'shipped', 'Статус', 'Edm.String', NULL, NULL, 'status, where account.status_to_bas is on'),
     ('trade32', 'order', 'delivery_method',    'shipped', 'СпособДоставки', 'Edm.String', NULL, NULL, 'left to BAS'),

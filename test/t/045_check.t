@@ -83,6 +83,18 @@ my @cases = (
 		qr/^error \| setting fixed_counterparty \| Infobase "main" has no counterparty "8c1f4a10-00bb-11ee-8000-0000000000ff"\. \| UPDATE salesdrive\.account SET fixed_counterparty/m ],
 	[ 'recent orders have a value nobody mapped', sub { sql("INSERT INTO salesdrive.dictionary_rule VALUES ('shop', 'site', 'park')"); deliver(1, sajt => 3) }, sub { sql("DELETE FROM salesdrive.dictionary_rule; SELECT salesdrive.skip('shop', 1, 'test')") },
 		qr/^warning \| value site 3 \| 1 orders of the last 30 days have site 3(?: "[^"]*")?, and nobody said.*map_value\('shop', 'site', '3'/m ],
+	[ 'the number is to go into a field that no order has', sub { deliver(9, nomerBas => undef); sql("UPDATE salesdrive.account SET number_to = 'nomerBAS', link_to = 'nomerBas'") }, sub { sql("UPDATE salesdrive.account SET number_to = NULL") },
+		qr/^warning \| setting number_to \| None of the last \d+ orders has a field "nomerBAS", nor does SalesDrive list it.*UPDATE salesdrive\.account SET number_to = … WHERE name = 'shop'.*\z/m ],
+	[ 'the address, too', sub { sql("UPDATE salesdrive.account SET number_to = 'note', link_to = 'posylannya'") }, sub { sql("INSERT INTO salesdrive.dictionary_value (scope, side, dictionary, key) VALUES ('shop', 'crm', 'posylannya', '1')") },
+		qr/^warning \| setting link_to \| None of the last \d+ orders has a field "posylannya"[^\n]*SET link_to\N*\z/m ],
+	[ 'several warehouses, and documents that need one', sub { sql("UPDATE salesdrive.account SET number_to = NULL, link_to = NULL"); load_lists(); second_warehouse(); need_warehouse() }, sub { sql("SELECT salesdrive.map_value('shop', 'warehouse', '7', 'W-SECOND')") },
+		qr/^warning \| setting warehouse \| Infobase "main" has several elements of warehouse, BAS does not post a document without СтруктурнаяЕдиницаРезерв_Key, and nothing says which one is meant \(there: .*Другий склад.*\| UPDATE salesdrive\.account SET warehouse = .*value_map or header_rule/m ],
+	[ 'a value that leaves it empty gives none', sub { sql("SELECT salesdrive.map_value('shop', 'warehouse', '7', NULL)") }, sub { sql("INSERT INTO salesdrive.header_rule (account, dictionary, condition, bas_key) VALUES ('*', 'warehouse', '{\"site\": \"2\"}', 'W-SECOND')") },
+		qr/^warning \| setting warehouse /m ],
+	[ 'nor does a mapping of another account', sub { sql("DELETE FROM salesdrive.header_rule; DELETE FROM salesdrive.value_map; INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VALUES ('other', 'warehouse', '7', 'W-SECOND')") }, sub { sql("UPDATE salesdrive.account SET warehouse = 'W-SECOND'") },
+		qr/^warning \| setting warehouse /m ],
+	[ 'the setting is taken away', sub { sql("UPDATE salesdrive.account SET warehouse = NULL") }, sub { sql("DELETE FROM salesdrive.dictionary_value WHERE code = 'W-SECOND' OR dictionary = 'posylannya'; DELETE FROM salesdrive.value_map") },
+		qr/^warning \| setting warehouse /m ],
 	[ 'an order is parked', sub { deliver(2, phone => 'call me') }, sub { sql("SELECT salesdrive.skip('shop', 2, 'test')") },
 		qr/^warning \| parked orders \| 1 orders are parked.*FROM salesdrive.parked/m ],
 	[ 'a delivery could not be read', sub { sql("SELECT salesdrive.accept_webhook('shop', '{\"data\": {\"name\": 1}}')"); wait_for_sql($node, 'postgres', 'SELECT count(*) FROM salesdrive.inbox_reject', '1') }, sub { sql('DELETE FROM salesdrive.inbox_reject') },
@@ -105,6 +117,9 @@ sub load_lists
 	sql("SELECT salesdrive.load_dictionaries('shop')");
 	return wait_for_sql($node, 'postgres', 'SELECT count(*) >= 6 FROM salesdrive.dictionary_load', 't');
 }
+
+sub second_warehouse { return sql("INSERT INTO salesdrive.dictionary_value (scope, side, dictionary, key, name, code) VALUES ('main', 'bas', 'warehouse', '8c1f4a10-0099-11ee-8000-000000000099', 'Другий склад', 'W-SECOND')") }
+sub need_warehouse { return sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property, edm_type, needed) VALUES ('unf', 'order', 'warehouse', 'СтруктурнаяЕдиницаРезерв_Key', 'Edm.Guid', true)") }
 
 sub metadata
 {
@@ -132,6 +147,10 @@ for (@cases)
 	sql("UPDATE salesdrive.infobase SET paused_at = NULL, paused_reason = NULL, circuit_failures = 0, circuit_open_until = NULL") if sql('SELECT salesdrive.quiet_reason() IS NULL') eq 't';
 	is(rows(), 'ok | account shop | all is well | ', 'mended, all is well');
 }
+
+sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user'");
+is(sql("SELECT string_agg(DISTINCT profile || ' ' || entity || '.' || concept, ', ') FROM salesdrive.profile_property_effective WHERE needed"),
+	'erp order.warehouse, erp:2.5 order.warehouse, kup order.warehouse, kup:2.5 order.warehouse, trade32 order.warehouse, trade32:3.5 order.warehouse', 'shipped profiles that need a warehouse');
 
 # ---- test_connection ----
 

@@ -36,12 +36,12 @@ INSERT INTO access_function VALUES
     ('kit_parts', 'reader'), ('kit_of', 'reader'), ('spread_kopecks', 'reader'), ('composed_lines', 'reader');
 INSERT INTO access_function VALUES    -- statuses
     ('pull_statuses', 'operator'),
-    ('obstacles_statuses', 'operator'), ('status_decisions', 'operator'), ('held_status', 'operator'), ('bas_status_of', 'operator'), ('crm_status_of', 'operator');
+    ('obstacles_statuses', 'operator'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
     ('target_set', 'reader'), ('list_state', 'operator'), ('check_fields', 'operator'),     ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'reader'), ('path_problem', 'operator'), ('field_problem', 'operator'),
-    ('json_blank', 'reader'), ('field_time', 'reader'), ('text_flag', 'reader'), ('empty_value', 'operator'), ('holds_nothing', 'operator'), ('typed_value', 'operator'), ('filled_template', 'reader'),
+    ('json_blank', 'reader'), ('field_time', 'reader'), ('text_flag', 'reader'), ('empty_value', 'operator'), ('holds_nothing', 'reader'), ('typed_value', 'operator'), ('filled_template', 'reader'),
     ('name_part', 'reader'), ('transformed', 'reader'), ('field_rules', 'reader'), ('field_call', 'operator'), ('called_fields', 'operator'), ('field_elements', 'reader'), ('field_values', 'operator'),
     ('mapped_fields', 'operator'), ('obstacles_fields', 'operator'), ('own_attributes', 'operator'), ('attribute_section', 'operator'), ('fitted_document', 'operator'), ('field_text', 'reader'),
     ('merged_orders', 'reader'), ('order_parcels', 'reader'), ('carrier_name', 'reader'), ('parcel_keys', 'reader'), ('parcel_part', 'reader'), ('parcel_match', 'reader'), ('body_parcels', 'reader'), ('parcels_after', 'reader'), ('parcels_shown', 'reader'), ('map_field', 'operator'),

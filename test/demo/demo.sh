@@ -353,7 +353,8 @@ both_ways() {
 	say "An accountant changes the sum of the document of order $resum"
 	bas_edit "$resum" '"СуммаДокумента": 1234.5'
 	show pull.sql
-	await holds "SELECT count(*) > 0 FROM salesdrive.crm_change WHERE order_id = $resum AND field = 'comment' AND state IN ('sent', 'held')"
+	await holds "SELECT EXISTS (SELECT FROM salesdrive.crm_change WHERE order_id = $resum AND field = 'comment')
+		AND NOT EXISTS (SELECT FROM salesdrive.inbox_pending) AND NOT EXISTS (SELECT FROM salesdrive.task)"
 	show ways.sql orders="$all" since="$since"
 }
 

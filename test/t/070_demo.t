@@ -64,7 +64,7 @@ sub shows_all
 	like($out, qr/^INSERT INTO salesdrive\.product_pin .*^ 1000\d\d │ +[\d.]+ │ \S+ +│ synced  │ .*^ 1000\d\d │ +[\d.]+ │ +│ skipped │/ms, "$run: one is repaired and goes on, the other is skipped");
 	like($out, qr/^ 1000\d\d │ [\d:]+ │ changed +│ Document \S+ changed: СостояниеЗаказа .*^ 1000\d\d │ [\d:]+ │ crm_changed │ SalesDrive: statusId 2 → 5 \(status\)\./ms, "$run: a status travels each way");
 	like($out, qr/│ received +│ Version \d+ received \(list\)\. .*│ changed +│ Document \S+ changed: Комментарий /s, "$run: an edit is found by the API");
-	like($out, qr/│ comment +│ … Увага, змінена сума замовлення – 1234\.50 грн\. │ sum +│ (sent|held)/, "$run: a sum changed in BAS is told to SalesDrive");
+	like($out, qr/│ sum_told +│ Document \S+ its comment tells that its sum is 1234\.50\..*│ comment +│ … Увага, змінена сума замовлення – 1234\.50 грн\. │ sum +│ (sent|held)/s, "$run: a sum changed in BAS is told on both sides");
 	like($out, qr/in webhook.*out create order.*created.*out change order.*changed/s, "$run: the timeline of an order");
 	like($out, qr/│ all is well │/, "$run: check() finds nothing wrong");
 	my ($sum) = $out =~ /^ orders synced here +│ +19 │ +([\d.]+) │ +19$/m;
@@ -84,7 +84,7 @@ my ($status, $out, $err) = make('demo');
 is($status, 0, 'make demo');
 is($err, '', 'without complaints');
 shows_all($out, 'first run');
-is(join("\n", grep { length > 140 } split /\n/, $out =~ s/^(psql|webhook|server log) .*$//mgr), '', 'no line is wider than 140 characters');
+is(join("\n", grep { length > 120 } split /\n/, $out =~ s/^(psql|webhook|server log) .*$//mgr), '', 'no line is wider than 120 characters');
 isnt(running(), '', 'the servers stay up');
 
 my ($psql) = $out =~ /^psql +(\S.*)$/m;

@@ -224,11 +224,12 @@ BEGIN
                       WHEN s.step = 'again' THEN coalesce(s.run_at, least(t.run_at, now_at))    -- what was begun is finished first
                       WHEN s.step = 'wait' THEN coalesce(s.run_at, now_at + interval '10 min')
                       WHEN s.step = 'retry' THEN s.run_at ELSE t.run_at END,
-        failures = CASE WHEN s.step = 'retry' THEN t.failures + 1 WHEN s.step IN ('again', 'done') THEN 0 ELSE t.failures END,
-        refusals = CASE WHEN s.step = 'retry' THEN t.refusals + (s.reason = 'refused')::integer WHEN s.step IN ('again', 'done') THEN 0 ELSE t.refusals END,
+        failures = CASE WHEN s.step = 'retry' THEN t.failures + 1 WHEN w.over THEN 0 ELSE t.failures END,
+        refusals = CASE WHEN s.step = 'retry' THEN t.refusals + (s.reason = 'refused')::integer WHEN w.over THEN 0 ELSE t.refusals END,
+        failed = CASE WHEN s.step = 'retry' THEN coalesce(t.failed, t.purpose) WHEN w.over THEN NULL ELSE t.failed END,
         blocked_on = CASE WHEN NOT w.again THEN s.blocked_on END, reason = s.reason, detail = s.detail, hint = s.hint,
         lease_until = NULL, creates = false, changed_at = now_at
-    FROM few(steps) s, task o, LATERAL (SELECT o.state = 'in_flight' AND o.wish <> o.claimed_wish AND s.step IN ('park', 'wait') AS again) w
+    FROM few(steps) s, task o, LATERAL (SELECT o.state = 'in_flight' AND o.wish <> o.claimed_wish AND s.step IN ('park', 'wait') AS again, s.step = 'done' OR s.step = 'again' AND (o.failed IS NULL OR o.failed = o.purpose) AS over) w
     WHERE t.id = s.task_id AND o.id = s.task_id AND s.step <> 'request';
 
     INSERT INTO task AS t (scope, kind, key, account, infobase, lane)

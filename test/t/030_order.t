@@ -302,6 +302,16 @@ $bas->control(DELETE => '/faults');
 sql("SELECT salesdrive.resume('shop', 1053)");
 run_engine();
 is(status(1053, 'state'), 'synced', 'resume() lets it go on');
+$bas->control(POST => '/faults', { method => 'PATCH', action => 'status', status => 500, body => 'odata', code => -1, text => 'Період закрито' });
+deliver(order_body(id => 1053, version => 2, comment => 'після закриття', update_at => '2026-11-20 18:00:00'));
+ok(wait_for('the order', sub { run_engine(); status(1053, 'state') eq 'parked' }, 30), 'a change is parked so, too');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 1053 AND purpose = 'change order'"), 6, 'after the fifth retry, though the document is read before each');
+like(status(1053, 'reason') . status(1053, 'detail'), qr/^business.*Період закрито/, 'with the words of the server');
+$bas->control(DELETE => '/faults');
+sql("SELECT salesdrive.resume('shop', 1053)");
+run_engine();
+is(status(1053, 'state'), 'synced', 'and goes on, too');
+is(sql("SELECT count(*) FROM salesdrive.task WHERE key = '1053'"), 0, 'to its end');
 
 # an answer that is not one of BAS proves nothing
 my %lie = (status => 200, body => 'json', text => '{"status":"maintenance"}');

@@ -213,7 +213,7 @@ CREATE FUNCTION note_quota_room() RETURNS void
 BEGIN
     PERFORM close_incident(i.kind, i.subject) FROM incident i
     WHERE i.closed_at IS NULL AND i.kind = 'quota_exhausted'
-      AND NOT EXISTS (SELECT FROM quota_window w WHERE 'account:' || w.account = i.subject 
+      AND NOT EXISTS (SELECT FROM quota_window w WHERE 'account:' || w.account = i.subject
                         AND (quota_free_at(w.account, w.method) > clock() OR w.refusals > 0 AND EXISTS (SELECT FROM task t WHERE t.target = i.subject)));
 END $$;
 COMMENT ON FUNCTION note_quota_room() IS 'Ends the incidents of quotas that have room again';

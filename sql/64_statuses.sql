@@ -173,8 +173,8 @@ CREATE FUNCTION pull_statuses(infobase text, days integer DEFAULT NULL) RETURNS 
 DECLARE
     i infobase := require_infobase(infobase);
 BEGIN
-    IF NOT property_names(i.profile, 'order') ? 'status' THEN
-        RAISE EXCEPTION 'documents of infobase "%" have no status', i.name USING ERRCODE = '55000', DETAIL = format('Profile "%s" names no property for it.', i.profile), HINT = 'Where the base has one: INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (…, ''order'', ''status'', …).';
+    IF NOT property_names(i.profile, 'order') ?| ARRAY['status', 'total'] THEN    -- the sum goes back where there is no status, too
+        RAISE EXCEPTION 'documents of infobase "%" have neither status nor sum', i.name USING ERRCODE = '55000', DETAIL = format('Profile "%s" names no property for them.', i.profile), HINT = 'Where the base has one: INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (…, ''order'', ''status'', …).';
     END IF;
     INSERT INTO status_poll AS p (infobase, days) VALUES (i.name, coalesce(pull_statuses.days, 30))
     ON CONFLICT ON CONSTRAINT status_poll_pkey DO UPDATE SET days = excluded.days WHERE pull_statuses.days IS NOT NULL;

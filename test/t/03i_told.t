@@ -207,6 +207,28 @@ run_engine();
 is(crm_comment(1009), "Менеджер\n" . line('6.00'), 'a comment edited there meanwhile is kept, and gets the line');
 is(comment_of(1009), "Менеджер\n" . line('6.00'), 'here too');
 
+# found by pull_statuses(), also where the configuration has neither a status nor the time of a change: by the keys of recent orders
+sql("SELECT salesdrive.pull_statuses('main', days => 3650)");
+run_engine();
+later(1);
+bas_edit(1010, 'СуммаДокумента' => 7);
+sql("SELECT salesdrive.pull_statuses('main')");
+run_engine();
+is(comment_of(1010), "Замовлення 1010\n" . line('7.00'), 'a sum is found by the time of the change');
+sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'order', 'status', NULL), ('unf', 'order', 'status_type', NULL), ('unf', 'order', 'changed', NULL)");
+sql("UPDATE salesdrive.infobase SET max_url = 1000");
+later(1);
+bas_edit(1011, 'СуммаДокумента' => 8);
+my $read = sql("SELECT count(*) FROM salesdrive.exchange_log WHERE purpose = 'read statuses'");
+sql("SELECT salesdrive.pull_statuses('main')");
+run_engine();
+is(comment_of(1011), "Замовлення 1011\n" . line('8.00'), 'or by the keys of the documents');
+is(sql("SELECT count(*) - $read FROM salesdrive.exchange_log WHERE purpose = 'read statuses'") . ' ' . sql("SELECT max(length(url)) <= 1000 FROM salesdrive.exchange_log WHERE purpose = 'read statuses' AND url LIKE '%Ref_Key\%20eq%'"), '3 t', 'as many at once as an address holds');
+is(sql("SELECT documents FROM salesdrive.status_poll"), 15, 'each once');
+sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'order', 'total', NULL)");
+like(error_of("SELECT salesdrive.pull_statuses('main')"), qr/have neither status nor sum/, 'without either there is nothing to ask for');
+sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user'");
+
 is(sql("SELECT string_agg(concat_ws(' ', kind, key, reason, detail), ', ') FROM salesdrive.task WHERE state = 'parked'"), '', 'nothing is parked');
 
 is_deeply([ grep { $_->{kind} ne 'document_sum' } @{ $bas->control(GET => '/state')->{violations} } ], [], 'the base reports no violation but the sums changed here by hand');

@@ -113,45 +113,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_circuit(text, text, integer, integer, boolean) IS 'Begins, counts or ends the incident of an open circuit';
 
-CREATE FUNCTION infobase_incidents() RETURNS trigger
+-- Arguments: column of the name, kind of the pause, what it is as a sentence has it, call that ends the pause, target of its circuit (none: it has no circuit).
+CREATE FUNCTION connection_incidents() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    n    jsonb := to_jsonb(NEW);
+    o    jsonb := to_jsonb(OLD);
+    name text  := n ->> TG_ARGV[0];
+    what text  := format(TG_ARGV[2], name);
 BEGIN
-    IF (NEW.paused_at, NEW.paused_reason) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason) THEN
-        PERFORM note_pause('infobase_paused', NEW.name, format('Infobase "%s"', NEW.name), NEW.paused_at, NEW.paused_reason, 'unpause_infobase');
+    IF (n -> 'paused_at', n -> 'paused_reason') IS DISTINCT FROM (o -> 'paused_at', o -> 'paused_reason') THEN
+        PERFORM note_pause(TG_ARGV[1], name, upper(left(what, 1)) || substr(what, 2), (n ->> 'paused_at')::timestamptz, n ->> 'paused_reason', TG_ARGV[3]);
     END IF;
-    IF (NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.circuit_failures, OLD.circuit_after) THEN
-        PERFORM note_circuit(NEW.name, format('infobase "%s"', NEW.name), NEW.circuit_failures, NEW.circuit_after, NEW.circuit_failures >= NEW.circuit_after);
+    IF TG_NARGS > 4 AND (n -> 'circuit_failures', n -> 'circuit_after') IS DISTINCT FROM (o -> 'circuit_failures', o -> 'circuit_after') THEN
+        PERFORM note_circuit(format(TG_ARGV[4], name), what, (n ->> 'circuit_failures')::integer, (n ->> 'circuit_after')::integer, (n ->> 'circuit_failures')::integer >= (n ->> 'circuit_after')::integer);
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION infobase_incidents() IS 'Trigger: an infobase was paused, or goes on; its circuit opened or closed';
+COMMENT ON FUNCTION connection_incidents() IS 'Trigger (column of the name, kind of the pause, what it is, call that ends the pause, target of the circuit): a connection was paused, or goes on; its circuit opened or closed';
 CREATE TRIGGER incident AFTER UPDATE ON infobase FOR EACH ROW
-    WHEN ((NEW.paused_at, NEW.paused_reason, NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason, OLD.circuit_failures, OLD.circuit_after)) EXECUTE FUNCTION infobase_incidents();
-
-CREATE FUNCTION account_incidents() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    PERFORM note_pause('account_paused', NEW.name, format('Account "%s"', NEW.name), NEW.paused_at, NEW.paused_reason, 'unpause');
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION account_incidents() IS 'Trigger: an account was paused, or goes on';
+    WHEN ((NEW.paused_at, NEW.paused_reason, NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason, OLD.circuit_failures, OLD.circuit_after))
+    EXECUTE FUNCTION connection_incidents('name', 'infobase_paused', 'infobase "%s"', 'unpause_infobase', '%s');
 CREATE TRIGGER incident AFTER UPDATE ON account FOR EACH ROW
-    WHEN ((NEW.paused_at, NEW.paused_reason) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason)) EXECUTE FUNCTION account_incidents();
-
-CREATE FUNCTION account_api_incidents() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    IF (NEW.paused_at, NEW.paused_reason) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason) THEN
-        PERFORM note_pause('api_paused', NEW.account, format('The API of account "%s"', NEW.account), NEW.paused_at, NEW.paused_reason, 'unpause_api');
-    END IF;
-    IF (NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.circuit_failures, OLD.circuit_after) THEN
-        PERFORM note_circuit('account:' || NEW.account, format('the API of account "%s"', NEW.account), NEW.circuit_failures, NEW.circuit_after, NEW.circuit_failures >= NEW.circuit_after);
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION account_api_incidents() IS 'Trigger: the API of an account was paused, or goes on; its circuit opened or closed';
+    WHEN ((NEW.paused_at, NEW.paused_reason) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason))
+    EXECUTE FUNCTION connection_incidents('name', 'account_paused', 'account "%s"', 'unpause');
 CREATE TRIGGER incident AFTER UPDATE ON account_api FOR EACH ROW
-    WHEN ((NEW.paused_at, NEW.paused_reason, NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason, OLD.circuit_failures, OLD.circuit_after)) EXECUTE FUNCTION account_api_incidents();
+    WHEN ((NEW.paused_at, NEW.paused_reason, NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason, OLD.circuit_failures, OLD.circuit_after))
+    EXECUTE FUNCTION connection_incidents('account', 'api_paused', 'the API of account "%s"', 'unpause_api', 'account:%s');
 
 CREATE FUNCTION connection_gone() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$

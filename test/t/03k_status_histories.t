@@ -7,6 +7,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use Time::Local qw(timegm);
 use SalesDrive::Test;
 
 my $node = new_node('status_histories', preload => 0);
@@ -123,6 +124,23 @@ poll();
 sql("SELECT salesdrive.decide_status('shop', 1004, 'salesdrive')");
 run_engine();
 is(in_bas(1004) . ' ' . in_crm(1004) . ' ' . state_of(1004), 'B 2 synced', 'decided for SalesDrive');
+
+# ---- newer: by the clocks of both sides
+
+sub bas_clock { my ($shift) = @_; $bas->control(POST => '/config', { clock_offset_s => $shift + sql("SELECT floor(extract(epoch FROM salesdrive.clock() AT TIME ZONE 'Europe/Kyiv'))") - timegm(localtime) }); return }
+option("status_conflict = 'newer'");
+bas_clock(-60);
+bas_sets(1005, 'C');
+crm_sets(1005, 2);
+poll();
+is(in_bas(1005) . ' ' . in_crm(1005) . ' ' . state_of(1005), 'B 2 synced', 'SalesDrive changed it later');
+bas_clock(60);
+bas_sets(1005, 'A');
+crm_sets(1005, 4);
+poll();
+poll();
+is(in_bas(1005) . ' ' . in_crm(1005) . ' ' . state_of(1005), 'A 1 synced', 'BAS changed it later');
+bas_clock(0);
 
 # ---- random histories: what should happen, said once more in a few lines
 

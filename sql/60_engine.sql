@@ -274,19 +274,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION secret_at_hand(text) IS 'Whether the password of an infobase, or the key of an API, can be read; if not, that is paused with the reason';
 
-CREATE FUNCTION open_targets() RETURNS TABLE (name text, open_at timestamptz, most integer)
+-- The client knows how deep a queue keeps the connections of a target busy while a turn lasts: the faster it answers, the deeper.
+CREATE FUNCTION open_targets(known text[] DEFAULT NULL, depths integer[] DEFAULT NULL) RETURNS TABLE (name text, open_at timestamptz, most integer)
     LANGUAGE plpgsql STABLE ROWS 2 SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT b.name, b.circuit_open_until, CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE 4 * b.max_connections END FROM infobase b WHERE b.paused_at IS NULL
+    SELECT b.name, b.circuit_open_until, CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE b.max_connections * coalesce(depths[array_position(known, b.name)], 4) END FROM infobase b WHERE b.paused_at IS NULL
     UNION ALL
-    SELECT 'account:' || p.account, p.circuit_open_until, CASE WHEN p.circuit_failures >= p.circuit_after THEN 1 ELSE 4 * p.max_connections END FROM account_api p
+    SELECT 'account:' || p.account, p.circuit_open_until, CASE WHEN p.circuit_failures >= p.circuit_after THEN 1 ELSE p.max_connections * coalesce(depths[array_position(known, 'account:' || p.account)], 4) END FROM account_api p
     WHERE p.paused_at IS NULL AND EXISTS (SELECT FROM task t WHERE t.target = 'account:' || p.account AND t.state = 'ready');
 END $$;
-COMMENT ON FUNCTION open_targets() IS 'Infobases that are not paused, and such APIs that something waits for: when each may be asked (its circuit), and how many requests it may have in flight';
+COMMENT ON FUNCTION open_targets(text[], integer[]) IS 'Infobases that are not paused, and such APIs that something waits for: when each may be asked (its circuit), and how many requests it may have in flight: so many for each connection as depths says of the targets known, else 4';
 
-CREATE FUNCTION pick_due(max_requests integer) RETURNS bigint[]
+CREATE FUNCTION pick_due(max_requests integer, known text[], depths integer[]) RETURNS bigint[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     now_at timestamptz := clock();
@@ -297,7 +298,7 @@ DECLARE
     part   bigint[];
 BEGIN
     FOR i IN SELECT b.name, b.most - (SELECT count(*) FROM task t WHERE t.target = b.name AND t.state = 'in_flight') AS slots
-             FROM open_targets() b WHERE b.open_at IS NULL OR b.open_at <= now_at ORDER BY b.name
+             FROM open_targets(known, depths) b WHERE b.open_at IS NULL OR b.open_at <= now_at ORDER BY b.name
     LOOP
         CONTINUE WHEN i.slots <= 0 OR room <= 0 OR NOT secret_at_hand(i.name);
         IF oldest THEN
@@ -320,7 +321,7 @@ BEGIN
     END LOOP;
     RETURN picked;
 END $$;
-COMMENT ON FUNCTION pick_due(integer) IS 'Locks due tasks, lane by lane (each eighth time the oldest of any lane), within the room of each infobase and API; an open circuit lets one probe pass';
+COMMENT ON FUNCTION pick_due(integer, text[], integer[]) IS 'Locks due tasks, lane by lane (each eighth time the oldest of any lane), within the room of each infobase and API; an open circuit lets one probe pass';
 
 CREATE FUNCTION runs_as_superuser() RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -432,7 +433,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION claim_tasks(bigint[], timestamptz) IS 'Plans locked tasks, commits attempts of what needs a request, and returns those requests; each must leave so early after since that it ends before its unsure_until';
 
-CREATE FUNCTION claim(max_requests integer) RETURNS SETOF http_request
+CREATE FUNCTION claim(max_requests integer, known text[] DEFAULT NULL, depths integer[] DEFAULT NULL) RETURNS SETOF http_request
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
     SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET max_parallel_workers_per_gather = 0 SET jit = off AS $$
 DECLARE
@@ -447,7 +448,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM take_wakes();
-    picked := pick_due(max_requests);
+    picked := pick_due(max_requests, known, depths);
     IF picked IS NULL THEN
         RETURN;
     END IF;
@@ -468,7 +469,7 @@ BEGIN
     END;
     RETURN QUERY SELECT * FROM few(requests);
 END $$;
-COMMENT ON FUNCTION claim(integer) IS 'Plans what is due, commits attempts of what needs a request, and returns those requests; everything else is carried out at once. What another session holds is put off';
+COMMENT ON FUNCTION claim(integer, text[], integer[]) IS 'Plans what is due, commits attempts of what needs a request, and returns those requests; everything else is carried out at once. What another session holds is put off';
 
 CREATE FUNCTION url_path(path text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

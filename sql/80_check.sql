@@ -81,7 +81,7 @@ BEGIN
            format('SELECT salesdrive.grant_access(%L, ''admin''); or name another role in salesdrive.role; then SELECT salesdrive.restart_workers();', r.rolname)
     FROM pg_roles r JOIN pg_database d ON d.datname = current_database()
     WHERE r.rolname = coalesce(nullif(current_setting('salesdrive.role', true), ''), pg_get_userbyid(d.datdba))
-      AND NOT (has_schema_privilege(r.oid, 'salesdrive', 'USAGE') AND has_function_privilege(r.oid, 'claim(integer)', 'EXECUTE'))
+      AND NOT (has_schema_privilege(r.oid, 'salesdrive', 'USAGE') AND has_function_privilege(r.oid, 'claim(integer, text[], integer[])', 'EXECUTE'))
     UNION ALL
     SELECT 5, 'warning', 'pg_cron', 'No exchanger runs here, and pg_cron is not in this database: nothing drives the exchange but CALL salesdrive.run().',
            'SELECT salesdrive.start_workers(); or CREATE EXTENSION pg_cron and schedule CALL salesdrive.run().'

@@ -664,6 +664,27 @@ sd_client_room(SdClient *client)
 	return Max(room, 0);
 }
 
+int
+sd_client_depths(const SdClient *client, const char ***names, int **depths)
+{
+	int        count = 0;
+	dlist_iter iter;
+
+	dlist_foreach(iter, (dlist_head *) &client->targets)
+		count++;
+	*names = palloc(sizeof(char *) * Max(count, 1));
+	*depths = palloc(sizeof(int) * Max(count, 1));
+	count = 0;
+	dlist_foreach(iter, (dlist_head *) &client->targets)
+	{
+		Target *target = dlist_container(Target, node, iter.cur);
+
+		(*names)[count] = target->name;
+		(*depths)[count++] = target->depth;
+	}
+	return count;
+}
+
 bool
 sd_client_saturated(const SdClient *client)
 {

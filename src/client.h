@@ -140,6 +140,13 @@ extern int sd_client_unsettled(const SdClient *client);
 /* how many more requests the caller had better look for, once a turn */
 extern int sd_client_room(SdClient *client);
 
+/*
+ * How many requests in hand for each connection keep the targets known busy:
+ * arrays of their names and depths, allocated in the current context; returns
+ * their length.
+ */
+extern int sd_client_depths(const SdClient *client, const char ***names, int **depths);
+
 /* would that be more than none? */
 extern bool sd_client_has_room(const SdClient *client);
 

@@ -38,6 +38,7 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -486,19 +487,40 @@ settle_some(SdEngine *engine, dlist_head *answers)
 
 /* ---- claim ---- */
 
+/* arrays of the names of the targets known and of their depths */
+static void
+take_depths(const SdClient *client, Datum *names, Datum *depths)
+{
+	const char **name;
+	int         *depth;
+	int          count = sd_client_depths(client, &name, &depth);
+	Datum       *texts = palloc(sizeof(Datum) * Max(count, 1));
+	Datum       *numbers = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+	{
+		texts[i] = CStringGetTextDatum(name[i]);
+		numbers[i] = Int32GetDatum(depth[i]);
+	}
+	*names = PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT));
+	*depths = PointerGetDatum(construct_array(numbers, count, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
 static void
 claim(SdEngine *engine)
 {
-	Oid            type = INT4OID;
-	Datum          argument;
+	Oid            types[] = {INT4OID, TEXTARRAYOID, INT4ARRAYOID};
+	Datum          arguments[lengthof(types)];
 	SPITupleTable *table;
 
 	engine->nrequests = 0;
 	engine->asked = engine->draining ? 0 : sd_client_room(engine->client);
 	if (engine->asked == 0)
 		return;
-	argument = Int32GetDatum(engine->asked);
-	execute(&engine->plan_claim, "SELECT * FROM salesdrive.claim($1)", 1, &type, &argument);
+	arguments[0] = Int32GetDatum(engine->asked);
+	take_depths(engine->client, &arguments[1], &arguments[2]);
+	execute(&engine->plan_claim, "SELECT * FROM salesdrive.claim($1, $2, $3)", lengthof(types), types,
+			arguments);
 	table = SPI_tuptable;
 	if (SPI_processed > 0)
 	{

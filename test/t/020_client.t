@@ -176,7 +176,7 @@ BEGIN
     UPDATE public.request SET state = 'ready' WHERE state = 'in_flight';
     RETURN NULL;
 END $$;
-CREATE OR REPLACE FUNCTION salesdrive.claim(max_requests integer) RETURNS SETOF salesdrive.http_request LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION salesdrive.claim(max_requests integer, known text[] DEFAULT NULL, depths integer[] DEFAULT NULL) RETURNS SETOF salesdrive.http_request LANGUAGE sql AS $$
     WITH due AS (SELECT id FROM public.request WHERE state = 'ready' ORDER BY id LIMIT max_requests FOR UPDATE SKIP LOCKED)
     UPDATE public.request q SET state = 'in_flight' FROM due WHERE due.id = q.id
     RETURNING q.id, 1, 'bad peer', q.method, q.url, q.body, q.username, q.password, q.headers, q.connect_timeout, q.total_timeout, q.max_bytes, q.connections, q.ca_file, q.allow_http, q.leave_before, q.answer

@@ -424,6 +424,14 @@ my ($before, $after) = ($reads[1] - $reads[0], $reads[3] - $reads[2]);
 cmp_ok($after, '<', $before + 100, "reads no more rows ($before, then $after)");
 sql("DELETE FROM salesdrive.$_ WHERE account = 'crowd'") for qw(task bas_order order_sync crm_order);
 
+# As many requests are in hand as keep the connections of a base busy while a turn lasts: the client says how many.
+my $hand = sub { my ($arguments) = @_; return (sql("BEGIN; UPDATE salesdrive.infobase SET max_connections = 1;
+	SELECT min(salesdrive.enqueue('main', 'dictionary', d, 'main')) FROM unnest(salesdrive.dictionaries() || salesdrive.field_dictionaries()) d; SELECT 'claimed ' || count(*) FROM salesdrive.claim($arguments); ROLLBACK") =~ /^claimed (\d+)/m)[0] };
+is($hand->('100'), 4, 'four for each connection of a base that is not known yet');
+is($hand->("100, '{other,main}', '{16,2}'"), 2, 'as many as the client says of one that is known');
+cmp_ok($hand->("100, '{main}', '{16}'"), '>', 4, 'also when these are more');
+is($hand->("3, '{main}', '{16}'"), 3, 'and no more than it asks for in all');
+
 # an order of before adopt() that is skipped before it was ever planned
 sql('SELECT salesdrive.adopt()');
 deliver(order_body(id => 1070));

@@ -237,7 +237,7 @@ sub odata ($req, $route)
 	my ($type, $key, $tail) = $route->@{qw(type key tail)};
 	if (defined $key) {
 		return section_row($req, $type, $key, $tail) if $type->{parent};
-		my $id = object_key($key);
+		my $id = $type->{kind} eq 'register' ? record_key($type, $key) : object_key($key);
 		return action($req, $type, $id, $tail, $o) if defined $tail && $tail =~ /\A(?:Post|Unpost)(?:\(|\z)/;
 		return read_one($req, $type, $id, $tail, $o) if $method eq 'GET' || $method eq 'HEAD';
 		fail(400, 6, "Сегмент пути $tail не найден") if defined $tail && $tail ne '';
@@ -279,9 +279,25 @@ sub object_key ($text)
 	return $id;
 }
 
+# (Name=literal,...): all dimensions, with the types of composite ones; the value of such a one as text or as guid.
+sub record_key ($type, $text)
+{
+	my %given;
+	my $rest = substr $text, 1, -1;
+	while ($rest =~ s/\A *([\w\x80-\xff]+) *= *(guid)?'([^']*)' *(?:,|\z)//) {
+		my ($name, $guid, $value) = ($1, $2, $3);
+		my ($p) = grep { $_->{name} eq $name } $type->{key}->@* or fail(400, 6, "Сегмент пути $name не найден");
+		fail(400, 1, 'Ошибка разбора ключа сущности') if $p->{kind} eq 'guid' ? !$guid : $guid && $p->{kind} ne 'value';
+		$given{$name} = $value;
+	}
+	fail(400, 1, 'Ошибка разбора ключа сущности') if $rest ne '';
+	for my $p ($type->{key}->@*) { fail(400, 7, "Отсутствует элемент ключа $p->{name}") if !defined $given{ $p->{name} } }
+	return $store->record_key($type, \%given);
+}
+
 sub find ($type, $id)
 {
-	my $o = $store->get($type->{name}, $id) // fail(404, 9, "Экземпляр сущности $type->{name}(guid'$id') не найден");
+	my $o = $store->get($type->{name}, $id) // fail(404, 9, "Экземпляр сущности $type->{name}" . ($type->{key} ? '' : "(guid'$id')") . ' не найден');
 	fail(401, 20, 'Нарушение прав доступа!') if grep { $_ eq $id } ($config{hidden}{ $type->{name} } // [])->@*;
 	return $o;
 }
@@ -304,7 +320,7 @@ sub one ($req, $type, $o, $status, @headers)
 	my $head = $level eq 'nometadata' ? '{' : "{\"odata.metadata\":\"$base\$metadata#$type->{name}/\@Element\",";
 	$head .= "\"odata.type\":\"StandardODATA.$type->{name}\"," if $level eq 'fullmetadata';
 	return [ $status, [ 'Content-Type', "application/json;odata=$level;charset=utf-8", @ODATA, @headers ],
-		$head . Peer::Bas::Answer::members($type, $o, $level ne 'nometadata' && $config{nav_links}) . '}' ];
+		$head . Peer::Bas::Answer::members($type, $o, $level ne 'nometadata' && $config{nav_links} && !$type->{key}) . '}' ];
 }
 
 sub load_mode ($req) { return lc($req->{h}{'1c_odata-dataloadmode'} // '') eq 'true' }
@@ -313,6 +329,7 @@ sub create ($req, $type)
 {
 	fail(400, 13, 'Строки табличной части не могут быть созданы отдельно') if $type->{parent};
 	my $o = $store->create($type, body_of($req), load_mode($req));
+	return one($req, $type, $o, 200) if $type->{kind} eq 'register';
 	return one($req, $type, $o, 201, 'Location', base_url($req) . "$type->{name}(guid'$o->{Ref_Key}')");
 }
 
@@ -361,7 +378,7 @@ sub read_one ($req, $type, $id, $tail, $o)
 	my $select = Peer::Bas::Query::select($type, $o->{'$select'});
 	my $base = base_url($req);
 	return [ 200, [ 'Content-Type', $JSON, @ODATA ], "{\"odata.metadata\":\"$base\$metadata#$type->{name}/\@Element\","
-		  . Peer::Bas::Answer::selected($store, $type, $object, $select, $config{nav_links}, undef) . '}' ];
+		  . Peer::Bas::Answer::selected($store, $type, $object, $select, $config{nav_links} && !$type->{key}, undef) . '}' ];
 }
 
 sub section_row ($req, $type, $key, $tail)
@@ -420,7 +437,7 @@ sub read_set ($req, $type, $tail, $o)
 	my $base = base_url($req);
 	return [ 200, [ 'Content-Type', 'application/atom+xml;type=feed;charset=utf-8', @ODATA ], Peer::Bas::Answer::atom_feed($type, \@rows, $base, $all ? $count : undef) ] if !$req->{json};
 	my $level = $req->{level} // 'minimalmetadata';
-	my $links = $level ne 'nometadata' && $config{nav_links} && !$type->{parent};
+	my $links = $level ne 'nometadata' && $config{nav_links} && !$type->{parent} && !$type->{key};
 	my $plain = !$select && !$expand;
 	return [ 200, [ 'Content-Type', "application/json;odata=$level;charset=utf-8", @ODATA ],
 		'{' . ($level eq 'nometadata' ? '' : "\"odata.metadata\":\"$base\$metadata#$type->{name}\",") . ($all ? "\"odata.count\":\"$count\"," : '') . '"value":['

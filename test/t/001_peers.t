@@ -510,6 +510,37 @@ subtest 'SalesDrive webhooks' => sub {
 	control($receiver, 'POST', '/stop');
 };
 
+subtest 'BAS: independent information registers' => sub {
+	my ($unf, $there) = ($bas, $base);
+	$bas = start('bas', '--configuration', 'accounting2');
+	$base = "$bas->{url}/odata/standard.odata/";
+	my ($set, $invoice) = ('InformationRegister_ДополнительныеСведения', 'Document_СчетНаОплатуПокупателю');
+	my ($doc, $property) = ('8c1f4a10-0001-11ee-8000-00000000000a', '8c1f4a10-0002-11ee-8000-00000000000b');
+	my %record = ('Объект' => $doc, 'Объект_Type' => "StandardODATA.$invoice", 'Свойство_Key' => $property, 'Значення' => 'x', 'Значение' => 'перше', 'Значение_Type' => 'Edm.String');
+	my $key = sub (%o) { "$set(" . join(',', map { "$_=$o{$_}" } sort keys %o) . ')' };
+	my %address = ('Объект' => "'$doc'", 'Объект_Type' => "'StandardODATA.$invoice'", 'Свойство_Key' => "guid'$property'");
+	my $r = odata('GET', '$metadata');
+	like $r->{text}, qr{EntityType Name="$set"><Key><PropertyRef Name="Объект"/><PropertyRef Name="Объект_Type"/><PropertyRef Name="Свойство_Key"/></Key>}, 'its dimensions are its key';
+	$r = odata('POST', $set, body => \%record);
+	is "$r->{status} " . join(' ', map { $r->{json}{$_} // 'none' } qw(Объект Значение Значення Ref_Key DataVersion)), "200 $doc перше none none none", 'a record is made, with 200; unknown properties are ignored';
+	$r = odata('POST', $set, body => { %record, 'Значение' => 'друге' });
+	is "$r->{status} $r->{code}", '400 15', 'never twice';
+	is odata('GET', $key->(%address))->{json}{'Значение'}, 'перше', 'the first stands; read by its key';
+	is odata('GET', $key->(%address, 'Объект' => "guid'$doc'"))->{status}, 200, 'which may be written as a guid, too';
+	is odata('GET', $key->(%address{ 'Объект', 'Свойство_Key' }))->{code}, 7, 'a key is whole';
+	is odata('POST', $set, body => { map { $_ => $record{$_} } grep { $_ ne 'Объект_Type' } keys %record })->{code}, 5, 'and a composite dimension has its type';
+	my $find = sub ($condition) { scalar filter($set, $condition)->{json}{value}->@* };
+	is $find->("Объект eq cast(guid'$doc','$invoice')"), 1, 'found by its object';
+	is $find->("Объект eq guid'$doc'"), 0, 'which without its type is nothing, silently';
+	$r = odata('PATCH', $key->(%address), body => { 'Объект' => $property, 'Значение' => 'третє', 'Значение_Type' => 'Edm.String' });
+	is "$r->{status} $r->{json}{'Объект'} $r->{json}{'Значение'}", "200 $doc третє", 'a change leaves the dimensions';
+	is odata('DELETE', $key->(%address))->{status}, 204, 'deleted';
+	$r = odata('PATCH', $key->(%address), body => { 'Значение' => 'x' });
+	is "$r->{status} $r->{code}", '404 9', 'gone';
+	control($bas, 'POST', '/stop');
+	($bas, $base) = ($unf, $there);
+};
+
 subtest 'end of a simulator' => sub {
 	close $bas->{in};
 	my $gone = 0;

@@ -122,7 +122,8 @@ sub atom_entry ($type, $o, $base)
 		}
 		$p .= "</d:$s->{section}>";
 	}
-	return "<entry><id>${base}$type->{name}(guid'$o->{Ref_Key}')</id><category term=\"StandardODATA.$type->{name}\" scheme=\"http://schemas.microsoft.com/ado/2007/08/dataservices/scheme\"/>"
+	my $key = $type->{key} ? join ',', map { "$_->{name}=" . ($_->{kind} eq 'guid' ? 'guid' : '') . "'$o->{ $_->{name} }'" } $type->{key}->@* : "guid'$o->{Ref_Key}'";
+	return "<entry><id>${base}$type->{name}($key)</id><category term=\"StandardODATA.$type->{name}\" scheme=\"http://schemas.microsoft.com/ado/2007/08/dataservices/scheme\"/>"
 	  . "<title type=\"text\"/><content type=\"application/xml\"><m:properties>$p</m:properties></content></entry>";
 }
 

@@ -4,6 +4,8 @@
 # excerpt of УНФ for Ukraine 1.6; other configurations are in test/peer/configurations, chosen by BAS_CONFIGURATION. Line forms:
 #   set NAME [code N|number PREFIX] [folders] [owner SET]       begins an entity set; standard properties are added
 #   section NAME                                                begins a tabular section of that set
+#   register NAME            begins an independent information register; its key: the properties marked dim
+#   dim Property ...         a dimension of the register
 #   Property guid SET|-      reference, property is Property_Key        Property str N    N = 0: unlimited; fix N: padded
 #   Property num P S         Edm.Double     Property int N    Int16/32/64 by digits      bool, date
 #   Property enum NAME       name of a value                    Property comp SET,SET    composite: value and value_Type
@@ -271,7 +273,7 @@ set Catalog_ДоговорыКонтрагентов code 9 owner Catalog_Кон
 СрокОплатыПокупателя int 10
 EOT
 
-# %TYPE{entity set} = { name, kind, props => {name => prop}, order => [prop], sections => {name => type}, navs => {name => prop} }
+# %TYPE{entity set} = { name, kind (document catalog section register), key => [prop] of a register, props => {name => prop}, order => [prop], sections => {name => type}, navs => {name => prop} }
 # prop = { name, kind: guid str fix num int bool date enum section, edm, length, precision, scale, target, type_of, default, json_default }
 our (%TYPE, @SET_NAMES);
 
@@ -329,6 +331,14 @@ sub _set ($name, @words)
 	return $t;
 }
 
+# Records are known by their dimensions and have neither a key of their own nor a DataVersion.
+sub _register ($name)
+{
+	my $t = _new_type($name, 'register');
+	$t->{key} = [];
+	return $t;
+}
+
 sub _reference ($t, $name, $target)
 {
 	my $p = _prop($t, "${name}_Key", 'guid', target => $target eq '-' ? undef : $target, nav => $name);
@@ -360,11 +370,14 @@ sub _build
 	}
 	for my $line (split /\n/, $table) {
 		if ($line =~ s/\A\?(\w+) //) { next if $1 ne ($variant // 'v1') }
+		my $dimension = $line =~ s/\Adim //;
 		my ($name, $kind, @w) = split ' ', $line or next;
+		my $before = $type ? $type->{order}->@* : 0;
 		if ($name eq 'role') { $ROLE{$kind} = $w[0]; next }
 		if ($name eq 'enum' && $line !~ /\Aenum enum /) { $ENUM{$kind} = \@w; next }
 		if    ($name eq 'set')     { $set = $type = _set($kind, @w) }
 		elsif ($name eq 'section') { $type = _section($set, $kind) }
+		elsif ($name eq 'register') { $set = $type = _register($kind) }
 		elsif ($kind eq 'guid')    { _reference($type, $name, $w[0]) }
 		elsif ($kind eq 'str' || $kind eq 'fix') { _prop($type, $name, $kind, length => $w[0]) }
 		elsif ($kind eq 'num')     { _prop($type, $name, 'num', precision => $w[0], scale => $w[1]) }
@@ -376,6 +389,7 @@ sub _build
 			$v->{type_prop} = _prop($type, "${name}_Type", 'type', length => 0, types => \%types, value_prop => $name)->{name};
 		}
 		else { _prop($type, $name, $kind) }
+		push $type->{key}->@*, $type->{order}->@[$before .. $#{ $type->{order} }] if $dimension;
 	}
 }
 
@@ -390,7 +404,7 @@ sub metadata ($published, %opt)
 	my @names = grep { $published->{$_} } @SET_NAMES;
 	for my $name (@names) {
 		my $t = $TYPE{$name};
-		$x .= qq{<EntityType Name="$name"><Key>} . ($t->{parent} ? '<PropertyRef Name="Ref_Key"/><PropertyRef Name="LineNumber"/>' : '<PropertyRef Name="Ref_Key"/>') . "</Key>\n";
+		$x .= qq{<EntityType Name="$name"><Key>} . join('', map { qq{<PropertyRef Name="$_"/>} } $t->{key} ? map { $_->{name} } $t->{key}->@* : $t->{parent} ? qw(Ref_Key LineNumber) : 'Ref_Key') . "</Key>\n";
 		$x .= _metadata_props($t, %opt);
 		for my $nav (sort keys $t->{navs}->%*) {
 			next if !$published->{ $t->{navs}{$nav}{target} };
@@ -424,7 +438,7 @@ sub _metadata_props ($t, %opt)
 {
 	my $x = '';
 	for my $p ($t->{order}->@*) {
-		my $null = $p->{name} =~ /\A(?:Ref_Key|LineNumber)\z/ ? 'false' : 'true';
+		my $null = $p->{name} =~ /\A(?:Ref_Key|LineNumber)\z/ || grep({ $_ == $p } ($t->{key} // [])->@*) ? 'false' : 'true';
 		my $len = $opt{max_length} && $p->{length} ? qq{ MaxLength="$p->{length}"} : '';
 		$x .= qq{<Property Name="$p->{name}" Type="$p->{edm}" Nullable="$null"$len/>\n};
 	}

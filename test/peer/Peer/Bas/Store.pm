@@ -285,6 +285,7 @@ sub create ($self, $type, $body, $load_mode = 0)
 {
 	my $set = $self->{set}{ $type->{name} };
 	$self->_handler('create', $type);
+	return $self->_create_record($type, $body, $load_mode) if $type->{kind} eq 'register';
 	my $key = $body->{Ref_Key};
 	if (defined $key) {
 		fail(400, 1, 'Ошибка разбора строки: значение свойства Ref_Key не соответствует типу Edm.Guid') if ref $key || $key !~ $GUID;
@@ -313,10 +314,24 @@ sub create ($self, $type, $body, $load_mode = 0)
 	return $o;
 }
 
+# The name a record is kept by: the values of its dimensions. The store calls it Ref_Key, as it does of other objects; nobody else sees it.
+sub record_key ($self, $type, $o) { return lc join '|', map { $o->{ $_->{name} } // $_->{default} } $type->{key}->@* }
+
+sub _create_record ($self, $type, $body, $load_mode)
+{
+	for my $p ($type->{key}->@*) { fail(400, 5, "Отсутствует обязательное свойство $p->{name}") if ($body->{ $p->{name} } // '') eq '' }
+	my $o = $self->_clean($type, $body, undef);
+	$o->{Ref_Key} = $self->record_key($type, $o);
+	fail(400, 15, 'Запись с такими значениями уже существует') if $self->get($type->{name}, $o->{Ref_Key});
+	$self->_before_write($type, $o, $load_mode);
+	$self->_keep($type, $o);
+	return $o;
+}
+
 # Rows of the seed and of control /load: keys and service properties as given, no handlers.
 sub load ($self, $type, $body)
 {
-	my $key = lc($body->{Ref_Key} // $self->own_key);
+	my $key = $type->{kind} eq 'register' ? $self->record_key($type, $body) : lc($body->{Ref_Key} // $self->own_key);
 	my $old = $self->{set}{ $type->{name} }{rows}{$key};
 	my %o = (($old // {})->%*, $self->_clean($type, $body, $key, $old, 1)->%*, Ref_Key => $key);
 	$o{Date} //= $self->now if $type->{kind} eq 'document';
@@ -345,6 +360,7 @@ sub _truth ($v) { return defined $v && !ref $v && (is_bool($v) ? $v : $v eq 'tru
 sub update ($self, $type, $o, $body, $load_mode = 0)
 {
 	my $posted = $type->{kind} eq 'document' && exists $body->{Posted} ? $type->{props}{Posted}{convert}->($body->{Posted} // !!0) : undef;
+	delete @$body{ map { $_->{name} } ($type->{key} // [])->@* };    # the dimensions are the address
 	my %n = (%$o, $self->_clean($type, $body, $o->{Ref_Key}, $o)->%*);
 	if ($type->{kind} eq 'document') {
 		if ($n{DeletionMark} && ($posted // $n{Posted})) {

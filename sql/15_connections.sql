@@ -244,6 +244,7 @@ BEGIN
         DELETE FROM bas_product p WHERE p.infobase = OLD.name;
         DELETE FROM product_creation c WHERE c.infobase = OLD.name;
         DELETE FROM bas_attribute b WHERE b.infobase = OLD.name;
+        DELETE FROM bas_record r WHERE r.infobase = OLD.name;
         DELETE FROM bas_counterparty_phone p WHERE p.infobase = OLD.name;
         DELETE FROM bas_counterparty c WHERE c.infobase = OLD.name;
     ELSE

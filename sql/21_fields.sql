@@ -60,7 +60,8 @@ CREATE TYPE order_fields AS (
     detail     text,
     hint       text,
     blocked_on text,
-    notes      text
+    notes      text,
+    records    jsonb
 );
 COMMENT ON TYPE order_fields IS 'What field_map gives for the document of an order';
 COMMENT ON COLUMN order_fields.account IS 'Account';
@@ -75,7 +76,8 @@ COMMENT ON COLUMN order_fields.problem IS 'What keeps the first of its fields fr
 COMMENT ON COLUMN order_fields.detail IS 'Sentence';
 COMMENT ON COLUMN order_fields.hint IS 'What to do';
 COMMENT ON COLUMN order_fields.blocked_on IS 'What it waits for, as in task.blocked_on';
-COMMENT ON COLUMN order_fields.notes IS 'Lines for the comment: attributes of a document without a section for them';
+COMMENT ON COLUMN order_fields.notes IS 'Lines for the comment: attributes of a document without a place for them';
+COMMENT ON COLUMN order_fields.records IS 'Additional information records by Ref_Key of the property: {value, type, owner, name}; value null: none';
 
 -- What a row must be, said when it is written and not when an order meets it.
 

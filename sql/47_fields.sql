@@ -333,7 +333,7 @@ COMMENT ON COLUMN field_value.target IS 'Target';
 COMMENT ON COLUMN field_value.property IS 'Property';
 COMMENT ON COLUMN field_value.owner IS 'crm, bas or empty';
 COMMENT ON COLUMN field_value.given IS 'Properties and their values, of order, order_line, counterparty and partner';
-COMMENT ON COLUMN field_value.item IS 'Element of BAS and value, of attribute and contact: {ref, value, type, kind}';
+COMMENT ON COLUMN field_value.item IS 'Element of BAS and value, of attribute and contact: {ref, value, type, kind}; of an additional information record record stands for ref';
 COMMENT ON COLUMN field_value.problem IS 'What keeps it from being filled; NULL: nothing';
 COMMENT ON COLUMN field_value.detail IS 'Sentence';
 COMMENT ON COLUMN field_value.hint IS 'What to do';
@@ -347,6 +347,7 @@ DECLARE
     with_lines boolean;
     called     jsonb;
     accounts   jsonb;
+    ways       jsonb;
 BEGIN
     IF NOT EXISTS (SELECT FROM field_map f WHERE f.target = ANY (targets) AND (f.origin = 'user' OR f.target <> 'attribute')) AND NOT EXISTS (SELECT FROM bas_attribute) THEN
         RETURN;    -- nothing is mapped
@@ -358,6 +359,7 @@ BEGIN
     END IF;
     called := called_fields(orders, rules);
     accounts := (SELECT jsonb_object_agg(n, account_variable(n)) FROM (SELECT DISTINCT r.account FROM few(rules) r) a (n));
+    ways := (SELECT jsonb_object_agg(u.infobase, attribute_way(u.infobase)) FROM (SELECT DISTINCT r.infobase FROM few(rules) r WHERE r.target = 'attribute') u);
     RETURN QUERY
     WITH valued AS MATERIALIZED (    -- the first row whose condition holds, its source and its transform
         SELECT m.account, m.order_id, e.line_no, r.infobase, r.profile, r.target, r.property, r.origin, r.source_kind, r.source, r.steps, r.dictionary, r.default_value, r.owner, r.required, r.edm_type, r.max_length,
@@ -408,21 +410,22 @@ BEGIN
         CROSS JOIN LATERAL chosen_value(u.infobase, u.list, u.property, NULL) c
         LEFT JOIN dictionary_value d ON d.scope = u.infobase AND d.side = 'bas' AND d.dictionary = u.list AND d.key = c.ref::text
     ), whole AS (
-        SELECT t.*, e.ref AS element, e.candidates AS elements, e.problem AS element_problem, e.kind AS element_kind,
+        SELECT t.*, e.ref AS element, e.candidates AS elements, e.problem AS element_problem, e.kind AS element_kind, p.way,
                CASE WHEN t.trouble IS NOT NULL OR t.final IS NULL OR t.list IS NULL THEN t.trouble
-                    WHEN t.list = 'attribute' AND entity_set(t.profile, 'attribute_row') IS NULL THEN CASE WHEN t.origin = 'user' THEN 'no_list' END
+                    WHEN p.way IN ('comment', 'unknown') THEN CASE WHEN t.origin = 'user' THEN CASE p.way WHEN 'comment' THEN 'no_list' ELSE 'unknown' END END
                     WHEN t.target = 'contact' AND json_blank(t.final) THEN NULL    -- a new counterparty has nothing to clear
                     WHEN e.lacks = 'unread' THEN 'unread' WHEN t.origin <> 'user' THEN NULL    -- what is shipped and not there, is left out
                     WHEN e.lacks IS NOT NULL THEN e.lacks WHEN e.problem IS NOT NULL THEN 'element' END AS stop
         FROM typed t LEFT JOIN element e ON e.infobase = t.infobase AND e.list = t.list AND e.property = t.property
+        CROSS JOIN LATERAL (SELECT CASE WHEN t.target = 'attribute' THEN ways ->> t.infobase END AS way) p
     )
     SELECT w.account, w.order_id, w.line_no, w.target, w.property, w.owner,
            CASE WHEN w.stop IS NULL AND w.list IS NULL AND w.typed IS NOT NULL THEN
                 jsonb_build_object(w.property, w.typed)
                 || CASE WHEN w.edm_type LIKE 'Edm.%' THEN '{}' ELSE jsonb_build_object(w.property || '_Type', CASE WHEN w.typed = '""' THEN 'StandardODATA.Undefined' ELSE w.edm_type END) END END,
-           CASE WHEN w.stop IS NULL AND w.element IS NOT NULL AND w.typed IS NOT NULL THEN
-                jsonb_build_object('ref', w.element, 'value', CASE WHEN NOT json_blank(w.final) THEN w.typed END, 'type', w.edm_type, 'kind', w.element_kind)
-                WHEN w.stop IS NULL AND w.list = 'attribute' AND w.origin = 'shipped' AND NOT json_blank(w.typed) AND entity_set(w.profile, 'attribute_row') IS NULL THEN
+           CASE WHEN w.stop IS NULL AND w.element IS NOT NULL AND w.typed IS NOT NULL AND coalesce(w.way, '') NOT IN ('comment', 'unknown') THEN
+                jsonb_build_object(CASE w.way WHEN 'record' THEN 'record' ELSE 'ref' END, w.element, 'value', CASE WHEN NOT json_blank(w.final) THEN w.typed END, 'type', w.edm_type, 'kind', w.element_kind)
+                WHEN w.stop IS NULL AND w.way = 'comment' AND w.origin = 'shipped' AND NOT json_blank(w.typed) THEN
                 jsonb_build_object('line', format('%s: %s', w.property, regexp_replace(w.typed #>> '{}', '\s+', ' ', 'g'))) END,
            w.stop,
            CASE WHEN w.stop IS NOT NULL THEN CASE w.stop
@@ -432,6 +435,7 @@ BEGIN
                 WHEN 'superuser' THEN format('Field "%s" of %s is given by %s of a user, and the exchange runs as superuser "%s".', w.property, s.place, s.shown, current_user)
                 WHEN 'unmapped' THEN format('Nobody said what %s %s is in BAS, and the rule of this dictionary is to wait for it (field "%s" of %s).', w.dictionary, w.crm_key, w.property, s.place)
                 WHEN 'unread' THEN format('The list of %s is being read from infobase "%s".', coalesce(w.list, w.dictionary), w.infobase)
+                WHEN 'unknown' THEN format('Field "%s" is an additional information record, and whether infobase "%s" publishes these, its $metadata must tell, which is being read.', w.property, w.infobase)
                 WHEN 'no_list' THEN format('Field "%s" of %s is %s, and profile "%s" names no list of it.', w.property, s.place,
                                            CASE WHEN w.list IS NULL THEN format('an element of BAS by its name "%s"', w.entry ->> 'bas_key') ELSE 'one of the list of ' || w.list END, w.profile)
                 WHEN 'refused' THEN format('Field "%s" of %s: the list of %s cannot be read from infobase "%s". %s', w.property, s.place, coalesce(w.list, w.dictionary), w.infobase,
@@ -449,8 +453,10 @@ BEGIN
                 WHEN 'refused' THEN format('Add %s to the composition of the OData interface, and give the user of the exchange the right to read it; then call resume().', entity_set(w.profile, coalesce(w.list, w.dictionary)))
                 WHEN 'element' THEN format('Correct the name in salesdrive.field_map: the order goes on by itself. If it is new in BAS, resume() reads the list again. Is %s in the composition of the OData interface?', entity_set(w.profile, w.list))
                 WHEN 'unread' THEN NULL
+                WHEN 'unknown' THEN 'It goes on by itself. If $metadata cannot be read, SELECT * FROM salesdrive.parked says why.'
                 ELSE map_call(w.account, w.dictionary, w.crm_key) || ' with a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.' END END,
-           CASE WHEN w.stop IN ('unread', 'refused') THEN format('dictionary:%s:%s', w.infobase, coalesce(w.list, w.dictionary))
+           CASE WHEN w.stop = 'unknown' THEN format('metadata:%s:$metadata', w.infobase)
+                WHEN w.stop IN ('unread', 'refused') THEN format('dictionary:%s:%s', w.infobase, coalesce(w.list, w.dictionary))
                 WHEN w.stop IN ('required', 'unreadable', 'error', 'superuser', 'no_list', 'element') THEN format('field:%s:', w.account)
                 WHEN w.stop IS NOT NULL THEN format('value:%s:%s/%s', w.account, w.dictionary, w.crm_key) END
     FROM whole w
@@ -477,6 +483,7 @@ BEGIN
     ), whole AS (
         SELECT f.account, f.order_id, jsonb_merge(f.given ORDER BY f.property) FILTER (WHERE f.target = 'order') AS header,
                jsonb_object_agg(f.item ->> 'ref', f.item || jsonb_build_object('owner', f.owner)) FILTER (WHERE f.target = 'attribute' AND f.item ? 'ref') AS attributes,
+               jsonb_object_agg(f.item ->> 'record', f.item - '{record,kind}'::text[] || jsonb_build_object('owner', f.owner, 'name', f.property)) FILTER (WHERE f.item ? 'record') AS records,
                string_agg(f.item ->> 'line', E'\n' ORDER BY attribute_place(f.property), f.property) FILTER (WHERE f.item ? 'line') AS notes,
                array_agg(f.given) FILTER (WHERE f.owner = 'bas' AND f.given IS NOT NULL) AS once, array_agg(f.given) FILTER (WHERE f.owner = 'empty' AND f.given IS NOT NULL) AS if_empty,
                (array_agg(f.value ORDER BY f.problem = 'unread', f.target, f.line_no, f.property) FILTER (WHERE f.problem IS NOT NULL))[1] AS stop
@@ -484,7 +491,7 @@ BEGIN
     )
     SELECT w.account, w.order_id, w.header, l.by_line, w.attributes, n.names,
            ARRAY(SELECT jsonb_object_keys(g) FROM few(w.once) g), ARRAY(SELECT jsonb_object_keys(g) FROM few(w.if_empty) g),
-           (w.stop).problem, (w.stop).detail, (w.stop).hint, (w.stop).blocked_on, w.notes
+           (w.stop).problem, (w.stop).detail, (w.stop).hint, (w.stop).blocked_on, w.notes, w.records
     FROM whole w LEFT JOIN line l ON l.order_id = w.order_id AND l.account = w.account LEFT JOIN name n ON n.account = w.account;
 END $$;
 COMMENT ON FUNCTION mapped_fields(order_key[]) IS 'What field_map gives for the documents of orders, one row each; orders without a mapped field have none';
@@ -494,9 +501,9 @@ CREATE FUNCTION obstacles_fields(fields order_fields[]) RETURNS SETOF obstacle
 BEGIN
     RETURN QUERY
     SELECT f.account, f.order_id, 27,
-           CASE f.problem WHEN 'unread' THEN 'dictionary' WHEN 'unmapped' THEN 'value' WHEN 'superuser' THEN 'superuser'
+           CASE f.problem WHEN 'unread' THEN 'dictionary' WHEN 'unknown' THEN 'metadata' WHEN 'unmapped' THEN 'value' WHEN 'superuser' THEN 'superuser'
                 WHEN 'required' THEN 'field' WHEN 'unreadable' THEN 'field' WHEN 'error' THEN 'field' WHEN 'no_list' THEN 'field' WHEN 'refused' THEN 'field' WHEN 'element' THEN 'field' ELSE 'value_wrong' END,
-           f.detail, f.hint, f.blocked_on, f.problem = 'unread'
+           f.detail, f.hint, f.blocked_on, f.problem IN ('unread', 'unknown')
     FROM few(fields) f WHERE f.problem IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION obstacles_fields(order_fields[]) IS 'Orders with a mapped field that cannot be filled: the first of them';
@@ -705,7 +712,10 @@ BEGIN
         LEFT JOIN LATERAL (SELECT t.name FROM bas_attribute t WHERE t.infobase = b.infobase AND t.ref_key::text = k.ref LIMIT 1) t ON true
         LEFT JOIN dictionary_value d ON d.scope = b.infobase AND d.side = 'bas' AND d.dictionary = 'attribute' AND d.key = k.ref
         WHERE e.key = extras
-        UNION ALL    -- where the document has no place for them they are lines of its comment
+        UNION ALL    -- those kept as records beside the document
+        SELECT 'attribute', entity_set(called, 'record'), NULL, q.name, q.sent -> 0, q.held -> 0, q.sent_version, q.rule, data, jsonb_build_object('order', NULL, 'account', account_variable(b.account)), NULL
+        FROM bas_record q WHERE q.infobase = b.infobase AND q.document = b.ref_key AND q.sent IS NOT NULL
+        UNION ALL    -- where the base has no place for them they are lines of the comment
         SELECT 'attribute', e.key, NULL, m.property, to_jsonb(substr(s.text, length(m.property) + 3)), to_jsonb(substr(h.text, length(m.property) + 3)), e.version, m.texts, data, jsonb_build_object('order', NULL, 'account', account_variable(b.account)), NULL
         FROM entry e JOIN mapped m ON m.target = 'attribute'
         CROSS JOIN LATERAL (SELECT x.text FROM regexp_split_to_table(e.sent #>> '{}', '\n') x (text) WHERE starts_with(x.text, m.property || ': ') LIMIT 1) s
@@ -761,11 +771,11 @@ COMMENT ON FUNCTION lineage_rows(bas_order) IS 'For field_lineage: one row for e
 CREATE VIEW field_lineage AS
     SELECT b.account, b.order_id, b.number, r.section, r.line_no, r.property, r.sent, r.held, r.version, r.rule, r.path, r.dictionary, r.crm_key, r.bas_key, r.element
     FROM bas_order b CROSS JOIN LATERAL lineage_rows(b) r;
-COMMENT ON VIEW field_lineage IS 'Where every property of a document came from, also those of its lines and its additional attributes; ask for one order at a time';
+COMMENT ON VIEW field_lineage IS 'Where every property of a document came from, also those of its lines, its additional attributes and its information records; ask for one order at a time';
 COMMENT ON COLUMN field_lineage.account IS 'Account';
 COMMENT ON COLUMN field_lineage.order_id IS 'Order number';
 COMMENT ON COLUMN field_lineage.number IS 'Number of the document';
-COMMENT ON COLUMN field_lineage.section IS 'Section the property is in: lines, or additional attributes (of a document without a place for these its comment); NULL: the header';
+COMMENT ON COLUMN field_lineage.section IS 'Section the property is in: lines, or additional attributes (of a document without a place for these the register of information records, or its comment); NULL: the header';
 COMMENT ON COLUMN field_lineage.line_no IS 'Line of the section';
 COMMENT ON COLUMN field_lineage.property IS 'Property; of an additional attribute its name';
 COMMENT ON COLUMN field_lineage.sent IS 'Value sent last';

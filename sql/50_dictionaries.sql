@@ -79,20 +79,20 @@ CREATE FUNCTION optional_answers(results http_result[]) RETURNS http_result[]
 BEGIN
     FOR n IN 1 .. cardinality(results) LOOP
         IF (results[n]).class IN ('config', 'denied') AND (results[n]).odata_code IN ('8', '20')
-           AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key <> ALL (dictionaries()) OR t.kind IN ('attribute', 'attribute_set')) THEN
+           AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key <> ALL (dictionaries()) OR t.kind IN ('attribute', 'attribute_set', 'order_record')) THEN
             results[n].class := 'business';
         END IF;
     END LOOP;
     RETURN results;
 END $$;
-COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list beyond dictionaries(), or of additional attributes, that the base does not publish, or hides, is refused alone and pauses nothing';
+COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list beyond dictionaries(), additional attributes or information records, that the base does not publish, or hides, is refused alone and pauses nothing';
 
 CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
     SELECT t.id, CASE WHEN e.entity_set IS NULL THEN 'done' ELSE 'request' END, 'read ' || t.key, 'GET',
-           e.entity_set || '?$format=json&allowedOnly=true' || odata_filter(e.filter), NULL::jsonb, NULL::jsonb, false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+           e.entity_set || '?$format=json&allowedOnly=true' || odata_filter(CASE t.key WHEN 'attribute' THEN attribute_filter(t.scope) ELSE e.filter END), NULL::jsonb, NULL::jsonb, false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
     FROM task t JOIN infobase i ON i.name = t.scope
     LEFT JOIN profile_entity_effective e ON e.profile = i.profile AND e.concept = t.key
     WHERE t.id = ANY (tasks);

@@ -61,7 +61,7 @@ BEGIN
     RETURN QUERY
     SELECT v.account, v.order_id, jsonb_merge(v.given ORDER BY v.property), jsonb_object_agg(v.property, v.item) FILTER (WHERE v.item -> 'value' <> 'null'), NULL::jsonb, NULL::jsonb, NULL::text[], NULL::text[],
            (array_agg(v.problem ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1], (array_agg(v.detail ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1],
-           (array_agg(v.hint ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1], (array_agg(v.blocked_on ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1], NULL::text
+           (array_agg(v.hint ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1], (array_agg(v.blocked_on ORDER BY v.problem = 'unread', v.property) FILTER (WHERE v.problem IS NOT NULL))[1], NULL::text, NULL::jsonb
     FROM field_values(ARRAY[k], CASE entity WHEN 'counterparty' THEN ARRAY['counterparty', 'contact'] ELSE ARRAY[entity] END) v GROUP BY v.account, v.order_id;
 END $$;
 COMMENT ON FUNCTION counterparty_fields(text, text, text) IS 'What field_map gives for the counterparty or partner of a phone, as header, and for its contact information, as by_line; nothing when nothing is mapped';

@@ -75,6 +75,7 @@ DECLARE
     unwanted obstacle[];
     fields   order_fields[];
     statuses status_decision[];
+    records  obstacle[];
 BEGIN
     SELECT array_agg(u) INTO unwanted FROM obstacles_wanted(orders) u;
     IF unwanted IS NOT NULL THEN
@@ -88,6 +89,7 @@ BEGIN
     SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s;
     SELECT array_agg(v) INTO vals FROM order_values(orders) v;
     SELECT array_agg(f) INTO fields FROM mapped_fields(orders) f;
+    SELECT array_agg(r) INTO records FROM obstacles_records(fields) r;
     SELECT array_agg(d) INTO statuses FROM status_decisions(orders) d;
     RETURN QUERY
     WITH profile_name AS MATERIALIZED (
@@ -190,6 +192,7 @@ BEGIN
         UNION ALL SELECT 'request', 'post order', NULL, NULL, NULL, NULL, NULL WHERE ((t.y).needs_post OR t.posting AND NOT coalesce((t.b).posted, false)) AND NOT coalesce((t.b).deleted, false)
         UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
         UNION ALL SELECT 'request', 'tell changed sum', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL
+        UNION ALL SELECT CASE WHEN r.waits THEN 'wait' ELSE 'park' END, NULL, NULL, r.reason, r.detail, r.hint, r.blocked_on FROM few(records) r WHERE r.account = t.account AND r.order_id = t.order_id
         UNION ALL SELECT 'park', NULL, NULL, 'status_conflict', format('The status was changed in SalesDrive (to %s) and in BAS (document %s, to %s) since both agreed last.', (t.status).crm_status, (t.y).number, brief_value(to_jsonb((t.status).bas_status))),
                          format('SELECT salesdrive.decide_status(%L, %s, ''salesdrive''); or ''bas''. With another account.status_conflict it is decided by itself.', t.account, t.order_id), format('account:%s:', t.account)
                   WHERE (t.status).decision = 'ask'
@@ -304,20 +307,23 @@ CREATE FUNCTION plan_order(tasks bigint[]) RETURNS SETOF plan_step
 DECLARE
     orders  order_key[];
     decided order_decision[];
+    beside  text[];    -- accounts whose orders are not right before their records are
 BEGIN
     SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint) INTO orders FROM task t WHERE t.id = ANY (tasks);
 
     PERFORM begin_orders(orders);
+    beside := record_accounts(orders);
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
     PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
     PERFORM tell_documents(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park' HAVING count(*) > 0;
     PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE ((d.status).decision = 'agreed' OR (d.status).crm_wanted IS NOT NULL) AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
     PERFORM note_products_wanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'product' HAVING count(*) > 0;
+    PERFORM ask_for_records(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'records' HAVING count(*) > 0;
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
 
     RETURN QUERY
-    SELECT t.id, d.step, d.purpose, d.method, d.path, d.body, d.memo, d.purpose IS NOT DISTINCT FROM 'create order', d.run_at, d.reason, d.detail, d.hint, d.blocked_on
+    SELECT t.id, d.step, d.purpose, d.method, d.path, d.body, CASE WHEN d.step = 'request' AND d.method <> 'GET' AND d.account = ANY (beside) THEN d.memo || '{"again": true}' ELSE d.memo END, d.purpose IS NOT DISTINCT FROM 'create order', d.run_at, d.reason, d.detail, d.hint, d.blocked_on
     FROM few(decided) d CROSS JOIN LATERAL (SELECT o.id FROM task o WHERE o.scope = d.account AND o.kind = 'order' AND o.key = d.order_id::text OFFSET 0) t;
 END $$;
 COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';

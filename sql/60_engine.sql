@@ -50,6 +50,8 @@ BEGIN
         PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
     ELSIF kind IN ('attribute', 'attribute_set') THEN
         PERFORM refuse_task('additional attributes are not asked for by enqueue()', 'Call prepare_infobase(infobase, apply => true).');
+    ELSIF kind = 'order_record' THEN
+        PERFORM refuse_task(format('the records of order %s are not asked for by enqueue()', key), 'Call resume(account, order_id).');
     ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products', 'statuses') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
     ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries() || field_dictionaries()) THEN
@@ -348,8 +350,8 @@ CREATE FUNCTION reclaim_leases(in_hand bigint[], over_before timestamptz DEFAULT
         WHERE t.id = l.id RETURNING t.*
     )
     INSERT INTO exchange_log (direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, class, error)
-    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind IN ('order', 'order_update') THEN (substring(t.key FROM '^[1-9]\d{0,10}$'))::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
-           CASE WHEN t.purpose ~ '^(create|change|post|add|tell) ' THEN 'unknown_outcome' ELSE 'transient' END, why
+    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind IN ('order', 'order_update', 'order_record') THEN (substring(t.key FROM '^[1-9]\d{0,10}$'))::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
+           CASE WHEN t.purpose ~ '^(create|change|post|add|tell|delete) ' THEN 'unknown_outcome' ELSE 'transient' END, why
     FROM back t
 $$;
 COMMENT ON FUNCTION reclaim_leases(bigint[], timestamptz, text) IS 'Takes back what is in flight, has its lease behind it and is not in the hands of the engine: reads are done again, writes are read back (their outcome is marked unsure)';
@@ -409,6 +411,7 @@ BEGIN
     PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
     PERFORM note_counterparty_writes(array_agg(s)), note_product_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
     PERFORM note_attribute_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose = 'create attribute' HAVING count(*) > 0;
+    PERFORM note_record_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose LIKE '% record%' HAVING count(*) > 0;
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
     WITH base AS MATERIALIZED (
@@ -511,7 +514,7 @@ CREATE FUNCTION log_results(results http_result[]) RETURNS void
 BEGIN
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, method, url, http_status, class, error, late,
         ms_queue, ms_connect, ms_tls, ms_first_byte, ms_total, request_body, request_bytes, request_hash, response_body, response_raw, response_bytes, response_hash)
-    SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, CASE WHEN t.kind IN ('order', 'order_update') THEN (substring(t.key FROM '^[1-9]\d{0,10}$'))::bigint END, r.task_id, t.kind, t.key, r.attempt,
+    SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, CASE WHEN t.kind IN ('order', 'order_update', 'order_record') THEN (substring(t.key FROM '^[1-9]\d{0,10}$'))::bigint END, r.task_id, t.kind, t.key, r.attempt,
         CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, r.url, r.http_status, r.class,
         concat_ws(': ', r.error, CASE WHEN r.odata_code IS NOT NULL THEN format('BAS code %s', r.odata_code) END, r.odata_message),
         (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,

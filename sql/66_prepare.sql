@@ -58,8 +58,8 @@ CREATE FUNCTION attribute_clicks(infobase text, name text) RETURNS text
 DECLARE
     profile text := (SELECT i.profile FROM infobase i WHERE i.name = attribute_clicks.infobase);
 BEGIN
-    RETURN format('In BAS: Адміністрування (Налаштування) → Загальні налаштування → Додаткові реквізити та відомості → Додаткові реквізити, the set of %s: Додати%s. Or publish %s for OData and let the user of the exchange change them. Then: SELECT * FROM salesdrive.prepare_infobase(%L, apply => true).',
-                  entity_set(profile, 'order'), CASE WHEN name IS NULL THEN ' → the attributes whose name ends with SalesDrive' ELSE format(' → Новий, name "%s", type Рядок', name) END,
+    RETURN format('In BAS: Адміністрування (Налаштування) → Загальні налаштування → Додаткові реквізити та відомості → %s, the set of %s: Додати%s. Or publish %s for OData and let the user of the exchange change them. Then: SELECT * FROM salesdrive.prepare_infobase(%L, apply => true).',
+                  CASE attribute_way(infobase) WHEN 'section' THEN 'Додаткові реквізити' ELSE 'Додаткові відомості' END, entity_set(profile, 'order'), CASE WHEN name IS NULL THEN ' → the attributes whose name ends with SalesDrive' ELSE format(' → Новий, name "%s", type Рядок', name) END,
                   array_to_string(ARRAY[coalesce(entity_set(profile, 'attribute'), 'the chart of additional attributes'), coalesce(entity_set(profile, 'attribute_set'), 'the catalog of their sets')], ' and '), infobase);
 END $$;
 COMMENT ON FUNCTION attribute_clicks(text, text) IS 'What to click in BAS for an attribute, or (name NULL) for its set, that cannot be made from here';
@@ -70,18 +70,19 @@ DECLARE
     chart text := entity_set(profile, 'attribute');
     n     jsonb := property_names(profile, 'attribute');
     body  jsonb := jsonb_build_object('Ref_Key', ref, coalesce(n ->> 'name', 'Description'), name, coalesce(n ->> 'code', 'Заголовок'), name,
-                                      'Имя', regexp_replace(name, '[^[:alnum:]_]', '', 'g'), 'Виден', true, 'Доступен', true, 'ЭтоДополнительноеСведение', false);
+                                      'Имя', regexp_replace(name, '[ !-/:-@[-^`{-~]', '', 'g'), 'Виден', true, 'Доступен', true, 'ЭтоДополнительноеСведение', attribute_way(infobase) = 'record');
 BEGIN
-    RETURN (SELECT jsonb_object_agg(b.key, b.value) FROM jsonb_each(body) b    -- Имя: of newer configurations only
+    RETURN (SELECT jsonb_object_agg(b.key, b.value) FROM jsonb_each(body) b    -- Имя: of newer configurations only; letters of any alphabet, also where the locale knows but English ones
             WHERE CASE WHEN publishes(infobase, chart) THEN publishes(infobase, chart || '.' || b.key) ELSE b.key <> 'Имя' END);
 END $$;
-COMMENT ON FUNCTION attribute_body(text, text, text, uuid) IS 'Additional attribute to be created: common (of no set of its own), visible, not an additional information record';
+COMMENT ON FUNCTION attribute_body(text, text, text, uuid) IS 'Additional attribute to be created: common (of no set of its own), visible; an additional information record where the base keeps them so';
 
 CREATE FUNCTION plan_attribute(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     INSERT INTO bas_attribute (infobase, name, our_ref_key)
     SELECT t.scope, t.key, attribute_ref_key(t.key) FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t ORDER BY t.scope, t.key ON CONFLICT DO NOTHING;
+    UPDATE bas_attribute b SET state = 'comment' FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t WHERE b.infobase = t.scope AND b.name = t.key AND attribute_way(t.scope) = 'comment';
     PERFORM wake_later(format('attributes:%s:', w.scope)) FROM (SELECT DISTINCT t.scope FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN infobase i ON i.name = t.scope JOIN bas_attribute b ON b.infobase = t.scope AND b.name = t.key
         WHERE b.state IN ('made', 'there', 'comment') OR entity_set(i.profile, 'attribute') IS NULL) w;    -- these end now: their set may go on
 
@@ -89,20 +90,24 @@ BEGIN
     SELECT t.id, w.step, w.purpose, CASE w.purpose WHEN 'create attribute' THEN 'POST' ELSE 'GET' END,
            CASE w.purpose WHEN 'create attribute' THEN e.entity_set
                 WHEN 'find attribute' THEN e.entity_set || '?$format=json&$select=' || url_encode(concat_ws(',', 'Ref_Key', n.names ->> 'name', n.names ->> 'code', n.names ->> 'deleted'))
-                     || odata_filter(format('(Ref_Key eq %s or startswith(%s,%s))', odata_guid(b.our_ref_key), n.names ->> 'name', odata_text(t.key)) || coalesce(' and ' || e.filter, '')) END,
+                     || odata_filter(format('(Ref_Key eq %s or startswith(%s,%s))', odata_guid(b.our_ref_key), n.names ->> 'name', odata_text(t.key)) || coalesce(' and ' || attribute_filter(t.scope), '')) END,
            CASE w.purpose WHEN 'create attribute' THEN attribute_body(t.scope, i.profile, t.key, b.our_ref_key) END,
-           NULL::jsonb, w.purpose = 'create attribute', w.run_at, w.reason, w.detail, w.hint, NULL::text
+           NULL::jsonb, w.purpose = 'create attribute', w.run_at, w.reason, w.detail, w.hint, w.blocked_on
     FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t
     JOIN infobase i ON i.name = t.scope
     JOIN bas_attribute b ON b.infobase = t.scope AND b.name = t.key
     LEFT JOIN profile_entity_effective e ON e.profile = i.profile AND e.concept = 'attribute'
+    LEFT JOIN task m ON m.scope = t.scope AND m.kind = 'metadata' AND m.key = '$metadata' AND m.state = 'parked'
     CROSS JOIN LATERAL (SELECT '{"name": "Description", "code": "Заголовок", "deleted": "DeletionMark"}'::jsonb || property_names(i.profile, 'attribute') AS names) n
     CROSS JOIN LATERAL (
-        SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint WHERE b.state IN ('made', 'there', 'comment')
-        UNION ALL SELECT 'park', NULL, NULL, 'attribute', format('Profile "%s" names no entity set of additional attributes.', i.profile), attribute_clicks(t.scope, t.key) WHERE e.entity_set IS NULL
-        UNION ALL SELECT 'wait', NULL, b.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL WHERE NOT b.write_unsure AND b.unsure_until > clock()
-        UNION ALL SELECT 'request', 'find attribute', NULL, NULL, NULL, NULL WHERE b.state = 'unknown' OR b.write_unsure OR b.unsure_until IS NOT NULL
-        UNION ALL SELECT 'request', 'create attribute', NULL, NULL, NULL, NULL
+        SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE b.state IN ('made', 'there', 'comment')
+        UNION ALL SELECT CASE WHEN m.id IS NULL THEN 'wait' ELSE 'park' END, NULL, NULL, 'attribute',
+                         CASE WHEN m.id IS NULL THEN format('The $metadata of infobase "%s" is being read: it tells whether the base publishes %s.', t.scope, entity_set(i.profile, 'record'))
+                              ELSE format('Whether infobase "%s" publishes %s is not known: %s', t.scope, entity_set(i.profile, 'record'), m.detail) END, m.hint, format('metadata:%s:$metadata', t.scope) WHERE attribute_way(t.scope) = 'unknown'
+        UNION ALL SELECT 'park', NULL, NULL, 'attribute', format('Profile "%s" names no entity set of additional attributes.', i.profile), attribute_clicks(t.scope, t.key), NULL WHERE e.entity_set IS NULL
+        UNION ALL SELECT 'wait', NULL, b.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT b.write_unsure AND b.unsure_until > clock()
+        UNION ALL SELECT 'request', 'find attribute', NULL, NULL, NULL, NULL, NULL WHERE b.state = 'unknown' OR b.write_unsure OR b.unsure_until IS NOT NULL
+        UNION ALL SELECT 'request', 'create attribute', NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w;
 END $$;
 COMMENT ON FUNCTION plan_attribute(bigint[]) IS 'Plan of kind attribute: the first of its rules that applies';
@@ -209,6 +214,13 @@ INSERT INTO task_kind VALUES ('attribute', 'shipped', 'salesdrive.plan_attribute
 
 -- The set of the document.
 
+CREATE FUNCTION attribute_set_section(infobase text, profile text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN CASE attribute_way(infobase) WHEN 'record' THEN coalesce(entity_set(profile, 'record_set_row'), 'ДополнительныеСведения') ELSE coalesce(entity_set(profile, 'attribute_set_row'), 'ДополнительныеРеквизиты') END;
+END $$;
+COMMENT ON FUNCTION attribute_set_section(text, text) IS 'Section of a set that lists its attributes, or its information records';
+
 CREATE FUNCTION plan_attribute_set(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -222,7 +234,7 @@ BEGIN
     FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t
     JOIN infobase i ON i.name = t.scope
     LEFT JOIN profile_entity_effective e ON e.profile = i.profile AND e.concept = 'attribute_set'
-    CROSS JOIN LATERAL (SELECT coalesce(entity_set(i.profile, 'attribute_set_row'), 'ДополнительныеРеквизиты') AS section) n
+    CROSS JOIN LATERAL (SELECT attribute_set_section(t.scope, i.profile) AS section) n
     CROSS JOIN LATERAL (
         SELECT 'wait' AS step, NULL AS purpose, 'attribute' AS reason, 'The additional attributes are being made.' AS detail, NULL AS hint, format('attributes:%s:', t.scope) AS blocked_on
         WHERE EXISTS (SELECT FROM task a WHERE a.scope = t.scope AND a.kind = 'attribute' AND a.state <> 'parked')
@@ -238,7 +250,7 @@ CREATE FUNCTION settle_attribute_set_read(t task, r http_result, profile text) R
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     s       plan_step;
-    section text := coalesce(entity_set(profile, 'attribute_set_row'), 'ДополнительныеРеквизиты');
+    section text := attribute_set_section(t.scope, profile);
     ref     text := coalesce(property_names(profile, 'attribute_set_row') ->> 'attribute', 'Свойство_Key');
     found   jsonb;
     held    jsonb;
@@ -313,7 +325,7 @@ INSERT INTO task_kind VALUES ('attribute_set', 'shipped', 'salesdrive.plan_attri
 CREATE FUNCTION ask_for_attributes(i infobase) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    in_comment boolean := entity_set(i.profile, 'attribute_row') IS NULL;
+    in_comment boolean := attribute_way(i.name) = 'comment';
     chart      text := entity_set(i.profile, 'attribute');
 BEGIN
     IF NOT in_comment AND (chart IS NULL OR EXISTS (SELECT FROM metadata_load l WHERE l.infobase = i.name) AND NOT publishes(i.name, chart)) THEN
@@ -338,7 +350,8 @@ CREATE FUNCTION prepare_infobase(infobase text, apply boolean DEFAULT false) RET
 DECLARE
     i     infobase := require_infobase(prepare_infobase.infobase);
     chart text := entity_set(i.profile, 'attribute');
-    in_comment boolean := entity_set(i.profile, 'attribute_row') IS NULL;
+    way   text := attribute_way(i.name);
+    no_place text := 'The document has no section of additional attributes' || CASE WHEN entity_set(i.profile, 'record') IS NULL THEN '' ELSE ', and the base does not publish ' || entity_set(i.profile, 'record') END;
     listed record;
 BEGIN
     IF prepare_infobase.apply THEN
@@ -351,11 +364,12 @@ BEGIN
     LEFT JOIN bas_attribute b ON b.infobase = i.name AND b.name = d.title
     LEFT JOIN task t ON t.scope = i.name AND t.kind = 'attribute' AND t.key = d.title
     CROSS JOIN LATERAL (
-        SELECT 'there' AS state, 'The document has no section of additional attributes: a line of its comment.' AS detail WHERE b.state = 'comment'
-        UNION ALL SELECT 'missing', 'The document has no section of additional attributes: apply => true adds a line to its comment.' WHERE in_comment
+        SELECT 'there' AS state, no_place || ': a line of its comment.' AS detail WHERE way = 'comment' AND b.infobase IS NOT NULL AND t.id IS NULL
+        UNION ALL SELECT 'missing', no_place || ': apply => true adds a line to its comment.' WHERE way = 'comment' AND b.infobase IS NULL
+        UNION ALL SELECT 'missing', format('The document has no section of additional attributes: apply => true makes an information record, if the $metadata of the base shows %s, else a line of its comment.', entity_set(i.profile, 'record')) WHERE way = 'unknown' AND b.infobase IS NULL
         UNION ALL SELECT 'refused', concat_ws(' ', t.detail, CASE WHEN t.reason = 'attribute' THEN t.hint ELSE attribute_clicks(i.name, d.title) END) WHERE t.state = 'parked'
         UNION ALL SELECT 'to be made', coalesce(t.detail, 'The exchange is at it.') WHERE t.id IS NOT NULL
-        UNION ALL SELECT 'there', format('Additional attribute %s.', b.ref_key) WHERE b.state = 'there'
+        UNION ALL SELECT 'there', format('Additional %s %s.', CASE way WHEN 'record' THEN 'information record' ELSE 'attribute' END, b.ref_key) WHERE b.state = 'there'
         UNION ALL SELECT 'by hand', concat_ws(' ', 'The attribute is filled, but no form shows it.', listed.detail, listed.hint) WHERE b.state = 'made' AND listed.state = 'parked'
         UNION ALL SELECT 'to be made', 'It is there, and is being added to the set of the document.' WHERE b.state = 'made'
         UNION ALL SELECT 'missing', 'It is in the base, and not yet in use: call with apply => true.' FROM dictionary_value v

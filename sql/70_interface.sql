@@ -296,7 +296,7 @@ BEGIN
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
     WHERE t.id = (SELECT w.id FROM task w WHERE w.scope = a.infobase AND w.kind = 'partner' AND w.key = o.phone AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
-    WHERE t.id = (SELECT w.id FROM task w WHERE w.scope = o.account AND w.kind = 'order_update' AND w.key = o.order_id::text AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
+    WHERE t.id IN (SELECT w.id FROM task w WHERE w.scope = o.account AND w.kind IN ('order_update', 'order_record') AND w.key = o.order_id::text AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
     DELETE FROM bas_product p
     WHERE p.infobase = a.infobase AND p.sku IN (SELECT q.sku FROM crm_order_line l JOIN bas_product q ON q.infobase = a.infobase AND q.sku = l.sku
         WHERE l.account = o.account AND l.order_id = o.order_id AND (q.state <> 'found' OR q.unit IS NULL OR before.reason = 'product_unit') FOR UPDATE OF q SKIP LOCKED);
@@ -349,6 +349,9 @@ DECLARE
     id bigint := order_task(o.account, o.order_id);    -- first the task, as the engine does
 BEGIN
     UPDATE order_sync y SET force = true, must_read = true, read_version = NULL, skipped_at = NULL, skip_reason = NULL WHERE y.account = o.account AND y.order_id = o.order_id;
+    UPDATE bas_record r SET read_at = NULL WHERE r.account = o.account AND r.order_id = o.order_id;
+    UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
+    WHERE t.id = (SELECT w.id FROM task w WHERE w.scope = o.account AND w.kind = 'order_record' AND w.key = o.order_id::text AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resent', o.version, format('Sent again by %s.', session_user));
     RETURN id;
 END $$;
@@ -372,6 +375,11 @@ BEGIN
     FROM order_decisions(order_keys(o.account, o.order_id)) d JOIN account a ON a.name = o.account JOIN infobase i ON i.name = a.infobase
     UNION ALL
     SELECT 'document as it should be', NULL, NULL, coalesce(d.document, order_document(o.account, o.order_id)) FROM order_decisions(order_keys(o.account, o.order_id)) d
+    UNION ALL
+    SELECT CASE c.action WHEN 'read' THEN 'read records' ELSE c.action || ' record' END, CASE c.action WHEN 'create' THEN 'POST' WHEN 'change' THEN 'PATCH' WHEN 'delete' THEN 'DELETE' ELSE 'GET' END,
+           i.url || '/odata/standard.odata/' || CASE WHEN c.action IN ('change', 'delete') THEN record_address(c.profile, c.document, c.property) ELSE entity_set(c.profile, 'record') END,
+           CASE WHEN c.action IN ('create', 'change') THEN record_body(c.profile, c.document, c.property, c.wanted, c.action = 'create') END
+    FROM record_changes(ARRAY(SELECT f FROM mapped_fields(order_keys(o.account, o.order_id)) f)) c JOIN infobase i ON i.name = c.infobase
     UNION ALL
     SELECT 'change order in SalesDrive', 'POST', a.url || '/api/order/update/', jsonb_build_object('id', o.order_id, 'data', jsonb_object_agg(c.field, crm_value(c.field, c.wanted)))
     FROM crm_change c JOIN account a ON a.name = c.account WHERE c.account = o.account AND c.order_id = o.order_id AND c.state = 'wanted' AND NOT is_note(c.field) GROUP BY a.url

@@ -45,12 +45,12 @@ COMMENT ON COLUMN order_status.received_at IS 'First delivery';
 COMMENT ON COLUMN order_status.changed_at IS 'Delivery that changed it last';
 
 CREATE VIEW parked AS
-    SELECT t.id AS task_id, t.kind, t.scope, t.key, t.account, CASE WHEN t.kind IN ('order', 'order_update') THEN substring(t.key FROM '^[1-9]\d{0,10}$')::bigint END AS order_id, t.infobase,
+    SELECT t.id AS task_id, t.kind, t.scope, t.key, t.account, CASE WHEN t.kind IN ('order', 'order_update', 'order_record') THEN substring(t.key FROM '^[1-9]\d{0,10}$')::bigint END AS order_id, t.infobase,
            t.reason, t.detail, t.hint, t.blocked_on, t.changed_at AS parked_at
     FROM task t WHERE t.state = 'parked';
 COMMENT ON VIEW parked IS 'Tasks that cannot go on without you: reason, sentence, what to do';
 COMMENT ON COLUMN parked.task_id IS 'Task; resume(task_id) lets it go on';
-COMMENT ON COLUMN parked.kind IS 'Kind: order, counterparty, dictionary, crm_dictionary, crm_orders, order_update, or yours';
+COMMENT ON COLUMN parked.kind IS 'Kind: order, order_record, counterparty, dictionary, crm_dictionary, crm_orders, order_update, or yours';
 COMMENT ON COLUMN parked.scope IS 'Account or infobase the key belongs to';
 COMMENT ON COLUMN parked.key IS 'Order number, phone, dictionary …';
 COMMENT ON COLUMN parked.account IS 'Account, when the scope is one';

@@ -37,7 +37,8 @@ BEGIN
     WHERE e.profile = profile_sets.profile AND e.entity_set IS NOT NULL AND e.concept NOT IN ('contact_row', 'contact_information', 'attribute_set', 'attribute_set_row')    -- read as counterparty_contact, and contact_kind
       AND CASE WHEN e.concept IN ('attribute', 'attribute_row')    -- needed where one is mapped
                THEN EXISTS (SELECT FROM infobase i JOIN account a ON a.infobase = i.name JOIN field_map f ON f.account IN (a.name, '*') AND (f.profile = '*' OR f.profile IN (SELECT w.source FROM profile_line w WHERE w.profile = i.profile))
-                            WHERE i.profile = e.profile AND f.target = 'attribute' AND f.enabled AND (f.origin = 'user' OR EXISTS (SELECT FROM bas_attribute b WHERE b.infobase = i.name)))
+                            WHERE i.profile = e.profile AND f.target = 'attribute' AND f.enabled AND (f.origin = 'user' OR EXISTS (SELECT FROM bas_attribute b WHERE b.infobase = i.name))
+                              AND attribute_way(i.name) IN ('section', 'record'))
                ELSE e.needed END;
 END $$;
 COMMENT ON FUNCTION profile_sets(text) IS 'Entity sets a profile uses, sections of documents as the sets BAS publishes for them, with their properties';

@@ -37,6 +37,8 @@ INSERT INTO access_function VALUES
 INSERT INTO access_function VALUES    -- statuses
     ('pull_statuses', 'operator'),
     ('obstacles_statuses', 'operator'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader');
+INSERT INTO access_function VALUES    -- information records
+    ('attribute_way', 'reader'), ('same_record', 'reader'), ('record_changes', 'operator'), ('record_address', 'operator'), ('record_body', 'operator'), ('obstacles_records', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
@@ -61,6 +63,7 @@ INSERT INTO access_table VALUES
     ('dictionary_load', 'SELECT, DELETE, UPDATE (loaded_at)'),
     ('task', 'SELECT, UPDATE (state, run_at, wish, blocked_on)'),
     ('order_sync', 'SELECT, UPDATE (skipped_at, skip_reason, force, must_read, read_version, crm_status, bas_status)'),
+    ('bas_record', 'SELECT, UPDATE (read_at)'),
     ('wake_pending', 'SELECT, INSERT'),
     ('order_event', 'SELECT, INSERT'),
     ('inbox', 'SELECT, INSERT'), ('inbox_pending', 'SELECT, INSERT'), ('inbox_digest', 'SELECT, INSERT'), ('inbox_reject', 'SELECT, INSERT'),

@@ -1,5 +1,5 @@
 -- Purpose: BAS Бухгалтерія 2.1: names of sets and properties. It has no customer order: the buyer's invoice stands for it. Only rows.
--- The invoice has neither a status nor a customer reference nor additional attributes: the marker of the order stands in its comment.
+-- The invoice has neither a status nor a customer reference nor a section of additional attributes: the marker of the order stands in its comment.
 
 INSERT INTO profile (name, origin, title) VALUES ('accounting2', 'shipped', 'BAS Бухгалтерія 2.1');
 
@@ -17,6 +17,9 @@ INSERT INTO profile_entity (profile, concept, origin, entity_set, filter) VALUES
     ('accounting2', 'currency',             'shipped', 'Catalog_Валюты', NULL),
     ('accounting2', 'price_type',           'shipped', 'Catalog_ТипыЦенНоменклатуры', NULL),
     ('accounting2', 'vat_value',            'shipped', NULL, NULL);
+
+INSERT INTO profile_entity (profile, concept, origin, entity_set, filter, needed) VALUES
+    ('accounting2', 'attribute',            'shipped', 'ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения', 'ЭтоДополнительноеСведение eq true', false);
 
 INSERT INTO profile_entity (profile, concept, origin, entity_set, needed) VALUES
     ('accounting2', 'contract',             'shipped', 'Catalog_ДоговорыКонтрагентов', false),
@@ -64,6 +67,10 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('accounting2', 'product', 'vat_rate',      'shipped', 'СтавкаНДС', 'Edm.String', NULL, NULL, ''),
     ('accounting2', 'product', 'deleted',       'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),
     ('accounting2', 'product', 'is_folder',     'shipped', 'IsFolder', 'Edm.Boolean', NULL, NULL, ''),
+    ('accounting2', 'attribute', 'name',         'shipped', 'Description', 'Edm.String', NULL, NULL, ''),
+    ('accounting2', 'attribute', 'code',         'shipped', 'Заголовок', 'Edm.String', NULL, NULL, ''),
+    ('accounting2', 'attribute', 'kind',         'shipped', 'МногострочноеПолеВвода', 'Edm.Int16', NULL, NULL, ''),
+    ('accounting2', 'attribute', 'deleted',      'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, ''),
     ('accounting2', 'vat_value', 'vat20',        'shipped', 'НДС20', 'Edm.String', NULL, '20', 'value of the enumeration СтавкиНДС'),
     ('accounting2', 'vat_value', 'vat14',        'shipped', 'НДС14', 'Edm.String', NULL, '14', 'value of the enumeration СтавкиНДС'),
     ('accounting2', 'vat_value', 'vat7',         'shipped', 'НДС7', 'Edm.String', NULL, '7', 'value of the enumeration СтавкиНДС'),

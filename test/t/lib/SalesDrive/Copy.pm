@@ -71,7 +71,7 @@ sub fill_database
 		SELECT salesdrive.map_value('shop', 'status', '1', 'Новий', note => 'dumped'); INSERT INTO salesdrive.dictionary_rule VALUES ('*', 'site', 'empty'); SELECT salesdrive.load_metadata('main');
 		INSERT INTO salesdrive.product_creation (infobase, sku, name, template, our_ref_key) VALUES ('main', 'NEW-1', 'x', salesdrive.product_ref_key('T'), salesdrive.product_ref_key('NEW-1'));
 		INSERT INTO salesdrive.order_filter VALUES ('shop', 'not', '{\"status\": \"99\"}'); INSERT INTO salesdrive.header_rule VALUES ('shop', 'warehouse', '{\"site\": \"99\"}', NULL);
-		INSERT INTO salesdrive.product_load (infobase, products) VALUES ('main', 1); INSERT INTO salesdrive.status_poll (infobase) VALUES ('main'); INSERT INTO salesdrive.bas_attribute (infobase, name, state, our_ref_key) VALUES ('main', 'dumped', 'comment', gen_random_uuid());
+		INSERT INTO salesdrive.product_load (infobase, products) VALUES ('main', 1); INSERT INTO salesdrive.status_poll (infobase) VALUES ('main'); INSERT INTO salesdrive.bas_attribute (infobase, name, state, our_ref_key) VALUES ('main', 'dumped', 'comment', gen_random_uuid()); INSERT INTO salesdrive.bas_record (infobase, document, property, account, order_id, name) VALUES ('main', gen_random_uuid(), gen_random_uuid(), 'shop', 1, 'dumped');
 		INSERT INTO salesdrive.check_rule (account, name, condition) VALUES ('shop', 'dumped', 'o.order_id > 0'); UPDATE salesdrive.check_rule SET enabled = false; SELECT salesdrive.map_field('*', 'order', 'Заметки', 'comment', note => 'dumped');
 		SELECT salesdrive.grant_access('rea', 'reader')");
 	deliver($node, $db, $_) for 1001, 1014, 1015, 1016;

@@ -69,7 +69,7 @@ COMMENT ON COLUMN order_fields.order_id IS 'Order number';
 COMMENT ON COLUMN order_fields.header IS 'Properties of the header and their values';
 COMMENT ON COLUMN order_fields.by_line IS 'The same of lines, by their number';
 COMMENT ON COLUMN order_fields.attributes IS 'Additional attributes by Ref_Key: {value, type, owner, kind}; value null: nothing';
-COMMENT ON COLUMN order_fields.names IS 'Names of the section of additional attributes and of its columns';
+COMMENT ON COLUMN order_fields.names IS 'Names of the section of additional attributes and of its columns, and of the comment';
 COMMENT ON COLUMN order_fields.once IS 'Properties that are written with the creation only';
 COMMENT ON COLUMN order_fields.if_empty IS 'Properties that are written while BAS holds nothing there';
 COMMENT ON COLUMN order_fields.problem IS 'What keeps the first of its fields from being filled; NULL: nothing';

@@ -570,8 +570,7 @@ BEGIN
                 'organisation', s.organisation, 'counterparty', u.ref, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
                 'agreement', s.agreement, 'partner', CASE WHEN u.by_phone THEN nullif(p.partner, '00000000-0000-0000-0000-000000000000') ELSE fc.partner END, 'contract', CASE WHEN u.by_phone THEN p.contract ELSE fc.contract END,
                 'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
-                'vat_included', a.vat_included, 'comment', CASE WHEN n.header ? 'customer_reference' THEN left(m.text, coalesce(n.comment_length, 2147483647))
-                                ELSE marked_comment(customer_reference(a.identity, o.order_id, false), m.text, n.comment_length) END,
+                'vat_included', a.vat_included, 'comment', left(concat_ws(E'\n', nullif(CASE WHEN n.header ? 'customer_reference' THEN m.text ELSE marked_comment(customer_reference(a.identity, o.order_id, false), m.text, NULL) END, ''), f.notes), coalesce(n.comment_length, 2147483647)),
                 'total', r.total) || coalesce(v.given, '{}'), n.header)
            || (coalesce(f.header, '{}') - coalesce(n.header ->> 'customer_reference', '')    -- by it documents are found again
                - CASE WHEN n.header ? 'customer_reference' AND f.notes IS NULL THEN '' ELSE coalesce(n.header ->> 'comment', '') END)    -- the marker, or attributes, stand in it
@@ -585,7 +584,7 @@ BEGIN
     JOIN names n ON n.profile = s.profile
     LEFT JOIN header_values(orders) v ON v.order_id = o.order_id AND v.account = o.account
     LEFT JOIN few(fields) f ON f.order_id = o.order_id AND f.account = o.account
-    CROSS JOIN LATERAL (SELECT concat_ws(E'\n', nullif(CASE WHEN f.header ? (n.header ->> 'comment') THEN f.header ->> (n.header ->> 'comment') ELSE o.comment END, ''), f.notes) AS text) m
+    CROSS JOIN LATERAL (SELECT CASE WHEN f.header ? (n.header ->> 'comment') THEN f.header ->> (n.header ->> 'comment') ELSE o.comment END AS text) m
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
     CROSS JOIN LATERAL (SELECT s.counterparty IS NULL AND p.ref_key IS NOT NULL AS by_phone, coalesce(s.counterparty, p.ref_key, tie_broken(p, s.shared_phone)) AS ref) u
     LEFT JOIN bas_counterparty fc ON NOT u.by_phone AND fc.infobase = s.infobase AND fc.ref_key = u.ref

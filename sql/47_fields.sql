@@ -478,7 +478,7 @@ BEGIN
         FROM (SELECT f.account, f.order_id, f.line_no, jsonb_merge(f.given) AS given FROM f WHERE f.target = 'order_line' AND f.given IS NOT NULL GROUP BY f.account, f.order_id, f.line_no) l
         GROUP BY l.account, l.order_id
     ), name AS MATERIALIZED (
-        SELECT a.name AS account, property_names(i.profile, 'attribute_row') || jsonb_build_object('section', entity_set(i.profile, 'attribute_row')) AS names
+        SELECT a.name AS account, property_names(i.profile, 'attribute_row') || jsonb_build_object('section', entity_set(i.profile, 'attribute_row'), 'comment', property_names(i.profile, 'order') ->> 'comment') AS names
         FROM (SELECT DISTINCT f.account FROM f WHERE f.target = 'attribute') n JOIN account a ON a.name = n.account JOIN infobase i ON i.name = a.infobase
     ), whole AS (
         SELECT f.account, f.order_id, jsonb_merge(f.given ORDER BY f.property) FILTER (WHERE f.target = 'order') AS header,

@@ -226,6 +226,7 @@ CREATE FUNCTION both_changed(patch jsonb, held jsonb, written jsonb, fields orde
 BEGIN
     RETURN (SELECT jsonb_object_agg(p.key, p.value) FROM jsonb_each(patch) p
     WHERE written IS NOT NULL AND p.key <> ALL (coalesce(fields.if_empty, '{}'))
+      AND NOT coalesce(fields.notes IS NOT NULL AND p.key = fields.names ->> 'comment' AND position(own_comment(p.value #>> '{}') IN own_comment(held ->> p.key)) > 0, false)    -- what people added to the comment stays
       AND CASE WHEN p.key = fields.names ->> 'section' THEN own_attributes(held -> p.key, fields) IS DISTINCT FROM own_attributes(written -> p.key, fields)
                WHEN written ? p.key THEN held -> p.key IS DISTINCT FROM written -> p.key
                ELSE NOT holds_nothing(held -> p.key) END);
@@ -323,8 +324,10 @@ BEGIN
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
 
     RETURN QUERY
-    SELECT t.id, d.step, d.purpose, d.method, d.path, d.body, CASE WHEN d.step = 'request' AND d.method <> 'GET' AND d.account = ANY (beside) THEN d.memo || '{"again": true}' ELSE d.memo END, d.purpose IS NOT DISTINCT FROM 'create order', d.run_at, d.reason, d.detail, d.hint, d.blocked_on
-    FROM few(decided) d CROSS JOIN LATERAL (SELECT o.id FROM task o WHERE o.scope = d.account AND o.kind = 'order' AND o.key = d.order_id::text OFFSET 0) t;
+    SELECT t.id, d.step, d.purpose, d.method, d.path, d.body || coalesce(c.merged, '{}'), d.memo || CASE WHEN d.step = 'request' AND d.method <> 'GET' AND d.account = ANY (beside) THEN '{"again": true}' ELSE jsonb '{}' END
+               || CASE WHEN c.merged IS NULL THEN '{}' ELSE jsonb_build_object('merged', c.merged, 'own', same_keys(d.body, c.merged)) END, d.purpose IS NOT DISTINCT FROM 'create order', d.run_at, d.reason, d.detail, d.hint, d.blocked_on
+    FROM few(decided) d CROSS JOIN LATERAL (SELECT o.id FROM task o WHERE o.scope = d.account AND o.kind = 'order' AND o.key = d.order_id::text OFFSET 0) t
+    CROSS JOIN LATERAL (SELECT merged_comment(d) AS merged OFFSET 0) c;
 END $$;
 COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
 
@@ -353,7 +356,7 @@ BEGIN
     WHERE t.kind = 'order' AND y.account = t.account AND y.order_id = t.key::bigint;
 
     INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
-    SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key', (s.memo ->> 'version')::bigint, clock()
+    SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key' || coalesce(s.memo -> 'own', '{}'), (s.memo ->> 'version')::bigint, clock()
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
     JOIN order_sync y ON y.account = t.account AND y.order_id = t.key::bigint
     WHERE t.kind = 'order' AND s.purpose IN ('create order', 'change order')
@@ -476,7 +479,7 @@ BEGIN
         UPDATE bas_order b SET number = a.body ->> 'Number', posted = json_flag(a.body -> 'Posted'), deleted = json_flag(a.body -> 'DeletionMark'),
             data_version = a.body ->> 'DataVersion', read_body = a.body, read_at = clock(), accepted_body = NULL,
             written_body = coalesce(b.written_body, '{}') || same_keys(a.body, changed_properties(b.sent_body, b.accepted_body)),
-            differences = odata_differences(b.sent_body, a.body),
+            differences = odata_differences(b.sent_body || coalesce(a.memo -> 'merged', '{}'), a.body),
             lineage = b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, r.rules || coalesce(h.rules, '{}'))
         FROM few(answers) a JOIN rules r ON r.account = a.account
         JOIN bas_order o ON o.infobase = a.infobase AND o.ref_key = a.ref_key    -- the row as it was before

@@ -371,7 +371,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT coalesce(d.purpose, concat_ws(': ', d.step, d.reason, d.detail)), CASE WHEN d.step = 'request' THEN d.method END,
-           CASE WHEN d.step = 'request' THEN i.url || '/odata/standard.odata/' || d.path END, d.body
+           CASE WHEN d.step = 'request' THEN i.url || '/odata/standard.odata/' || d.path END, d.body || coalesce(merged_comment(d), '{}')
     FROM order_decisions(order_keys(o.account, o.order_id)) d JOIN account a ON a.name = o.account JOIN infobase i ON i.name = a.infobase
     UNION ALL
     SELECT 'document as it should be', NULL, NULL, coalesce(d.document, order_document(o.account, o.order_id)) FROM order_decisions(order_keys(o.account, o.order_id)) d

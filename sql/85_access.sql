@@ -38,7 +38,8 @@ INSERT INTO access_function VALUES    -- statuses
     ('pull_statuses', 'operator'),
     ('obstacles_statuses', 'operator'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader');
 INSERT INTO access_function VALUES    -- information records
-    ('attribute_way', 'reader'), ('same_record', 'operator'), ('record_changes', 'operator'), ('record_address', 'operator'), ('record_body', 'operator'), ('obstacles_records', 'operator');
+    ('attribute_way', 'reader'), ('same_record', 'operator'), ('record_changes', 'operator'), ('record_address', 'operator'), ('record_body', 'operator'), ('obstacles_records', 'operator'),
+    ('attribute_line', 'operator'), ('own_comment', 'operator'), ('kept_comment', 'operator'), ('merged_comment', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields

@@ -232,6 +232,36 @@ is(state_of('other', 1) . ' | ' . asked('other', 1), 'synced | create order, fin
 deliver('other', 1, %DEAL, fields => \%META, utmCampaign => '', utmMedium => 'sms');
 like(comment_of(1), qr/Джерело SalesDrive: google\nКанал SalesDrive: sms\z/, 'an edit replaces its line, what was emptied goes');
 is(state_of('other', 1), 'synced', 'and it is right');
+
+# what people wrote into the comment stays
+sub write_comment { my ($id, $change) = @_; $_ = comment_of($id); $change->(); my $key = document('other', $id); return $second->control(POST => '/edit', { set => $INVOICE, key => $key, properties => { 'Комментарий' => $_ } }) }
+write_comment(1, sub { s/Подзвонити/Подзвонити\nПеревірено бухгалтером/; $_ .= "\nОплата у п'ятницю" });
+forget();
+deliver('other', 1, %DEAL, fields => { %META, %{ select_field(statusId => 6, 'Виконано') } }, statusId => 6, utmMedium => 'sms', ord_delivery_data => [ { senderId => 3, provider => 'novaposhta', trackingNumber => '20450000000001' } ], utmCampaign => '');
+is(comment_of(1), join("\n", 'other-demo/1: Подзвонити', 'Перевірено бухгалтером', (map { "$_ SalesDrive: " . $want{"$_ SalesDrive"} } @lines[0, 1]), 'Статус SalesDrive: Виконано', (map { "$_ SalesDrive: " . $want{"$_ SalesDrive"} } @lines[3 .. 8]), 'Канал SalesDrive: sms', "Оплата у п'ятницю", 'ТТН SalesDrive: 20450000000001'),
+	'a line is replaced where it stands, a new one comes last, all else stays');
+is(state_of('other', 1) . ' | ' . asked('other', 1), 'synced | change order, read order', 'and the order is right');
+is(sql("SELECT string_agg(text, ' ') FROM salesdrive.order_event WHERE account = 'other' AND event = 'differs'"), '', 'BAS keeps it as sent');
+forget();
+sql("SELECT salesdrive.resume('other', 1)");
+run_engine();
+is(asked('other', 1), '', 'what people wrote is no difference that comes up again');
+deliver('other', 1, %DEAL, fields => \%META, comment => 'Не дзвонити');
+like(comment_of(1), qr/\Aother-demo\/1: Не дзвонити\nПеревірено бухгалтером\nНомер.*Статус SalesDrive: Новий\n.*\nОплата у п'ятницю\nutm_campaign SalesDrive: осінь-2026\z/s, 'the comment of the order is replaced in its place, too');
+$second->control(POST => '/faults', { label => "PATCH $INVOICE", action => 'close_after', times => 1 });
+sql("UPDATE salesdrive.infobase SET connect_timeout = '1s', total_timeout = '1s', unsure_margin = '100ms' WHERE name = 'second'");
+post('other', 1, %DEAL, fields => \%META, comment => 'Не дзвонити!');
+settle_all('other', 1);
+like(comment_of(1), qr/\Aother-demo\/1: Не дзвонити!\nПеревірено бухгалтером\n/, 'also when the answer was lost');
+write_comment(1, sub { s/Не дзвонити!/Дзвонив/ });
+deliver('other', 1, %DEAL, fields => \%META, comment => 'Подзвонити ще');
+like(state_of('other', 1), qr/^parked conflict/, 'the same words changed on both sides are for you to decide');
+sql("SELECT salesdrive.resend('other', 1)");
+run_engine();
+like(comment_of(1), qr/\Aother-demo\/1: Подзвонити ще\nНомер/, 'resend() writes that of SalesDrive');
+deliver('other', 2, comment => '');
+like(comment_of(2), qr/\Aother-demo\/2\nНомер замовлення SalesDrive: 2\n/, 'without a comment the lines begin after the marker');
+is(sql("SELECT count(*) FROM salesdrive.field_lineage WHERE account = 'other' AND order_id = 2 AND section = 'Комментарий'"), 2, 'where field_lineage finds them');
 is(sql("SELECT string_agg(concat_ws(' ', subject, problem), '; ') FROM salesdrive.check('other') WHERE subject LIKE 'entity%'"), '', 'check() asks for no register');
 
 # ---- published later: from the next version of each order on

@@ -130,16 +130,19 @@ CREATE TABLE account (
     late_after     interval NOT NULL DEFAULT '1 hour' CHECK (late_after > '0'),
     status_to_bas  boolean NOT NULL DEFAULT false,
     status_from_bas boolean NOT NULL DEFAULT false,
+    status_source  text NOT NULL DEFAULT 'document' CHECK (status_source IN ('document', 'state')),
     status_conflict text NOT NULL DEFAULT 'salesdrive' CHECK (status_conflict IN ('salesdrive', 'bas', 'newer', 'ask')),
     paused_at      timestamptz,
     paused_reason  text,
     created_at     timestamptz NOT NULL DEFAULT clock(),
+    CONSTRAINT account_status_source CHECK (status_source = 'document' OR NOT status_to_bas),
     CONSTRAINT account_told CHECK (number_to <> link_to),
     CONSTRAINT account_counterparty CHECK (counterparty_mode <> 'fixed' OR fixed_counterparty IS NOT NULL),
     CONSTRAINT account_delivery CHECK (delivery_line = 'none' OR delivery_sku IS NOT NULL),
     CONSTRAINT account_template CHECK (unknown_sku <> 'create' OR template_sku IS NOT NULL),
     CONSTRAINT account_substitute CHECK (unknown_sku <> 'substitute' OR substitute_sku IS NOT NULL)
 );
+COMMENT ON CONSTRAINT account_status_source ON account IS 'A state that the base works out by itself is read, and cannot be written';
 COMMENT ON CONSTRAINT account_told ON account IS 'Number and link go into fields of their own';
 COMMENT ON CONSTRAINT account_counterparty ON account IS 'One counterparty for all orders needs its Ref_Key';
 COMMENT ON CONSTRAINT account_delivery ON account IS 'A line for delivery needs the SKU of its product';
@@ -180,6 +183,7 @@ COMMENT ON COLUMN account.sum_comment IS 'Line that tells of a sum changed in BA
 COMMENT ON COLUMN account.late_after IS 'An order that is not in BAS so long after it was asked for is an incident';
 COMMENT ON COLUMN account.status_to_bas IS 'Write the status of the order into the document, as value_map says (dictionary status)';
 COMMENT ON COLUMN account.status_from_bas IS 'Have SalesDrive take the status of the document when it was changed in BAS, as value_map says';
+COMMENT ON COLUMN account.status_source IS 'What SalesDrive takes as status of BAS: document (its own property), or state (what a register of the base tells of it); where the document has none, the register in any case';
 COMMENT ON COLUMN account.status_conflict IS 'Both were changed since they agreed last: salesdrive wins, bas wins, newer (the later change, where BAS tells its time; else salesdrive), or ask (the order is parked, decide_status() decides)';
 COMMENT ON COLUMN account.paused_at IS 'Set while the orders of this account are not sent';
 COMMENT ON COLUMN account.paused_reason IS 'Why it is paused';

@@ -125,3 +125,19 @@ COMMENT ON COLUMN bas_order.read_at IS 'When';
 COMMENT ON COLUMN bas_order.lineage IS 'For each property: order version and rule that gave it';
 COMMENT ON COLUMN bas_order.differences IS 'Where the answer to our last write differs from what was sent: {property: {sent, kept}}';
 CREATE INDEX bas_order_order ON bas_order (account, order_id);
+
+-- Kept for every document met, for one that is not known as an order's yet may become so.
+CREATE TABLE bas_state (
+    infobase text NOT NULL,
+    ref_key  uuid NOT NULL,
+    state    text NOT NULL,
+    at       timestamp,
+    read_at  timestamptz NOT NULL,
+    PRIMARY KEY (infobase, ref_key)
+);
+COMMENT ON TABLE bas_state IS 'State of documents of orders, where a register of the base tells it';
+COMMENT ON COLUMN bas_state.infobase IS 'Infobase';
+COMMENT ON COLUMN bas_state.ref_key IS 'Ref_Key of the document';
+COMMENT ON COLUMN bas_state.state IS 'Its state: Ref_Key, or value of an enumeration; "" for none';
+COMMENT ON COLUMN bas_state.at IS 'Since when, by the clock of the base; NULL: the register does not tell';
+COMMENT ON COLUMN bas_state.read_at IS 'When it was read';

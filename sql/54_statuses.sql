@@ -73,6 +73,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION crm_status_of(text, text, text) IS 'Status in SalesDrive that value_map gives for one of BAS; of several rows the one of direction to_crm, of the account, with the lowest id';
 
+CREATE FUNCTION state_counts(a account, profile text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN a.status_source = 'state' OR NOT property_names(profile, 'order') ? 'status';
+END $$;
+COMMENT ON FUNCTION state_counts(account, text) IS 'Whether the status of a document is what a register of the base tells of it, and not a property of its own';
+
 CREATE FUNCTION status_decisions(orders order_key[]) RETURNS SETOF status_decision
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
@@ -82,14 +89,15 @@ BEGIN
     END IF;
     RETURN QUERY
     WITH base AS MATERIALIZED (
-        SELECT a.name, a.infobase, i.profile, a.status_to_bas AS to_bas, a.status_from_bas AS from_bas, a.status_conflict AS policy, a.time_zone,
-               n.names ->> 'status' AS property, n.names ->> 'status_type' AS type_property, n.names ->> 'changed' AS changed_property, 'StandardODATA.' || entity_set(i.profile, 'status') AS type
+        SELECT a.name, a.infobase, i.profile, a.status_to_bas AND NOT c.by_state AS to_bas, a.status_from_bas AS from_bas, a.status_conflict AS policy, a.time_zone, c.by_state,
+               CASE WHEN NOT c.by_state THEN n.names ->> 'status' END AS property, CASE WHEN NOT c.by_state THEN n.names ->> 'status_type' END AS type_property, n.names ->> 'changed' AS changed_property, 'StandardODATA.' || entity_set(i.profile, 'status') AS type
         FROM (SELECT DISTINCT k.account FROM few(orders) k) u JOIN account a ON a.name = u.account JOIN infobase i ON i.name = a.infobase
         CROSS JOIN LATERAL (SELECT property_names(i.profile, 'order') AS names OFFSET 0) n
-        WHERE (a.status_to_bas OR a.status_from_bas) AND n.names ? 'status'
+        CROSS JOIN LATERAL (SELECT state_counts(a, i.profile) AS by_state OFFSET 0) c
+        WHERE CASE WHEN c.by_state THEN a.status_from_bas AND entity_set(i.profile, 'order_state') IS NOT NULL ELSE a.status_to_bas OR a.status_from_bas END
     ), seen AS MATERIALIZED (
         SELECT o.account, o.order_id, b AS base, o.status_id AS crm, o.update_at, y.crm_status AS was_crm, y.bas_status AS was_bas, w.sent, w.wanted, w.state, w.answered, y.bas_ref IS NOT NULL AS there, coalesce(y.force, false) AS force,
-               held_status(d.read_body, b.property) AS bas, field_time(d.read_body ->> b.changed_property) AS changed_at, y.number
+               CASE WHEN b.by_state THEN (SELECT s.state FROM bas_state s WHERE s.infobase = y.infobase AND s.ref_key = y.bas_ref) ELSE held_status(d.read_body, b.property) END AS bas, field_time(d.read_body ->> b.changed_property) AS changed_at, y.number
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         JOIN base b ON b.name = o.account

@@ -60,7 +60,7 @@ BEGIN
         PERFORM refuse_task(format('"%s" is no phone in international digits', key), format('Phones are written as by phone_e164(), for example %s.', coalesce(phone_e164(key), '380671112233')));
     ELSIF kind = 'products' AND key NOT IN ('whole', 'changes') THEN
         PERFORM refuse_task(format('goods are not loaded by "%s"', key), 'Call load_products(infobase).');
-    ELSIF kind = 'statuses' AND (key <> 'orders' OR NOT EXISTS (SELECT FROM status_poll p WHERE p.infobase = enqueue.infobase)) THEN
+    ELSIF kind = 'statuses' AND NOT EXISTS (SELECT FROM status_poll p WHERE p.infobase = enqueue.infobase AND p.what = enqueue.key) THEN
         PERFORM refuse_task('statuses are not asked for by enqueue()', 'Call pull_statuses(infobase).');
     ELSIF scope <> infobase AND NOT EXISTS (SELECT FROM account a WHERE a.name = scope) THEN
         PERFORM refuse_task(format('"%s" is neither infobase "%s" nor an account', scope, infobase), 'The scope of a task is an account or its infobase.');

@@ -4,9 +4,12 @@
 -- Where the configuration keeps the time of the last change: all documents changed since the one seen last, less an overlap for what was being
 -- written then, page by page in the order of that time; a page that brings nothing later is asked for twice as long. Elsewhere: the documents of
 -- the orders of the last days, by their keys, newest orders first. What was read is kept with the document, and the task of its order decides.
+-- Key orders reads the documents; key states what a register of the base tells of them (a journal by its time, else by the keys of the documents),
+-- after the documents, for accounts whose statuses are these.
 
 CREATE TABLE status_poll (
-    infobase    text PRIMARY KEY REFERENCES infobase (name) ON DELETE CASCADE,
+    infobase    text NOT NULL REFERENCES infobase (name) ON DELETE CASCADE,
+    what        text NOT NULL DEFAULT 'orders' CHECK (what IN ('orders', 'states')),
     overlap     interval NOT NULL DEFAULT '5 min' CHECK (overlap >= '0'),
     days        integer NOT NULL DEFAULT 30 CHECK (days BETWEEN 1 AND 3650),
     seen_until  timestamp,
@@ -17,10 +20,12 @@ CREATE TABLE status_poll (
     documents   bigint NOT NULL DEFAULT 0,
     requests    bigint NOT NULL DEFAULT 0,
     started_at  timestamptz,
-    done_at     timestamptz
+    done_at     timestamptz,
+    PRIMARY KEY (infobase, what)
 );
 COMMENT ON TABLE status_poll IS 'How far the statuses of documents were read from each infobase';
 COMMENT ON COLUMN status_poll.infobase IS 'Infobase';
+COMMENT ON COLUMN status_poll.what IS 'orders: the documents; states: the register of their states';
 COMMENT ON COLUMN status_poll.overlap IS 'How far before the last change seen the next reading begins';
 COMMENT ON COLUMN status_poll.days IS 'Where documents are read by their keys: those of orders of so many days';
 COMMENT ON COLUMN status_poll.seen_until IS 'Time of the last change seen, by the clock of the base';
@@ -28,34 +33,49 @@ COMMENT ON COLUMN status_poll.page_from IS 'Beginning of the next page, by the s
 COMMENT ON COLUMN status_poll.page_size IS 'Documents of one page';
 COMMENT ON COLUMN status_poll.account IS 'Account whose documents are read by their keys now; NULL: none';
 COMMENT ON COLUMN status_poll.before IS 'Orders below this number are to be read';
-COMMENT ON COLUMN status_poll.documents IS 'Documents received of this reading, or the last one';
+COMMENT ON COLUMN status_poll.documents IS 'Documents, or records of the register, received of this reading, or the last one';
 COMMENT ON COLUMN status_poll.requests IS 'Pages received of it';
 COMMENT ON COLUMN status_poll.started_at IS 'When it began';
 COMMENT ON COLUMN status_poll.done_at IS 'When one was complete last';
 
-CREATE FUNCTION begin_status_poll(infobase text) RETURNS void
+-- Entity order or order_state of the profile.
+CREATE FUNCTION status_entity(what text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE what WHEN 'states' THEN 'order_state' ELSE 'order' END;
+COMMENT ON FUNCTION status_entity(text) IS 'Concept of what a reading of statuses reads';
+
+-- Documents are read for every account, states for those whose statuses they are.
+CREATE FUNCTION status_account(p status_poll, after text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT min(a.name) FROM account a JOIN infobase i ON i.name = a.infobase
+            WHERE a.infobase = p.infobase AND (after IS NULL OR a.name > after) AND (p.what = 'orders' OR a.status_from_bas AND state_counts(a, i.profile)));
+END $$;
+COMMENT ON FUNCTION status_account(status_poll, text) IS 'The next account whose documents are read by their keys';
+
+CREATE FUNCTION begin_status_poll(infobase text, what text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    by_time boolean := property_names((SELECT i.profile FROM infobase i WHERE i.name = begin_status_poll.infobase), 'order') ? 'changed';
+    by_time boolean := property_names((SELECT i.profile FROM infobase i WHERE i.name = begin_status_poll.infobase), status_entity(what)) ? 'changed';
 BEGIN
     UPDATE status_poll p SET started_at = clock(), documents = 0, requests = 0, page_size = 200,
         page_from = CASE WHEN by_time THEN coalesce(p.seen_until, clock() AT TIME ZONE 'UTC' - interval '1 day') - p.overlap END,    -- a day covers any clock
-        account = CASE WHEN NOT by_time THEN (SELECT min(a.name) FROM account a WHERE a.infobase = p.infobase) END, before = 9223372036854775807
-    WHERE p.infobase = begin_status_poll.infobase AND p.page_from IS NULL AND p.account IS NULL;
+        account = CASE WHEN NOT by_time THEN status_account(p, NULL) END, before = 9223372036854775807
+    WHERE p.infobase = begin_status_poll.infobase AND p.what = begin_status_poll.what AND p.page_from IS NULL AND p.account IS NULL;
 END $$;
-COMMENT ON FUNCTION begin_status_poll(text) IS 'Begins a reading of statuses, unless one is at work';
+COMMENT ON FUNCTION begin_status_poll(text, text) IS 'Begins a reading of statuses, unless one is at work';
 
-CREATE FUNCTION status_chunk(p status_poll) RETURNS TABLE (order_id bigint, ref_key uuid, recent boolean)
+CREATE FUNCTION status_chunk(p status_poll, each integer) RETURNS TABLE (order_id bigint, ref_key uuid, recent boolean)
     LANGUAGE plpgsql STABLE ROWS 25 SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
     SELECT y.order_id, CASE WHEN y.infobase = p.infobase THEN y.bas_ref END, coalesce(o.order_time, o.received_at::timestamp) >= (clock() - make_interval(days => p.days)) AT TIME ZONE 'UTC'
     FROM (SELECT s.* FROM order_sync s WHERE s.account = p.account AND s.order_id < p.before ORDER BY s.order_id DESC
-          LIMIT greatest(((SELECT i.max_url FROM infobase i WHERE i.name = p.infobase) - 600) / 75, 5)) y
+          LIMIT greatest(((SELECT i.max_url FROM infobase i WHERE i.name = p.infobase) - 600) / status_chunk.each, 5)) y
     JOIN crm_order o ON o.account = y.account AND o.order_id = y.order_id ORDER BY 1 DESC;
 END $$;
-COMMENT ON FUNCTION status_chunk(status_poll) IS 'The next orders whose documents are read by their keys: as many as fit into infobase.max_url, the newest first; recent: of the days asked for';
+COMMENT ON FUNCTION status_chunk(status_poll, integer) IS 'The next orders whose documents are read by their keys: as many as fit into infobase.max_url, each taking so many bytes, the newest first; recent: of the days asked for';
 
 CREATE FUNCTION plan_statuses(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -65,34 +85,43 @@ DECLARE
     p    status_poll;
     n    jsonb;
     path text;
+    form text;
     keys text;
     last bigint;
     more boolean;
 BEGIN
-    FOR r IN SELECT t.id, t.scope, i.profile FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN infobase i ON i.name = t.scope ORDER BY t.scope LOOP
-        PERFORM begin_status_poll(r.scope);
-        SELECT * INTO p FROM status_poll x WHERE x.infobase = r.scope;
-        n := property_names(r.profile, 'order');
-        path := entity_set(r.profile, 'order') || '?$format=json&allowedOnly=true&$select='
-             || url_encode(concat_ws(',', 'Ref_Key', 'Number', 'DataVersion', 'Posted', 'DeletionMark', n ->> 'status', n ->> 'status_type', n ->> 'total', n ->> 'changed'));
+    FOR r IN SELECT t.id, t.scope, t.key, i.profile FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN infobase i ON i.name = t.scope ORDER BY t.scope, t.key LOOP
+        IF r.key = 'states' AND EXISTS (SELECT FROM task t WHERE t.scope = r.scope AND t.kind = 'statuses' AND t.key = 'orders' AND t.state <> 'parked') THEN
+            RETURN NEXT ROW(r.id, 'wait', NULL, NULL, NULL, NULL, NULL, NULL, clock() + interval '1 min', 'reading', 'The documents are read first.', NULL, format('statuses:%s:orders', r.scope))::plan_step;
+            CONTINUE;
+        END IF;
+        PERFORM begin_status_poll(r.scope, r.key);
+        SELECT * INTO p FROM status_poll x WHERE x.infobase = r.scope AND x.what = r.key;
+        n := property_names(r.profile, status_entity(r.key));
+        path := entity_set(r.profile, status_entity(r.key)) || '?$format=json&allowedOnly=true&$select='
+             || url_encode(CASE r.key WHEN 'states' THEN concat_ws(',', n ->> 'order', n ->> 'order_type', n ->> 'state', n ->> 'state_type', n ->> 'changed')
+                                      ELSE concat_ws(',', 'Ref_Key', 'Number', 'DataVersion', 'Posted', 'DeletionMark', n ->> 'status', n ->> 'status_type', n ->> 'total', n ->> 'changed') END);
+        form := CASE r.key WHEN 'states' THEN format('%s eq cast(%%s,%L)', n ->> 'order', entity_set(r.profile, 'order')) ELSE 'Ref_Key eq %s' END;
         IF p.page_from IS NOT NULL THEN
             RETURN NEXT ROW(r.id, 'request', 'read statuses', 'GET',
-                path || '&$top=' || p.page_size || '&$orderby=' || url_encode((n ->> 'changed') || ',Ref_Key') || odata_filter(format('%s ge datetime''%s''', n ->> 'changed', to_char(p.page_from, 'YYYY-MM-DD"T"HH24:MI:SS'))),
+                path || '&$top=' || p.page_size || '&$orderby=' || url_encode(concat_ws(',', n ->> 'changed', CASE r.key WHEN 'states' THEN n ->> 'order' ELSE 'Ref_Key' END))
+                     || odata_filter(format('%s ge datetime''%s''', n ->> 'changed', to_char(p.page_from, 'YYYY-MM-DD"T"HH24:MI:SS'))),
                 NULL, jsonb_build_object('started_at', p.started_at, 'from', p.page_from), false, NULL, NULL, NULL, NULL, NULL)::plan_step;
             CONTINUE;
         END IF;
         LOOP    -- to the next chunk with documents
             EXIT WHEN p.account IS NULL;
-            SELECT string_agg('Ref_Key eq ' || odata_guid(c.ref_key), ' or ' ORDER BY c.order_id DESC) FILTER (WHERE c.recent AND c.ref_key IS NOT NULL), min(c.order_id), bool_or(c.recent) INTO keys, last, more FROM status_chunk(p) c;
+            SELECT string_agg(format(form, odata_guid(c.ref_key)), ' or ' ORDER BY c.order_id DESC) FILTER (WHERE c.recent AND c.ref_key IS NOT NULL), min(c.order_id), bool_or(c.recent) INTO keys, last, more
+            FROM status_chunk(p, length(url_encode(format(form, odata_guid('00000000-0000-0000-0000-000000000000')) || ' or '))) c;
             EXIT WHEN keys IS NOT NULL;
             IF more THEN
                 p.before := last;
             ELSE
-                p.account := (SELECT min(a.name) FROM account a WHERE a.infobase = p.infobase AND a.name > p.account);
+                p.account := status_account(p, p.account);
                 p.before := 9223372036854775807;
             END IF;
         END LOOP;
-        UPDATE status_poll x SET account = p.account, before = p.before, done_at = CASE WHEN p.account IS NULL THEN clock() ELSE x.done_at END WHERE x.infobase = p.infobase;
+        UPDATE status_poll x SET account = p.account, before = p.before, done_at = CASE WHEN p.account IS NULL THEN clock() ELSE x.done_at END WHERE x.infobase = p.infobase AND x.what = p.what;
         IF p.account IS NULL THEN
             RETURN NEXT ROW(r.id, 'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
         ELSE
@@ -100,7 +129,7 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION plan_statuses(bigint[]) IS 'Plan of kind statuses: the next page of documents changed, or the next documents by their keys';
+COMMENT ON FUNCTION plan_statuses(bigint[]) IS 'Plan of kind statuses: the next page of what has changed, or the next documents by their keys';
 
 -- An answer that was under way while a document was written from here tells of before: then the write itself tells.
 CREATE FUNCTION note_documents_seen(infobase text, profile text, rows jsonb, asked_at timestamptz) RETURNS void
@@ -129,6 +158,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_documents_seen(text, text, jsonb, timestamptz) IS 'Keeps what documents of orders hold by now, and has those orders looked at whose status or sum was changed in BAS';
 
+-- Of several records of a document the latest counts; those of other objects are not ours.
+CREATE FUNCTION note_states_seen(infobase text, profile text, rows jsonb) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    n      jsonb := property_names(profile, 'order_state');
+    wanted order_key[];
+BEGIN
+    INSERT INTO bas_state AS s (infobase, ref_key, state, at, read_at)
+    SELECT DISTINCT ON (e.ref) note_states_seen.infobase, e.ref, e.state, e.at, clock()
+    FROM (SELECT nil_free(x ->> (n ->> 'order')) AS ref, held_status(x, n ->> 'state') AS state, field_time(x ->> (n ->> 'changed')) AS at, k
+          FROM jsonb_array_elements(rows) WITH ORDINALITY r (x, k) WHERE x ->> (n ->> 'order_type') = 'StandardODATA.' || entity_set(profile, 'order')) e
+    WHERE e.ref IS NOT NULL AND e.state IS NOT NULL ORDER BY e.ref, e.at DESC NULLS LAST, e.k DESC
+    ON CONFLICT ON CONSTRAINT bas_state_pkey DO UPDATE SET state = excluded.state, at = excluded.at, read_at = excluded.read_at WHERE (s.at > excluded.at) IS NOT TRUE;
+
+    SELECT array_agg((y.account, y.order_id)::order_key) INTO wanted
+    FROM (SELECT DISTINCT nil_free(x ->> (n ->> 'order')) AS ref FROM jsonb_array_elements(rows) x) e
+    JOIN bas_state s ON s.infobase = note_states_seen.infobase AND s.ref_key = e.ref
+    CROSS JOIN LATERAL (SELECT o.account, o.order_id FROM bas_order o WHERE o.infobase = s.infobase AND o.ref_key = s.ref_key OFFSET 0) b
+    CROSS JOIN LATERAL (SELECT z.* FROM order_sync z WHERE z.account = b.account AND z.order_id = b.order_id AND z.bas_ref = s.ref_key OFFSET 0) y
+    JOIN account a ON a.name = y.account
+    WHERE a.status_from_bas AND state_counts(a, note_states_seen.profile) AND s.state IS DISTINCT FROM y.bas_status AND crm_status_of(y.account, s.infobase, s.state) IS NOT NULL;
+    IF wanted IS NOT NULL THEN
+        PERFORM enqueue_orders(wanted, 2::smallint);
+    END IF;
+END $$;
+COMMENT ON FUNCTION note_states_seen(text, text, jsonb) IS 'Keeps the states of documents that a register tells, and has those orders looked at whose state is another by now';
+
 CREATE FUNCTION settle_statuses(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -139,19 +195,23 @@ DECLARE
     count integer;
     ended boolean;
 BEGIN
-    FOR r IN SELECT u.task_id, u.started_at, t.scope, t.memo, i.profile, u::http_result AS result
-             FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope WHERE u.class = 'ok' ORDER BY t.scope
+    FOR r IN SELECT u.task_id, u.started_at, t.scope, t.key, t.memo, i.profile, u::http_result AS result
+             FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope WHERE u.class = 'ok' ORDER BY t.scope, t.key
     LOOP
-        SELECT * INTO p FROM status_poll x WHERE x.infobase = r.scope FOR UPDATE;
+        SELECT * INTO p FROM status_poll x WHERE x.infobase = r.scope AND x.what = r.key FOR UPDATE;
         IF NOT FOUND OR p.started_at IS DISTINCT FROM (r.memo ->> 'started_at')::timestamptz THEN
             RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
             CONTINUE;
         END IF;
         SELECT coalesce(jsonb_agg(e), '[]'), count(*) INTO rows, count FROM result_rows(r.result) e;
-        PERFORM note_documents_seen(r.scope, r.profile, rows, r.started_at);
+        IF r.key = 'states' THEN
+            PERFORM note_states_seen(r.scope, r.profile, rows);
+        ELSE
+            PERFORM note_documents_seen(r.scope, r.profile, rows, r.started_at);
+        END IF;
         ended := false;
         IF r.memo ? 'from' THEN
-            latest := field_time((SELECT max(e ->> (property_names(r.profile, 'order') ->> 'changed')) FROM jsonb_array_elements(rows) e));
+            latest := field_time((SELECT max(e ->> (property_names(r.profile, status_entity(r.key)) ->> 'changed')) FROM jsonb_array_elements(rows) e));
             ended := count < p.page_size;
             p.seen_until := greatest(p.seen_until, least(latest, clock() AT TIME ZONE 'UTC' + interval '1 day'));    -- a clock that was wrong once does not count for ever
             p.page_size := CASE WHEN latest > p.page_from THEN 200 ELSE p.page_size * 2 END;    -- so many in one second
@@ -161,7 +221,7 @@ BEGIN
         END IF;
         UPDATE status_poll x SET seen_until = p.seen_until, page_from = p.page_from, page_size = p.page_size, before = p.before, documents = x.documents + count, requests = x.requests + 1,
             done_at = CASE WHEN ended THEN clock() ELSE x.done_at END
-        WHERE x.infobase = r.scope;
+        WHERE x.infobase = r.scope AND x.what = r.key;
         RETURN NEXT ROW(r.task_id, CASE WHEN ended THEN 'done' ELSE 'again' END, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
     END LOOP;
 END $$;
@@ -172,20 +232,26 @@ CREATE FUNCTION pull_statuses(infobase text, days integer DEFAULT NULL) RETURNS 
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     i infobase := require_infobase(infobase);
+    part text;
+    task bigint;
 BEGIN
     IF NOT property_names(i.profile, 'order') ?| ARRAY['status', 'total'] THEN    -- the sum goes back where there is no status, too
         RAISE EXCEPTION 'documents of infobase "%" have neither status nor sum', i.name USING ERRCODE = '55000', DETAIL = format('Profile "%s" names no property for them.', i.profile), HINT = 'Where the base has one: INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (…, ''order'', ''status'', …).';
     END IF;
-    INSERT INTO status_poll AS p (infobase, days) VALUES (i.name, coalesce(pull_statuses.days, 30))
-    ON CONFLICT ON CONSTRAINT status_poll_pkey DO UPDATE SET days = excluded.days WHERE pull_statuses.days IS NOT NULL;
-    RETURN enqueue(i.name, 'statuses', 'orders', i.name, 2::smallint);
+    FOREACH part IN ARRAY ARRAY['orders'] || CASE WHEN entity_set(i.profile, 'order_state') IS NOT NULL AND EXISTS (SELECT FROM account a WHERE a.infobase = i.name AND a.status_from_bas AND state_counts(a, i.profile)) THEN ARRAY['states'] END LOOP
+        INSERT INTO status_poll AS p (infobase, what, days) VALUES (i.name, part, coalesce(pull_statuses.days, 30))
+        ON CONFLICT ON CONSTRAINT status_poll_pkey DO UPDATE SET days = excluded.days WHERE pull_statuses.days IS NOT NULL;
+        task := enqueue(i.name, 'statuses', part, i.name, 2::smallint);    -- the states wait for the documents
+    END LOOP;
+    RETURN task;
 END $$;
 COMMENT ON FUNCTION pull_statuses(text, integer) IS 'Asks for what was changed in the documents of orders in BAS; days: of how old orders, where the base does not tell the time of changes; returns the task';
 
 CREATE VIEW seen_bas_status AS
     SELECT s.account, s.bas_key, d.name, s.orders, m.crm_key, CASE WHEN m.crm_key IS NULL THEN format('SELECT salesdrive.map_value(%L, ''status'', ''…'', %L);', s.account, coalesce(d.name, s.bas_key)) END AS hint
-    FROM (SELECT b.account, b.infobase, held_status(b.read_body, property_names(i.profile, 'order') ->> 'status') AS bas_key, count(*) AS orders
-          FROM bas_order b JOIN infobase i ON i.name = b.infobase GROUP BY 1, 2, 3) s
+    FROM (SELECT b.account, b.infobase, CASE WHEN c.by_state THEN t.state ELSE held_status(b.read_body, c.property) END AS bas_key, count(*) AS orders
+          FROM (SELECT a.name, i.profile, state_counts(a, i.profile) AS by_state, property_names(i.profile, 'order') ->> 'status' AS property FROM account a JOIN infobase i ON i.name = a.infobase) c
+          JOIN bas_order b ON b.account = c.name LEFT JOIN bas_state t ON t.infobase = b.infobase AND t.ref_key = b.ref_key GROUP BY 1, 2, 3) s
     LEFT JOIN dictionary_value d ON d.scope = s.infobase AND d.side = 'bas' AND d.dictionary = 'status' AND d.key = s.bas_key
     CROSS JOIN LATERAL (SELECT crm_status_of(s.account, s.infobase, s.bas_key) AS crm_key) m
     WHERE s.bas_key <> '';

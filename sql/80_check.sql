@@ -140,7 +140,16 @@ BEGIN
            OR EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = u.dictionary AND m.direction IN ('to_bas', 'both')))
     UNION ALL
     SELECT 6, 'warning', 'statuses', format('Profile "%s" has no status of the document: statuses do not travel.', i.profile), format('UPDATE salesdrive.account SET status_to_bas = false, status_from_bas = false WHERE name = %L;', a.name)
-    WHERE (a.status_to_bas OR a.status_from_bas) AND NOT property_names(i.profile, 'order') ? 'status'
+    WHERE (a.status_to_bas OR a.status_from_bas) AND NOT property_names(i.profile, 'order') ? 'status' AND entity_set(i.profile, 'order_state') IS NULL
+    UNION ALL
+    SELECT 6, 'warning', 'statuses', format('In profile "%s" the state of a document stands in %s, which is read and not written: no status travels into BAS.', i.profile, entity_set(i.profile, 'order_state')), format('UPDATE salesdrive.account SET status_to_bas = false WHERE name = %L;', a.name)
+    WHERE a.status_to_bas AND NOT property_names(i.profile, 'order') ? 'status' AND entity_set(i.profile, 'order_state') IS NOT NULL
+    UNION ALL
+    SELECT 6, 'error', 'entity ' || entity_set(i.profile, 'order_state'), 'It tells the states of documents, which SalesDrive is to take, and the OData interface does not publish it.', 'Add it to the composition of the OData interface, then SELECT salesdrive.load_metadata(…).'
+    WHERE a.status_from_bas AND state_counts(a, i.profile) AND entity_set(i.profile, 'order_state') IS NOT NULL AND publishes(i.name, entity_set(i.profile, 'order')) AND NOT publishes(i.name, entity_set(i.profile, 'order_state'))
+    UNION ALL
+    SELECT 6, 'warning', 'statuses', format('Profile "%s" knows no register of states.', i.profile), format('UPDATE salesdrive.account SET status_source = ''document'' WHERE name = %L;', a.name)
+    WHERE a.status_source = 'state' AND entity_set(i.profile, 'order_state') IS NULL
     UNION ALL
     SELECT 6, 'warning', 'statuses', 'Statuses are to travel into BAS, and none is mapped.', map_call(a.name, 'status', NULL)
     WHERE a.status_to_bas AND NOT EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = 'status' AND m.direction IN ('to_bas', 'both'))

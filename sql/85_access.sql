@@ -36,7 +36,7 @@ INSERT INTO access_function VALUES
     ('kit_parts', 'reader'), ('kit_of', 'reader'), ('spread_kopecks', 'reader'), ('composed_lines', 'reader');
 INSERT INTO access_function VALUES    -- statuses
     ('pull_statuses', 'operator'),
-    ('obstacles_statuses', 'operator'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader');
+    ('obstacles_statuses', 'operator'), ('state_counts', 'reader'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader');
 INSERT INTO access_function VALUES    -- information records
     ('attribute_way', 'reader'), ('same_record', 'operator'), ('record_changes', 'operator'), ('record_address', 'operator'), ('record_body', 'operator'), ('obstacles_records', 'operator'),
     ('attribute_line', 'operator'), ('own_comment', 'operator'), ('kept_comment', 'operator'), ('merged_comment', 'operator');

@@ -81,6 +81,7 @@ BEGIN
     DELETE FROM bas_product p WHERE p.infobase = NEW.name;
     DELETE FROM product_load l WHERE l.infobase = NEW.name;
     UPDATE status_poll p SET seen_until = NULL, page_from = NULL, account = NULL WHERE p.infobase = NEW.name;
+    DELETE FROM bas_state s WHERE s.infobase = NEW.name;
     PERFORM wake_later(format('profile:%s:', NEW.name));
     RETURN NULL;
 END $$;
@@ -106,7 +107,7 @@ DECLARE
 BEGIN
     FOR t IN SELECT * FROM (VALUES ('instance', ''), ('credential', ''), ('infobase', ''), ('account', ''),
              ('profile', 'WHERE origin = ''user'''), ('profile_entity', 'WHERE origin = ''user'''), ('profile_property', 'WHERE origin = ''user'''), ('task_kind', 'WHERE origin = ''user'''),
-             ('field_map', 'WHERE origin = ''user'''), ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('account_api', ''), ('quota_window', ''), ('quota_use', ''), ('crm_dictionary_load', ''), ('crm_poll', ''), ('status_poll', ''), ('product_pin', ''), ('order_filter', ''), ('header_rule', ''), ('check_rule', ''),
+             ('field_map', 'WHERE origin = ''user'''), ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('account_api', ''), ('quota_window', ''), ('quota_use', ''), ('crm_dictionary_load', ''), ('crm_poll', ''), ('status_poll', ''), ('bas_state', ''), ('product_pin', ''), ('order_filter', ''), ('header_rule', ''), ('check_rule', ''),
              ('inbox_default', ''), ('inbox_pending', ''), ('inbox_digest', ''), ('inbox_reject', ''), ('crm_order_version', ''), ('crm_order', ''), ('crm_order_line', ''), ('crm_order_contact', ''), ('crm_order_delivery', ''),
              ('exchange_count', ''), ('health_day', ''), ('incident', ''), ('incident_id_seq', ''), ('bas_product', ''), ('product_creation', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('wake_pending', ''), ('order_sync', ''), ('crm_change', ''),
              ('exchange_log_default', ''), ('order_event_default', ''), ('retention', ''),

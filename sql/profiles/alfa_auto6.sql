@@ -41,6 +41,7 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('alfa_auto6', 'order', 'rate',            'shipped', 'КурсДокумента', 'Edm.Double', NULL, '1', 'constant'),
     ('alfa_auto6', 'order', 'price_type',      'shipped', 'ТипЦен_Key', 'Edm.Guid', NULL, NULL, 'account.price_type'),
     ('alfa_auto6', 'order', 'warehouse',       'shipped', 'СкладКомпании_Key', 'Edm.Guid', NULL, NULL, 'account.warehouse'),
+    ('alfa_auto6', 'order_state', 'changed',   'shipped', 'Period', 'Edm.DateTime', NULL, NULL, ''),
     ('alfa_auto6', 'order_state', 'order',     'shipped', 'Объект', 'Edm.String', NULL, NULL, ''),
     ('alfa_auto6', 'order_state', 'order_type', 'shipped', 'Объект_Type', 'Edm.String', NULL, NULL, ''),
     ('alfa_auto6', 'order_state', 'state',     'shipped', 'Состояние', 'Edm.String', NULL, NULL, ''),

@@ -57,6 +57,7 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('trade32', 'order', 'delivery_address',   'shipped', 'АдресДоставки', 'Edm.String', 500, NULL, ''),
     ('trade32', 'order', 'delivery_note',      'shipped', 'ДополнительнаяИнформацияПоДоставке', 'Edm.String', NULL, NULL, 'left to BAS'),
     ('trade32', 'order_state', 'order',        'shipped', 'Заказ', 'Edm.String', NULL, NULL, ''),
+    ('trade32', 'order_state', 'order_type',   'shipped', 'Заказ_Type', 'Edm.String', NULL, NULL, ''),
     ('trade32', 'order_state', 'state',        'shipped', 'Состояние', 'Edm.String', NULL, NULL, ''),
     ('trade32', 'order_line', 'line_no',       'shipped', 'LineNumber', 'Edm.Int64', NULL, NULL, 'position'),
     ('trade32', 'order_line', 'product',       'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, NULL, 'product by article = SKU'),

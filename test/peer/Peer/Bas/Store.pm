@@ -200,6 +200,7 @@ sub _clean ($self, $type, $body, $ref, $old = undef, $seed = 0)
 		my $k = $p->{name};
 		my $t = $body->{ $p->{type_prop} } // ($old ? $old->{ $p->{type_prop} } : undef) // 'StandardODATA.Undefined';
 		if ($t eq 'StandardODATA.Undefined') { $body->{$k} = '' }
+		elsif ($t =~ /\AStandardODATA\.Enum_(.+)/) { grep { $_ eq $body->{$k} } ($Peer::Bas::Schema::ENUM{$1} // [])->@* or _bad($p) }
 		elsif ($t =~ /\AStandardODATA\./) {
 			$body->{$k} =~ $GUID or _bad($p);
 			$body->{$k} = lc $body->{$k};

@@ -1,0 +1,105 @@
+# SalesDrive tells local times without a zone: in the night of October one hour comes twice, in that of March one is missing. No change is missed by
+# polling, none counts twice, and documents carry the wall clock.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use SalesDrive::Test;
+
+my $node = new_node('local_time', preload => 0);
+my $bas = start_peer('bas');
+my $crm = start_peer('salesdrive', '--config', '{"per_minute": 0, "per_hour": 0, "per_day": 0}');
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
+# Sets both clocks to an instant; the wall clock of SalesDrive follows it.
+sub at
+{
+	my ($instant) = @_;
+	sql("ALTER DATABASE postgres SET salesdrive.clock_offset = '" . sql("SELECT extract(epoch FROM timestamptz '$instant' - now())") . " s'");
+	$crm->control(POST => '/config', { clock => sql("SELECT to_char(timestamptz '$instant' AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')") });
+	return;
+}
+sub fetch { sql("SELECT salesdrive.fetch_orders('shop')"); run_engine(); return }
+sub comment { my ($id) = @_; return sql("SELECT comment FROM salesdrive.crm_order WHERE order_id = $id") }
+sub versions { return sql('SELECT count(*) FROM salesdrive.crm_order_version') }
+sub date_in_bas { my ($id) = @_; return sql("SELECT read_body ->> 'Date' FROM salesdrive.bas_order WHERE order_id = $id") }
+sub deliver
+{
+	my ($id, $time, %o) = @_;
+	my $body = json_encode({ data => { id => $id, version => $o{version} // 1, orderTime => $time, updateAt => $o{update_at} // $time, paymentAmount => 120, comment => $o{comment} // 'зразок',
+		contacts => [ { fName => 'Зразок', phone => '0671000001' } ], products => [ { sku => 'SKU-0001', amount => 1, price => 120 } ] } });
+	utf8::decode($body);
+	sql("SELECT salesdrive.accept_webhook('shop', '$body')");
+	return run_engine();
+}
+
+sql("SELECT salesdrive.add_infobase('main', 'unf', '" . $bas->url('/base') . "', 'Обмен', 'secret');
+	SELECT salesdrive.add_account(name => 'shop', url => '" . $crm->url . "', api_key => 'demo-key', infobase => 'main', webhook_token => 'a-token-of-24-characters', identity => 'shop')");
+
+$crm->control(POST => '/orders', { count => 30, seed => 3, first_id => 1001, from => '2026-03-20 08:00:00', days => 2, plain => 1 });
+at('2026-03-28 20:00+00');
+sql("SELECT salesdrive.pause_infobase('main', 'only SalesDrive here'); SELECT salesdrive.fetch_orders('shop', '2026-03-01')");
+run_engine();
+is(sql('SELECT count(*) FROM salesdrive.crm_order'), 30, 'all orders are here');
+fetch();
+
+# ---- polling over the night of March: 03:00 to 04:00 is missing
+
+at('2026-03-29 00:58:00+00');
+fetch();
+at('2026-03-29 01:00:30+00');
+is(sql("SELECT to_char(salesdrive.clock() AT TIME ZONE 'Europe/Kyiv', 'HH24:MI')"), '04:00', 'the clock jumps');
+$crm->control(POST => '/edit', { id => 1029, data => { comment => 'після стрибка' } });
+at('2026-03-29 01:02:00+00');
+fetch();
+is(comment(1029), 'після стрибка', 'what is changed right after it is read');
+
+# ---- and over that of October: 03:00 to 04:00 comes twice, at 00:00 and at 01:00 UTC
+
+at('2026-10-24 20:00+00');
+fetch();
+my $known = versions();
+my $n = 1001;
+my @night = map { [ sprintf('2026-10-25 %02d:%02d:00+00', int($_ / 60), $_ % 60), $n++ ] } map { $_ * 10 + 3 } 0 .. 23;    # each ten minutes from 00:03 to 03:53 UTC
+for my $edit (@night)
+{
+	at($edit->[0]);
+	$crm->control(POST => '/edit', { id => $edit->[1], data => { comment => "о $edit->[0]" } });
+	at(sql("SELECT timestamptz '$edit->[0]' + interval '4 min'"));
+	fetch() if $edit->[0] !~ / 01:/;    # between 00:57 and 02:07 nobody polls: then times of the second hour lie before the last poll
+}
+is(join(' ', grep { comment($_->[1]) ne "о $_->[0]" } @night), '', 'every edit of the night was read');
+is(versions() - $known, scalar @night, 'and each once');
+at('2026-10-25 06:00:00+00');
+fetch();
+is(versions() - $known, scalar @night, 'after the night nothing is new');
+
+# ---- documents carry the wall clock, whatever it means
+
+sql("SELECT salesdrive.skip('shop', o.order_id, 'not of this part') FROM salesdrive.crm_order o; SELECT salesdrive.unpause_infobase('main')");
+at('2026-10-25 07:00+00');
+deliver(1, '2026-10-25 03:30:00');
+deliver(2, '2026-10-25 02:59:59');
+deliver(3, '2026-10-25 00:00:00');
+deliver(4, '2026-03-29 03:30:00');
+deliver(5, '2026-10-24 23:59:59');
+is(join(' ', map { date_in_bas($_) } 1 .. 5), '2026-10-25T03:30:00 2026-10-25T02:59:59 2026-10-25T00:00:00 2026-03-29T03:30:00 2026-10-24T23:59:59',
+	'the hour that comes twice, midnight, the hour that is missing: the day and the hour of the shop');
+for my $zone ('America/New_York', 'UTC') { sql("ALTER DATABASE postgres SET timezone = '$zone'"); deliver(6, '2026-10-25 03:45:00', version => $zone eq 'UTC' ? 2 : 1, comment => $zone) }
+is(date_in_bas(6), '2026-10-25T03:45:00', 'whatever the time zone of the session');
+is(sql("SELECT read_body ->> 'Комментарий' FROM salesdrive.bas_order WHERE order_id = 6"), 'UTC', 'and an edit changes no date');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 6 AND method = 'PATCH' AND request_body ~ 'Date'"), 0, 'nor writes it');
+
+# ---- the version decides, not the time: the second of these hours is later, and looks earlier
+
+deliver(7, '2026-10-25 03:50:00', version => 1, update_at => '2026-10-25 03:50:00', comment => 'перша третя година');
+deliver(7, '2026-10-25 03:50:00', version => 2, update_at => '2026-10-25 03:10:00', comment => 'друга третя година');
+is(comment(7), 'друга третя година', 'a newer version with an earlier local time wins');
+deliver(7, '2026-10-25 03:50:00', version => 1, update_at => '2026-10-25 03:55:00', comment => 'запізніла');
+is(comment(7), 'друга третя година', 'an older version with a later one does not');
+
+done_testing();

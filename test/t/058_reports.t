@@ -1,0 +1,52 @@
+# Reports: what their views count, beside the orders themselves and what became of them in BAS.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use SalesDrive::Test;
+
+my $node = new_node('reports', preload => 0);
+my $bas = start_peer('bas');
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
+sub deliver
+{
+	my ($id, $sum, %o) = @_;
+	my ($sku, $paid) = (delete $o{sku} // 'SKU-0001', delete $o{paid} // 0);
+	my $body = json_encode({ data => { id => $id, version => 1, orderTime => '2026-11-20 23:30:00', updateAt => '2026-11-20 23:30:00', paymentAmount => $sum, payedAmount => $paid, statusId => 1, sajt => 1, userId => 7, organizationId => 2, utmSource => 'вивіска',
+		contacts => [ { fName => 'Зразок', phone => '0671000001' } ], products => [ { sku => $sku, amount => 1, price => $sum } ], %o },
+		meta => { fields => { statusId => { name => 'statusId', type => 'select', options => [ { value => 1, text => 'Новий' }, { value => 2, text => 'Продаж' } ] }, sajt => { name => 'sajt', type => 'select', options => [ { value => 1, text => 'вітрина' } ] },
+			userId => { name => 'userId', type => 'select', options => [ { value => 7, text => 'Вигаданий менеджер' } ] }, organizationId => { name => 'organizationId', type => 'select', options => [ { value => 2, text => 'ФОП Зразок' } ] } } } });
+	utf8::decode($body);
+	sql("SELECT salesdrive.accept_webhook('shop', '$body')");
+	return run_engine();
+}
+
+sql("SELECT salesdrive.add_infobase('main', 'unf', '" . $bas->url('/base') . "', 'Обмен', 'secret');
+	SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
+deliver(1, 120, paid => 120);
+deliver(2, 100.1, statusId => 2);
+deliver(3, 0.35, statusId => 2, orderTime => '2026-11-21 00:15:00');
+deliver(4, 50, sku => 'NO-SUCH');
+
+is(sql("SELECT string_agg(concat_ws(' ', day, status, site, manager, organisation, orders, amount, paid, documents, document_amount, parked, not_in_bas), E'\\n' ORDER BY day, status) FROM salesdrive.order_report"),
+	"2026-11-20 Новий вітрина Вигаданий менеджер ФОП Зразок 2 170 120 1 120 1 1\n2026-11-20 Продаж вітрина Вигаданий менеджер ФОП Зразок 1 100.1 0 1 100.1 0 0\n2026-11-21 Продаж вітрина Вигаданий менеджер ФОП Зразок 1 0.35 0 1 0.35 0 0",
+	'orders and sums by day of the shop, under the names of SalesDrive, with what is in BAS');
+is(sql("SELECT sum(amount) = (SELECT sum(payment_amount) FROM salesdrive.crm_order) AND sum(orders) = (SELECT count(*) FROM salesdrive.crm_order) FROM salesdrive.order_report"), 't', 'they add up to all orders, exactly');
+is(sql('SELECT DISTINCT source FROM salesdrive.order_report'), 'вивіска', 'the source as it was received');
+
+$bas->control(POST => '/edit', { key => sql('SELECT bas_ref FROM salesdrive.order_status WHERE order_id = 2'), properties => { DeletionMark => \1 } });
+sql("SELECT salesdrive.resend('shop', 2)");
+run_engine();
+is(sql("SELECT documents || ' ' || not_in_bas FROM salesdrive.order_report WHERE amount = 100.1"), '0 1', 'a document marked for deletion is none');
+
+is(sql("SELECT concat_ws(' ', account, received, created, changed, to_document_median >= 0, to_document_p99 >= to_document_median) FROM salesdrive.order_day"), 'shop 4 3 0 t t', 'what was done, and how long it took');
+is(sql("SELECT parked >= 1 FROM salesdrive.order_day"), 't', 'how often an order was parked');
+is(sql("SELECT sum(exchanges) = (SELECT count(*) FROM salesdrive.exchange_log) AND sum(failures) = (SELECT count(*) FROM salesdrive.exchange_log WHERE class <> 'ok') FROM salesdrive.exchange_day"), 't', 'every exchange counts once');
+is(sql("SELECT exchanges || ' ' || failures || ' ' || (ms_longest >= ms_median) FROM salesdrive.exchange_day WHERE target = 'main' AND purpose = 'create order'"), '3 0 true', 'by purpose');
+
+done_testing();

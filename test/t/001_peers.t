@@ -259,6 +259,8 @@ subtest 'changing and posting' => sub {
 	control($bas, 'POST', '/config', { closed_until => '' });
 	is odata('DELETE', $at)->{status}, 204, 'DELETE: 204';
 	is odata('GET', $at)->{code}, '9', 'and gone';
+	is odata('POST', $ORDER, body => order(Ref_Key => $o->{Ref_Key}))->{status}, 201, 'made anew under the same key';
+	is scalar(grep { $_->{Ref_Key} eq $o->{Ref_Key} } odata('GET', $ORDER)->{json}{value}->@*), 1, 'it is listed once';
 	is odata('PUT', "$ORDER(guid'$closed->{Ref_Key}')", body => {})->{status}, 400, 'PUT without all properties is refused';
 };
 

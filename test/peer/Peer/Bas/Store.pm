@@ -349,6 +349,7 @@ sub _keep ($self, $type, $o)
 	my $key = $o->{Ref_Key};
 	if (my $old = $set->{rows}{$key}) { %$old = %$o }
 	else {
+		$self->keys_of($type->{name});    # forgets what was removed, perhaps under this key
 		$o->{_n} = ++$self->{serial};
 		$set->{rows}{$key} = $o;
 		push $set->{seq}->@*, $key;

@@ -138,6 +138,11 @@ CREATE TABLE order_sync (
     crm_status         text,
     bas_status         text,
     agreed_at          timestamptz,
+    cancel_status      text,
+    cancel_action      text,
+    cancelled_at       timestamptz,
+    mark               text CHECK (mark IN ('set', 'undone')),
+    cancel_write       text,
     PRIMARY KEY (account, order_id)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE order_sync IS 'How far each order is on its way into BAS';
@@ -166,4 +171,10 @@ COMMENT ON COLUMN order_sync.told_sum IS 'Sum changed in BAS that SalesDrive was
 COMMENT ON COLUMN order_sync.crm_status IS 'Status in SalesDrive when both sides agreed last: another one by now was set there';
 COMMENT ON COLUMN order_sync.bas_status IS 'Status of the document then, as BAS writes it ("" for none): another one by now was set in BAS';
 COMMENT ON COLUMN order_sync.agreed_at IS 'When that was';
+COMMENT ON COLUMN order_sync.cancel_status IS 'Status in SalesDrive by which the order is cancelled, once that was told; NULL: it lives';
+COMMENT ON COLUMN order_sync.cancel_action IS 'What its rule says: mark, set_status or tell; set_status stays until the status of an order that lives again is in BAS';
+COMMENT ON COLUMN order_sync.cancelled_at IS 'When it was found cancelled';
+COMMENT ON COLUMN order_sync.mark IS 'The mark for deletion of the document: set (from here), undone (set from here, and taken off in BAS); NULL: none, or one that is not from here';
+COMMENT ON COLUMN order_sync.cancel_write IS 'Write whose outcome is not known, where it is one of these: unpost order, mark order, unmark order';
 CREATE INDEX order_sync_not_wanted ON order_sync (account, order_id) WHERE not_wanted IS NOT NULL;
+CREATE INDEX order_sync_cancelled ON order_sync (account, order_id) WHERE cancel_status IS NOT NULL;

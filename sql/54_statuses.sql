@@ -83,28 +83,38 @@ COMMENT ON FUNCTION state_counts(account, text) IS 'Whether the status of a docu
 CREATE FUNCTION status_decisions(orders order_key[]) RETURNS SETOF status_decision
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+    ruled boolean := EXISTS (SELECT FROM cancel_rule r WHERE r.action = 'set_status');
 BEGIN
-    IF NOT EXISTS (SELECT FROM account a WHERE a.status_to_bas OR a.status_from_bas) THEN
+    IF NOT ruled AND NOT EXISTS (SELECT FROM account a WHERE a.status_to_bas OR a.status_from_bas) AND NOT EXISTS (SELECT FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id WHERE y.cancel_action = 'set_status') THEN
         RETURN;
     END IF;
     RETURN QUERY
-    WITH base AS MATERIALIZED (
+    WITH by_rule AS MATERIALIZED (    -- a status that cancels is written by its rule also where statuses do not travel, and so is the one after it
+        SELECT c.account, c.order_id FROM cancellations(CASE WHEN ruled THEN orders END) c WHERE c.action = 'set_status'
+        UNION SELECT y.account, y.order_id FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id WHERE y.cancel_action = 'set_status'
+    ), base AS MATERIALIZED (
         SELECT a.name, a.infobase, i.profile, a.status_to_bas AND NOT c.by_state AS to_bas, a.status_from_bas AS from_bas, a.status_conflict AS policy, a.time_zone, c.by_state,
-               CASE WHEN NOT c.by_state THEN n.names ->> 'status' END AS property, CASE WHEN NOT c.by_state THEN n.names ->> 'status_type' END AS type_property, n.names ->> 'changed' AS changed_property, 'StandardODATA.' || entity_set(i.profile, 'status') AS type
+               n.names ->> 'status' AS property, n.names ->> 'status_type' AS type_property, n.names ->> 'changed' AS changed_property, 'StandardODATA.' || entity_set(i.profile, 'status') AS type
         FROM (SELECT DISTINCT k.account FROM few(orders) k) u JOIN account a ON a.name = u.account JOIN infobase i ON i.name = a.infobase
         CROSS JOIN LATERAL (SELECT property_names(i.profile, 'order') AS names OFFSET 0) n
         CROSS JOIN LATERAL (SELECT state_counts(a, i.profile) AS by_state OFFSET 0) c
-        WHERE CASE WHEN c.by_state THEN a.status_from_bas AND entity_set(i.profile, 'order_state') IS NOT NULL ELSE a.status_to_bas OR a.status_from_bas END
+        WHERE c.by_state AND a.status_from_bas AND entity_set(i.profile, 'order_state') IS NOT NULL
+           OR n.names ? 'status' AND (NOT c.by_state AND (a.status_to_bas OR a.status_from_bas) OR EXISTS (SELECT FROM by_rule))
     ), seen AS MATERIALIZED (
-        SELECT o.account, o.order_id, b AS base, o.status_id AS crm, o.update_at, y.crm_status AS was_crm, y.bas_status AS was_bas, w.sent, w.wanted, w.state, w.answered, y.bas_ref IS NOT NULL AS there, coalesce(y.force, false) AS force,
-               CASE WHEN b.by_state THEN (SELECT s.state FROM bas_state s WHERE s.infobase = y.infobase AND s.ref_key = y.bas_ref) ELSE held_status(d.read_body, b.property) END AS bas, field_time(d.read_body ->> b.changed_property) AS changed_at, y.number
+        SELECT o.account, o.order_id, b AS base, b.to_bas OR r.account IS NOT NULL AND b.property IS NOT NULL AS writes, o.status_id AS crm, o.update_at, y.crm_status AS was_crm, y.bas_status AS was_bas, w.sent, w.wanted, w.state, w.answered, y.bas_ref IS NOT NULL AS there, coalesce(y.force, false) AS force,
+               b.by_state AND (r.account IS NULL OR b.property IS NULL) AS by_state,
+               CASE WHEN b.by_state AND (r.account IS NULL OR b.property IS NULL) THEN (SELECT s.state FROM bas_state s WHERE s.infobase = y.infobase AND s.ref_key = y.bas_ref) ELSE held_status(d.read_body, b.property) END AS bas,
+               field_time(d.read_body ->> b.changed_property) AS changed_at, y.number
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         JOIN base b ON b.name = o.account
         LEFT JOIN order_sync y ON y.account = o.account AND y.order_id = o.order_id
         LEFT JOIN bas_order d ON d.infobase = y.infobase AND d.ref_key = y.bas_ref
+        LEFT JOIN by_rule r ON r.account = o.account AND r.order_id = o.order_id
         LEFT JOIN LATERAL (SELECT CASE WHEN c.sent_at > y.agreed_at THEN c.sent END AS sent, c.wanted, c.state, c.sent_version IS NULL OR o.version > c.sent_version AS answered FROM crm_change c
                            WHERE b.from_bas AND c.account = o.account AND c.order_id = o.order_id AND c.field = 'statusId' AND c.cause = 'status') w ON true
+        WHERE b.to_bas OR b.from_bas OR r.account IS NOT NULL
     ), there AS MATERIALIZED (    -- each status is looked up once
         SELECT u.account, u.crm, m.value, m.problem, m.bas_key, m.candidates
         FROM (SELECT DISTINCT s.account, s.crm, (s.base).infobase, (s.base).profile FROM seen s WHERE s.crm IS NOT NULL) u
@@ -120,13 +130,13 @@ BEGIN
         FROM meant m
         CROSS JOIN LATERAL (SELECT coalesce(m.sent = m.crm, false) AS ours,    -- what SalesDrive has is what was sent there, and BAS has moved on
                                    coalesce(m.sent = m.to_crm AND m.crm <> m.was_crm AND m.answered AND m.state IN ('sent', 'held'), false) AS taken) t    -- SalesDrive took the status of BAS, and has moved on
-        CROSS JOIN LATERAL (SELECT t.ours, t.taken, (m.base).to_bas AND m.to_bas IS NOT NULL AND m.crm IS DISTINCT FROM m.was_crm AND NOT t.ours AS crm_moved) v
+        CROSS JOIN LATERAL (SELECT t.ours, t.taken, m.writes AND m.to_bas IS NOT NULL AND m.crm IS DISTINCT FROM m.was_crm AND NOT t.ours AS crm_moved) v
     ), decided AS MATERIALIZED (
         SELECT m.*, coalesce(m.state IN ('wanted', 'unknown', 'sent') AND m.wanted <> m.crm, false) AS asked,
                CASE WHEN NOT m.there THEN CASE WHEN m.crm_moved THEN 'to_bas' END
                          WHEN m.bas IS NULL THEN NULL
                          WHEN m.agree THEN CASE WHEN (m.crm, m.bas) IS DISTINCT FROM (m.was_crm, m.was_bas) THEN 'agreed' END
-                         WHEN m.force AND (m.base).to_bas AND m.to_bas IS NOT NULL THEN 'to_bas'
+                         WHEN m.force AND m.writes AND m.to_bas IS NOT NULL THEN 'to_bas'
                          WHEN m.crm_moved AND m.bas_moved THEN CASE (m.base).policy WHEN 'salesdrive' THEN 'to_bas' WHEN 'bas' THEN 'to_crm' WHEN 'ask' THEN 'ask'
                                                                     ELSE CASE WHEN m.changed_at > m.update_at THEN 'to_crm' ELSE 'to_bas' END END
                          WHEN m.crm_moved THEN 'to_bas'
@@ -136,7 +146,7 @@ BEGIN
     SELECT d.account, d.order_id, d.decision, d.crm, d.bas,
            CASE WHEN d.decision = 'to_bas' THEN jsonb_strip_nulls(jsonb_build_object((d.base).property, d.to_bas)
                 || CASE WHEN (d.base).type_property IS NULL THEN '{}' ELSE jsonb_build_object((d.base).type_property, (d.base).type) END) END,
-           CASE WHEN d.decision = 'to_crm' THEN d.to_crm WHEN d.asked THEN d.crm END, array_remove(ARRAY[(d.base).property, (d.base).type_property], NULL),
+           CASE WHEN d.decision = 'to_crm' THEN d.to_crm WHEN d.asked THEN d.crm END, CASE WHEN d.by_state THEN '{}' ELSE array_remove(ARRAY[(d.base).property, (d.base).type_property], NULL) END,
            CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem = 'unread' THEN 'dictionary' WHEN p.problem = 'refused' THEN 'field' ELSE 'value_wrong' END,
            CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem = 'unread' THEN format('The list of status is being read from infobase "%s".', (d.base).infobase)
                 WHEN p.problem = 'refused' THEN format('The list of status cannot be read from infobase "%s". %s', (d.base).infobase,
@@ -147,7 +157,7 @@ BEGIN
                 ELSE map_call(d.account, 'status', d.crm) || ' with a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.' END,
            CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem IN ('unread', 'refused') THEN format('dictionary:%s:status', (d.base).infobase) ELSE format('value:%s:status/%s', d.account, d.crm) END
     FROM decided d
-    CROSS JOIN LATERAL (SELECT CASE WHEN (d.base).to_bas AND d.crm IS DISTINCT FROM d.was_crm THEN d.problem END AS problem) p;
+    CROSS JOIN LATERAL (SELECT CASE WHEN d.writes AND d.crm IS DISTINCT FROM d.was_crm THEN d.problem END AS problem) p;
 END $$;
 COMMENT ON FUNCTION status_decisions(order_key[]) IS 'What is to become of the statuses of orders: a row for each order of an account that has statuses travel, where the profile knows the status of a document';
 

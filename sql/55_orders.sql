@@ -73,6 +73,7 @@ DECLARE
     settings account_setting[];
     vals     order_value[];
     unwanted obstacle[];
+    cancelled order_decision[];
     fields   order_fields[];
     statuses status_decision[];
     records  obstacle[];
@@ -81,6 +82,14 @@ BEGIN
     IF unwanted IS NOT NULL THEN
         RETURN QUERY SELECT u.account, u.order_id, 'done', NULL, NULL, NULL, NULL::jsonb, NULL::jsonb, NULL::timestamptz, u.reason, u.detail, NULL, NULL, NULL::jsonb, NULL::status_decision FROM few(unwanted) u;
         orders := ARRAY(SELECT k FROM few(orders) k WHERE NOT EXISTS (SELECT FROM few(unwanted) u WHERE u.account = k.account AND u.order_id = k.order_id));
+        IF orders = '{}' THEN
+            RETURN;
+        END IF;
+    END IF;
+    SELECT array_agg(d) INTO cancelled FROM cancel_decisions(orders) d;
+    IF cancelled IS NOT NULL THEN
+        RETURN QUERY SELECT d.* FROM few(cancelled) d;
+        orders := ARRAY(SELECT k FROM few(orders) k WHERE NOT EXISTS (SELECT FROM few(cancelled) d WHERE d.account = k.account AND d.order_id = k.order_id));
         IF orders = '{}' THEN
             RETURN;
         END IF;
@@ -316,6 +325,7 @@ BEGIN
     beside := record_accounts(orders);
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
+    PERFORM note_cancellations(decided);
     PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
     PERFORM tell_documents(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park' HAVING count(*) > 0;
     PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE ((d.status).decision = 'agreed' OR (d.status).crm_wanted IS NOT NULL) AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
@@ -350,6 +360,7 @@ BEGIN
         write_unsure = y.write_unsure OR s.method <> 'GET',
         unsure_until = CASE WHEN s.method <> 'GET' THEN i.longest ELSE y.unsure_until END,
         asked_early = y.asked_early AND s.method = 'GET',
+        cancel_write = CASE WHEN s.method = 'GET' THEN y.cancel_write WHEN s.purpose IN ('unpost order', 'mark order', 'unmark order') THEN s.purpose END,
         needs_post = y.needs_post OR s.purpose = 'change order' AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
         customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> i.reference) ELSE y.customer_reference END
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN base i ON i.name = t.infobase
@@ -404,7 +415,7 @@ CREATE FUNCTION order_answers(results http_result[]) RETURNS SETOF order_answer
 BEGIN
     RETURN QUERY
     SELECT t.id, t.account, t.key::bigint, t.infobase, i.profile, t.purpose,
-           CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order', 'tell changed sum') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
+           CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order', 'tell changed sum', 'mark order', 'unmark order') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
            u.odata_code, t.memo, j.body, nil_free(j.body ->> 'Ref_Key'), u.started_at,
            u.started_at + make_interval(secs => coalesce(u.ms_queue, 0) / 1000) + i.total_timeout + i.unsure_margin
     FROM few(results) u
@@ -426,9 +437,9 @@ BEGIN
     UPDATE order_sync y SET
         write_unsure = a.class = 'unknown_outcome' OR a.purpose = 'create order' AND a.odata_code IS NOT DISTINCT FROM '15',
         unsure_until = CASE WHEN a.class = 'unknown_outcome' THEN a.unsure_until END,
-        read_version = CASE WHEN a.class = 'ok' OR a.purpose <> 'change order' THEN y.read_version END    -- else read anew before it is tried again
+        read_version = CASE WHEN a.class = 'ok' OR a.purpose NOT IN ('change order', 'unpost order', 'mark order', 'unmark order') THEN y.read_version END    -- else read anew before it is tried again
     FROM few(answers) a
-    WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'tell changed sum', 'post order');
+    WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'tell changed sum', 'post order', 'unpost order', 'mark order', 'unmark order');
 
     PERFORM release_creation(a.infobase, a.task_id) FROM few(answers) a
     WHERE a.purpose = 'create order' AND a.class NOT IN ('ok', 'unknown_outcome') AND a.odata_code IS DISTINCT FROM '15';
@@ -436,13 +447,14 @@ BEGIN
     PERFORM settle_order_written(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
     PERFORM settle_sum_told(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'tell changed sum' HAVING count(*) > 0;
     PERFORM settle_order_posted(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
+    PERFORM settle_cancellations(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('unpost order', 'mark order', 'unmark order') HAVING count(*) > 0;
     PERFORM tell_documents(array_agg((a.account, a.order_id)::order_key)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
     hidden := ARRAY(SELECT a.task_id FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));
     PERFORM note_products(a.infobase, a.profile, a.memo, a.body -> 'value') FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
 
     RETURN QUERY
     SELECT a.task_id, CASE WHEN a.task_id = ANY (hidden) THEN 'park'
-                           WHEN a.class = 'ok' AND NOT a.memo ? 'again' AND (a.purpose = 'post order' OR a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post) THEN 'done' ELSE 'again' END,
+                           WHEN a.class = 'ok' AND NOT a.memo ? 'again' AND (a.purpose IN ('post order', 'mark order') OR a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post) THEN 'done' ELSE 'again' END,
            a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean,
            CASE WHEN a.class = 'ok' AND a.purpose = 'read order' THEN t.run_at END,    -- keeps its place: what was read is written before others are read
            CASE WHEN a.task_id = ANY (hidden) THEN 'hidden_in_bas' END,
@@ -531,8 +543,8 @@ BEGIN
     -- What an unsure write was to do is not to be seen, and it may still be at work: asked again after unsure_until.
     IF y.write_unsure AND answer.asked_at < y.unsure_until
        AND (y.bas_ref IS NULL AND found_ref IS NULL OR y.bas_ref IS NOT NULL AND found_ref IS NOT NULL
-            AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref
-                        AND (CASE WHEN y.force THEN odata_wanted(b.sent_body, found_body) ELSE unwritten(b, found_body) END IS NOT NULL OR y.needs_post AND NOT json_flag(found_body -> 'Posted')))) THEN
+            AND coalesce(NOT cancel_write_seen(y, found_body), EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref
+                        AND (CASE WHEN y.force THEN odata_wanted(b.sent_body, found_body) ELSE unwritten(b, found_body) END IS NOT NULL OR y.needs_post AND NOT json_flag(found_body -> 'Posted'))))) THEN
         UPDATE order_sync s SET asked_early = true WHERE s.account = y.account AND s.order_id = y.order_id;
         RETURN true;
     END IF;
@@ -549,7 +561,7 @@ BEGIN
             UPDATE order_sync s SET read_version = (SELECT o.version FROM crm_order o WHERE o.account = y.account AND o.order_id = y.order_id)
             WHERE s.account = y.account AND s.order_id = y.order_id;
         END IF;
-        UPDATE order_sync s SET write_unsure = false, must_read = false, asked_early = false, unsure_until = NULL WHERE s.account = y.account AND s.order_id = y.order_id;
+        UPDATE order_sync s SET write_unsure = false, must_read = false, asked_early = false, unsure_until = NULL, cancel_write = NULL WHERE s.account = y.account AND s.order_id = y.order_id;
         PERFORM release_creation(y.infobase, answer.task_id);
         RETURN true;
     END IF;
@@ -563,6 +575,14 @@ BEGIN
     IF forget_before_adoption(y, found_ref, found_body ->> 'DataVersion') THEN
         y.write_unsure := false;
     END IF;
+    IF y.write_unsure AND y.cancel_write IS NOT NULL THEN
+        y.write_unsure := false;    -- nothing else was written
+        IF cancel_write_seen(y, found_body) THEN
+            PERFORM note_cancel_write(y.account, y.order_id, y.cancel_write, true, ', as reading it back shows', (answer.memo ->> 'version')::bigint);
+        END IF;
+    ELSIF y.mark = 'set' AND NOT json_flag(found_body -> 'DeletionMark') THEN
+        PERFORM note_marks_undone(order_keys(y.account, y.order_id));
+    END IF;
     IF y.write_unsure AND y.bas_ref IS NOT NULL THEN    -- of a change without an answer: it arrived
         INSERT INTO order_event (account, order_id, event, version, text, detail)
         SELECT y.account, y.order_id, 'changed', b.sent_version, format('Document %s changed, as reading it back shows%s.', found_body ->> 'Number', ': ' || change_text(c.changes)), jsonb_build_object('changes', c.changes)
@@ -572,7 +592,7 @@ BEGIN
         WHERE b.infobase = y.infobase AND b.ref_key = found_ref AND b.accepted_body IS NOT NULL AND p.patch IS NOT NULL AND unwritten(b, found_body) IS NULL;
     END IF;
     PERFORM note_document_read(answer.account, answer.order_id, y, found_ref, found_body);
-    UPDATE order_sync s SET bas_ref = found_ref, number = found_body ->> 'Number', write_unsure = false, must_read = false, asked_early = false, unsure_until = NULL,
+    UPDATE order_sync s SET bas_ref = found_ref, number = found_body ->> 'Number', write_unsure = false, must_read = false, asked_early = false, unsure_until = NULL, cancel_write = NULL,
         read_version = (SELECT o.version FROM crm_order o WHERE o.account = y.account AND o.order_id = y.order_id),
         customer_reference = coalesce(s.customer_reference, rtrim(found_body ->> reference))
     WHERE s.account = y.account AND s.order_id = y.order_id;
@@ -656,7 +676,7 @@ COMMENT ON FUNCTION note_products(text, text, jsonb, jsonb) IS 'Keeps what rows 
 CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false, read_version = NULL, not_wanted = NULL, not_wanted_detail = NULL
+    UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false, read_version = NULL, not_wanted = NULL, not_wanted_detail = NULL, cancel_action = CASE WHEN y.cancel_status IS NOT NULL THEN y.cancel_action END
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
     WHERE t.kind = 'order' AND s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint
       AND (t.state = 'ready' OR t.wish = t.claimed_wish);    -- a resend() that came while the request was out still counts

@@ -351,7 +351,7 @@ CREATE FUNCTION reclaim_leases(in_hand bigint[], over_before timestamptz DEFAULT
     )
     INSERT INTO exchange_log (direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, class, error)
     SELECT 'out', t.account, t.infobase, CASE WHEN t.kind IN ('order', 'order_update', 'order_record') THEN (substring(t.key FROM '^[1-9]\d{0,10}$'))::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
-           CASE WHEN t.purpose ~ '^(create|change|post|add|tell|delete) ' THEN 'unknown_outcome' ELSE 'transient' END, why
+           CASE WHEN t.purpose ~ '^(create|change|post|unpost|mark|unmark|add|tell|delete) ' THEN 'unknown_outcome' ELSE 'transient' END, why
     FROM back t
 $$;
 COMMENT ON FUNCTION reclaim_leases(bigint[], timestamptz, text) IS 'Takes back what is in flight, has its lease behind it and is not in the hands of the engine: reads are done again, writes are read back (their outcome is marked unsure)';

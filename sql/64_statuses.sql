@@ -137,9 +137,11 @@ CREATE FUNCTION note_documents_seen(infobase text, profile text, rows jsonb, ask
 DECLARE
     n      jsonb := property_names(profile, 'order');
     wanted order_key[];
+    undone order_key[];
 BEGIN
     WITH known AS MATERIALIZED (
-        SELECT b.infobase, b.ref_key, b.account, b.order_id, e.row, b.read_body, b.deleted, held_status(e.row, n ->> 'status') AS status, y.bas_status
+        SELECT b.infobase, b.ref_key, b.account, b.order_id, e.row, b.read_body, b.deleted, held_status(e.row, n ->> 'status') AS status, y.bas_status, y.mark,
+               y.cancel_status IS NOT NULL AND json_flag(e.row -> 'DeletionMark') AS dead
         FROM (SELECT x AS row, nil_free(x ->> 'Ref_Key') AS ref FROM jsonb_array_elements(rows) x) e
         CROSS JOIN LATERAL (SELECT o.* FROM bas_order o WHERE o.infobase = note_documents_seen.infobase AND o.ref_key = e.ref OFFSET 0) b
         CROSS JOIN LATERAL (SELECT s.* FROM order_sync s WHERE s.account = b.account AND s.order_id = b.order_id AND s.bas_ref = b.ref_key OFFSET 0) y
@@ -148,12 +150,15 @@ BEGIN
         UPDATE bas_order b SET read_body = b.read_body || k.row, number = k.row ->> 'Number', posted = json_flag(k.row -> 'Posted'), deleted = json_flag(k.row -> 'DeletionMark'), data_version = k.row ->> 'DataVersion'
         FROM known k WHERE b.infobase = k.infobase AND b.ref_key = k.ref_key AND b.data_version IS DISTINCT FROM k.row ->> 'DataVersion'
     )
-    SELECT array_agg((k.account, k.order_id)::order_key) INTO wanted
+    SELECT array_agg((k.account, k.order_id)::order_key) FILTER (WHERE w.wanted), array_agg((k.account, k.order_id)::order_key) FILTER (WHERE k.mark = 'set' AND NOT json_flag(k.row -> 'DeletionMark')) INTO wanted, undone
     FROM known k JOIN account a ON a.name = k.account
-    WHERE a.status_from_bas AND (k.status IS DISTINCT FROM held_status(k.read_body, n ->> 'status') OR k.status IS DISTINCT FROM k.bas_status AND crm_status_of(k.account, k.infobase, k.status) IS NOT NULL)
-       OR a.sum_comment IS NOT NULL AND odata_equal(k.row -> (n ->> 'total'), k.read_body -> (n ->> 'total')) IS FALSE;
+    CROSS JOIN LATERAL (SELECT a.status_from_bas AND NOT k.dead AND (k.status IS DISTINCT FROM held_status(k.read_body, n ->> 'status') OR k.status IS DISTINCT FROM k.bas_status AND crm_status_of(k.account, k.infobase, k.status) IS NOT NULL)
+       OR a.sum_comment IS NOT NULL AND odata_equal(k.row -> (n ->> 'total'), k.read_body -> (n ->> 'total')) IS FALSE AS wanted) w;
     IF wanted IS NOT NULL THEN
         PERFORM enqueue_orders(wanted, 2::smallint);
+    END IF;
+    IF undone IS NOT NULL THEN
+        PERFORM note_marks_undone(undone);
     END IF;
 END $$;
 COMMENT ON FUNCTION note_documents_seen(text, text, jsonb, timestamptz) IS 'Keeps what documents of orders hold by now, and has those orders looked at whose status or sum was changed in BAS';

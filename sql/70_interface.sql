@@ -256,7 +256,7 @@ BEGIN
     SELECT true, s.system_identifier, s.database_oid, s.database_name, clock(), clock() FROM system_identity() s
     ON CONFLICT (only_row) DO UPDATE SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, database_name = excluded.database_name,
         adopted_at = excluded.adopted_at, recorded_at = excluded.recorded_at;
-    LOCK TABLE account, value_map, dictionary_rule, order_filter, header_rule, field_map, product_pin, bas_product, bas_counterparty_phone IN SHARE MODE;    -- changes made while it was quiet woke nothing
+    LOCK TABLE account, value_map, cancel_rule, dictionary_rule, order_filter, header_rule, field_map, product_pin, bas_product, bas_counterparty_phone IN SHARE MODE;    -- changes made while it was quiet woke nothing
     INSERT INTO wake_pending SELECT DISTINCT t.blocked_on FROM task t WHERE t.state = 'parked' AND t.blocked_on IS NOT NULL;
     UPDATE order_sync SET must_read = true, read_version = NULL;
     UPDATE crm_change SET state = CASE WHEN is_note(field) THEN 'unknown' ELSE state END, doubted = NOT is_note(field), sent = CASE WHEN is_note(field) THEN wanted ELSE sent END,
@@ -380,6 +380,8 @@ BEGIN
            i.url || '/odata/standard.odata/' || CASE WHEN c.action IN ('change', 'delete') THEN record_address(c.profile, c.document, c.property) ELSE entity_set(c.profile, 'record') END,
            CASE WHEN c.action IN ('create', 'change') THEN record_body(c.profile, c.document, c.property, c.wanted, c.action = 'create') END
     FROM record_changes(ARRAY(SELECT f FROM mapped_fields(order_keys(o.account, o.order_id)) f)) c JOIN infobase i ON i.name = c.infobase
+    UNION ALL
+    SELECT format('cancelled (status %s): %s', c.title, c.action || CASE WHEN c.may_unpost THEN ', unposted first' ELSE '' END), NULL, NULL, NULL FROM cancellations(order_keys(o.account, o.order_id)) c
     UNION ALL
     SELECT 'change order in SalesDrive', 'POST', a.url || '/api/order/update/', jsonb_build_object('id', o.order_id, 'data', jsonb_object_agg(c.field, crm_value(c.field, c.wanted)))
     FROM crm_change c JOIN account a ON a.name = c.account WHERE c.account = o.account AND c.order_id = o.order_id AND c.state = 'wanted' AND NOT is_note(c.field) GROUP BY a.url

@@ -44,6 +44,33 @@ COMMENT ON COLUMN order_status.run_at IS 'When the task is due';
 COMMENT ON COLUMN order_status.received_at IS 'First delivery';
 COMMENT ON COLUMN order_status.changed_at IS 'Delivery that changed it last';
 
+CREATE VIEW cancelled_order AS
+    SELECT y.account, y.order_id, y.cancel_status AS status, d.name AS status_name, cancel_kind(y.account, y.cancel_status) AS kind, y.cancel_action AS action, y.cancelled_at, o.customer_name, y.bas_ref, y.number AS bas_number,
+           b.posted, b.deleted AS marked, CASE WHEN b.deleted IS NOT NULL THEN b.deleted AND y.mark IS NOT DISTINCT FROM 'set' END AS marked_here, o.state, o.reason, o.detail, o.hint
+    FROM order_sync y
+    JOIN order_status o ON o.account = y.account AND o.order_id = y.order_id
+    LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
+    LEFT JOIN dictionary_value d ON d.scope = y.account AND d.side = 'crm' AND d.dictionary = 'status' AND d.key = y.cancel_status
+    WHERE y.cancel_status IS NOT NULL;
+COMMENT ON VIEW cancelled_order IS 'Orders that are cancelled in SalesDrive, and what became of their documents';
+COMMENT ON COLUMN cancelled_order.account IS 'Account';
+COMMENT ON COLUMN cancelled_order.order_id IS 'Order number';
+COMMENT ON COLUMN cancelled_order.status IS 'Status in SalesDrive that cancels it';
+COMMENT ON COLUMN cancelled_order.status_name IS 'Its name, where it is known';
+COMMENT ON COLUMN cancelled_order.kind IS 'Kind of the status: deleted, duplicate, cancelled; NULL: a rule names the status itself';
+COMMENT ON COLUMN cancelled_order.action IS 'What the rule says: mark, set_status, tell';
+COMMENT ON COLUMN cancelled_order.cancelled_at IS 'When it was found cancelled';
+COMMENT ON COLUMN cancelled_order.customer_name IS 'Customer';
+COMMENT ON COLUMN cancelled_order.bas_ref IS 'Its document; NULL: it has none';
+COMMENT ON COLUMN cancelled_order.bas_number IS 'Number of the document';
+COMMENT ON COLUMN cancelled_order.posted IS 'Whether the document is posted, as read last';
+COMMENT ON COLUMN cancelled_order.marked IS 'Whether it is marked for deletion, or gone, as read last';
+COMMENT ON COLUMN cancelled_order.marked_here IS 'Whether that mark was set from here';
+COMMENT ON COLUMN cancelled_order.state IS 'State of the order, as in order_status';
+COMMENT ON COLUMN cancelled_order.reason IS 'Why it waits, is parked or not wanted';
+COMMENT ON COLUMN cancelled_order.detail IS 'The same in a sentence';
+COMMENT ON COLUMN cancelled_order.hint IS 'What to do';
+
 CREATE VIEW parked AS
     SELECT t.id AS task_id, t.kind, t.scope, t.key, t.account, CASE WHEN t.kind IN ('order', 'order_update', 'order_record') THEN substring(t.key FROM '^[1-9]\d{0,10}$')::bigint END AS order_id, t.infobase,
            t.reason, t.detail, t.hint, t.blocked_on, t.changed_at AS parked_at

@@ -163,6 +163,23 @@ BEGIN
             AND NOT EXISTS (SELECT FROM value_map x WHERE x.account IN (a.name, '*') AND x.dictionary = 'status' AND x.direction = 'to_crm' AND x.bas_key = m.bas_key)
           GROUP BY m.bas_key HAVING count(DISTINCT m.crm_key) > 1) q
     UNION ALL
+    SELECT 6, 'warning', 'cancel_rule ' || r.status, format('cancel_rule names status %s, which neither SalesDrive lists nor any order has.', r.status),
+           format('Correct the row. Statuses: SELECT key, name FROM salesdrive.dictionary_value WHERE scope = %L AND side = ''crm'' AND dictionary = ''status''; SELECT salesdrive.load_dictionaries(%L) reads them.', a.name, a.name)
+    FROM cancel_rule r
+    WHERE r.account IN (a.name, '*') AND r.status <> ALL (cancel_kinds())
+      AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.name AND d.side = 'crm' AND d.dictionary = 'status' AND d.key = r.status)
+      AND NOT EXISTS (SELECT FROM crm_order o WHERE o.status_id = r.status AND (o.account = a.name OR r.account = '*'))
+      AND NOT (r.account = '*' AND EXISTS (SELECT FROM dictionary_value d WHERE d.side = 'crm' AND d.dictionary = 'status' AND d.key = r.status))
+    UNION ALL
+    SELECT 6, 'warning', 'cancel_rule ' || r.status, format('The rule says set_status, and value_map does not say what status %s is in BAS.', status_title(a.name, s.status)), map_call(a.name, 'status', s.status)
+    FROM (SELECT d.key AS status FROM dictionary_value d WHERE d.scope = a.name AND d.side = 'crm' AND d.dictionary = 'status'
+          UNION SELECT c.status FROM cancel_rule c WHERE c.action = 'set_status' AND c.account IN (a.name, '*') AND c.status <> ALL (cancel_kinds())) s
+    CROSS JOIN LATERAL cancel_rule_of(a.name, s.status) r
+    WHERE r.action = 'set_status' AND property_names(i.profile, 'order') ? 'status' AND mapped_value(a.name, 'status', s.status) IS NULL
+    UNION ALL
+    SELECT 6, 'warning', 'cancel_rule ' || r.status, format('The rule says set_status, and profile "%s" has no status of the document: such orders are only told.', i.profile), 'Give the rule the action mark or tell.'
+    FROM cancel_rule r WHERE r.account IN (a.name, '*') AND r.action = 'set_status' AND NOT property_names(i.profile, 'order') ? 'status'
+    UNION ALL
     SELECT 6, 'warning', 'value status ' || m.crm_key, format('No enumeration of the base has the value "%s".', m.bas_key), map_call(m.account, 'status', m.crm_key)
     FROM value_map m
     WHERE a.status_to_bas AND m.account IN (a.name, '*') AND m.dictionary = 'status' AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL

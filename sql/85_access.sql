@@ -40,6 +40,8 @@ INSERT INTO access_function VALUES    -- statuses
 INSERT INTO access_function VALUES    -- information records
     ('attribute_way', 'reader'), ('same_record', 'operator'), ('record_changes', 'operator'), ('record_address', 'operator'), ('record_body', 'operator'), ('obstacles_records', 'operator'),
     ('attribute_line', 'operator'), ('own_comment', 'operator'), ('kept_comment', 'operator'), ('merged_comment', 'operator');
+INSERT INTO access_function VALUES    -- cancelled orders
+    ('cancel_kinds', 'reader'), ('cancel_kind', 'reader'), ('cancel_rule_of', 'reader'), ('status_title', 'reader'), ('cancellations', 'reader'), ('cancel_decisions', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
@@ -73,7 +75,7 @@ INSERT INTO access_table VALUES
     ('account_api', 'SELECT, UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until)'),
     ('credential_secret', 'SELECT (name)'),
     ('bas_counterparty', 'SELECT, DELETE, UPDATE (read_at)'),
-    ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE');
+    ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('cancel_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE');
 
 CREATE FUNCTION access_grants(level text) RETURNS TABLE (object text, privileges text)
     LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -18,6 +18,7 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON profile_e
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON profile_property FOR EACH STATEMENT EXECUTE FUNCTION profile_changed();
 CREATE TRIGGER shipped_row BEFORE INSERT OR UPDATE OR DELETE ON task_kind FOR EACH ROW EXECUTE FUNCTION shipped_row_guard();
 CREATE TRIGGER shipped_row BEFORE INSERT OR UPDATE OR DELETE ON field_map FOR EACH ROW EXECUTE FUNCTION shipped_row_guard();
+CREATE TRIGGER shipped_row BEFORE INSERT OR UPDATE OR DELETE ON cancel_rule FOR EACH ROW EXECUTE FUNCTION shipped_row_guard();
 
 CREATE TRIGGER wake AFTER INSERT OR UPDATE ON task FOR EACH STATEMENT EXECUTE FUNCTION wake('exchanger');
 CREATE TRIGGER wake AFTER INSERT ON wake_pending FOR EACH STATEMENT EXECUTE FUNCTION wake('exchanger');
@@ -107,7 +108,7 @@ DECLARE
 BEGIN
     FOR t IN SELECT * FROM (VALUES ('instance', ''), ('credential', ''), ('infobase', ''), ('account', ''),
              ('profile', 'WHERE origin = ''user'''), ('profile_entity', 'WHERE origin = ''user'''), ('profile_property', 'WHERE origin = ''user'''), ('task_kind', 'WHERE origin = ''user'''),
-             ('field_map', 'WHERE origin = ''user'''), ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('account_api', ''), ('quota_window', ''), ('quota_use', ''), ('crm_dictionary_load', ''), ('crm_poll', ''), ('status_poll', ''), ('bas_state', ''), ('product_pin', ''), ('order_filter', ''), ('header_rule', ''), ('check_rule', ''),
+             ('field_map', 'WHERE origin = ''user'''), ('cancel_rule', 'WHERE origin = ''user'''), ('dictionary_value', ''), ('dictionary_load', ''), ('value_map', ''), ('dictionary_rule', ''), ('account_api', ''), ('quota_window', ''), ('quota_use', ''), ('crm_dictionary_load', ''), ('crm_poll', ''), ('status_poll', ''), ('bas_state', ''), ('product_pin', ''), ('order_filter', ''), ('header_rule', ''), ('check_rule', ''),
              ('inbox_default', ''), ('inbox_pending', ''), ('inbox_digest', ''), ('inbox_reject', ''), ('crm_order_version', ''), ('crm_order', ''), ('crm_order_line', ''), ('crm_order_contact', ''), ('crm_order_delivery', ''),
              ('exchange_count', ''), ('health_day', ''), ('incident', ''), ('incident_id_seq', ''), ('bas_product', ''), ('product_creation', ''), ('bas_counterparty', ''), ('bas_counterparty_phone', ''), ('bas_order', ''), ('task', ''), ('wake_pending', ''), ('order_sync', ''), ('crm_change', ''),
              ('exchange_log_default', ''), ('order_event_default', ''), ('retention', ''),

@@ -181,7 +181,7 @@ CREATE FUNCTION obstacles_records(fields order_fields[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT u.account, u.order_id, 90, coalesce(p.reason, 'records'), coalesce(p.detail, 'Its additional information records are being written.'), p.hint, format('order_record:%s:%s', u.account, u.order_id), p.id IS NULL
+    SELECT u.account, u.order_id, 90, CASE WHEN p.id IS NULL THEN 'records' ELSE p.reason END, coalesce(p.detail, 'Its additional information records are being written.'), p.hint, format('order_record:%s:%s', u.account, u.order_id), p.id IS NULL
     FROM (SELECT DISTINCT c.account, c.order_id FROM record_changes(fields) c) u
     JOIN order_sync y ON y.account = u.account AND y.order_id = u.order_id AND y.bas_ref IS NOT NULL
     JOIN crm_order o ON o.account = u.account AND o.order_id = u.order_id

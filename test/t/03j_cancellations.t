@@ -496,6 +496,7 @@ sql("SELECT salesdrive.unpause_infobase('main')");
 run_engine();
 is(in_bas(70), 'not posted marked', 'and so it is done');
 
+is(sql("SELECT string_agg(s.order_id || ': ' || s.requests, ', ') FROM salesdrive.order_status s WHERE s.requests <> (SELECT count(*) FROM salesdrive.exchange_log l WHERE l.direction = 'out' AND l.kind = 'order' AND l.order_id = s.order_id)"), '', 'every request is counted with its order');
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
 $ear_in .= "\\q\n";
 $ear->finish;

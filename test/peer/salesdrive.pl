@@ -1,13 +1,13 @@
 #!/usr/bin/perl
 # salesdrive.pl - simulator of a SalesDrive account: its API and its webhooks
 #
-#   perl test/peer/salesdrive.pl [--port N] [--control-port N] [--host 127.0.0.1] [--key TEXT] [--config '{"option": value}']
+#   perl test/peer/salesdrive.pl [--port N] [--control-port N] [--host 127.0.0.1] [--key TEXT] [--account-key TEXT] [--config '{"option": value}']
 #
 # Prints one line {"port":N,"control":M,"url":"http://127.0.0.1:N"} and serves until SIGTERM, POST /stop, or the end of a standard input
 # that is a pipe. The API key (X-Api-Key or Form-Api-Key) is "demo-key" unless told otherwise. Orders come from Peer/Orders.pm.
 #
 # API: GET /api/order/list/ (page, limit; filters updateAt, orderTime, id, statusId with __ALL__ and __NOTDELETED__, externalId, any other field
-#   by equality) · GET /api/statuses/ /api/payment-methods/ /api/delivery-methods/ · POST /api/order/update/ (JSON or form) ·
+#   by equality) · GET /api/payment/list/ /api/check/list/ · POST /api/payment/ (account key) · GET /api/statuses/ /api/payment-methods/ /api/delivery-methods/ · POST /api/order/update/ (JSON or form) ·
 #   POST /api/order/note/
 #
 # Control address, besides the routes of Peer/Control.pm:
@@ -22,11 +22,16 @@
 #   DELETE /deliveries stops what is going on and clears the figures
 #   POST /advance      {"orders": "all"|[ids], "to": "next"|"last"}      versions that order/list shows
 #   POST /edit         {"id": N, "data": {...}}  a manager changes fields of the current row; version and updateAt grow
+#   POST /payments     {"payments": [row...], "receipts": [row...], "remove": [payment ids]}: rows as given, by their id, with defaults for what is left out
+#   GET  /payments     {payments, receipts, calls {list: n}}
 #   GET  /state        {orders, updates [{id, data, ignored}], notes [{id, text}], by_id {id: {version, statusId, ...}}}          POST /reset
 # Options (POST /config): per_minute 10, per_hour 100, per_day 1000 (0 = no limit) for order/list; quota_form 400 | 429 | retry_after | 200;
 #   key_error 200 | 401 | 403; sort newest | oldest | updated; max_limit 100; echo_url: webhooks for status changes made through the API;
 #   echo status | all: which of them; update_refusal success | status | 400: form of a refusal of update or note; note_key note | text | any;
 #   key_headers any | both | none: whether both headers of the key must be there, or only "form" in the body counts; skew 0: seconds its quota is ahead of the clock;
+#   deny ["payment/list"...]: methods the account key has no right to; payment_filter any | date | updatedAt | none: which filters payment/list and
+#   check/list heed; payment_sort newest | oldest; unique_repeat refuse | same | new: what a uniqueId sent again does; unique_shown none | uniqueId |
+#   purpose | comment: what a row of payment/list shows of uniqueId and description;
 #   clock "YYYY-MM-DD HH:MM:SS" of the account or ""; latency_ms, latency_jitter_ms, log, log_limit, log_bodies
 use v5.36;
 no feature 'unicode_strings';
@@ -45,9 +50,9 @@ use Peer::Control;
 use Peer::Orders;
 
 my %opt = (port => 0, 'control-port' => 0, host => '127.0.0.1', key => 'demo-key', config => '{}');
-GetOptions(\%opt, 'port=i', 'control-port=i', 'host=s', 'key=s', 'config=s') or die "see the head of this file\n";
+GetOptions(\%opt, 'port=i', 'control-port=i', 'host=s', 'key=s', 'account-key=s', 'config=s') or die "see the head of this file\n";
 
-my %config = (per_minute => 10, per_hour => 100, per_day => 1000, quota_form => '400', key_error => '200', key_headers => 'any', skew => 0, sort => 'newest', max_limit => 100, echo_url => '', echo => 'status', update_refusal => 'success', note_key => 'any', clock => '',
+my %config = (per_minute => 10, per_hour => 100, per_day => 1000, quota_form => '400', key_error => '200', key_headers => 'any', skew => 0, sort => 'newest', max_limit => 100, echo_url => '', echo => 'status', update_refusal => 'success', note_key => 'any', deny => [], payment_filter => 'any', payment_sort => 'newest', unique_repeat => 'refuse', unique_shown => 'purpose', clock => '',
 	latency_ms => 0, latency_jitter_ms => 0, log => true, log_limit => 100_000, log_bodies => false);
 {
 	my ($given, $why) = decode($opt{config});
@@ -64,7 +69,8 @@ my $server = Peer::Http->listen($loop, $opt{host}, $opt{port}, \&serve);
 my %order;        # id => { made, at (index of the version shown), patch (fields changed since) }
 my @updates;
 my @notes;
-my @list_calls;    # times of order/list requests
+my %list_calls;    # method => times of its requests
+my (%payment, %receipt);    # id => row; of a payment also _unique, which no row shows unless told so
 my $run = fresh_run();
 my @clients;
 
@@ -72,6 +78,8 @@ my @clients;
 
 my %ROUTE = (
 	'GET /api/order/list/' => \&order_list, 'POST /api/order/update/' => \&order_update, 'POST /api/order/note/' => \&order_note,
+	'GET /api/payment/list/' => sub ($req, @) { paid_list($req, 'payment/list', \%payment, 'sum') }, 'GET /api/check/list/' => sub ($req, @) { paid_list($req, 'check/list', \%receipt, 'totalSum') },
+	'POST /api/payment/' => \&payment_create,
 	'GET /api/statuses/' => sub { { success => true, data => Peer::Orders::statuses() } },
 	'GET /api/payment-methods/' => sub { { success => true, data => Peer::Orders::payment_methods() } },
 	'GET /api/delivery-methods/' => sub { { success => true, data => Peer::Orders::delivery_methods() } });
@@ -92,8 +100,10 @@ sub work ($req, $label)
 	my $body = $req->{body} eq '' ? {} : body_of($req);
 	my $form = ref $body eq 'HASH' ? $body->{form} : undef;
 	my $key = $config{key_headers} eq 'none' ? $form // '' : $req->{h}{'x-api-key'} // $req->{h}{'form-api-key'} // $form // '';
-	$key = '' if $config{key_headers} eq 'both' && grep { ($req->{h}{$_} // '') ne $opt{key} } qw(x-api-key form-api-key);
-	if ($key ne $opt{key}) { return json($config{key_error}, { status => 'error', message => 'api key is invalid' }) }
+	$key = '' if $config{key_headers} eq 'both' && grep { ($req->{h}{$_} // '') ne ($label =~ m{ /api/(?:payment|check)/} ? $opt{'account-key'} // $opt{key} : $opt{key}) } qw(x-api-key form-api-key);
+	my $wanted = $label =~ m{ /api/(?:payment|check)/} ? $opt{'account-key'} // $opt{key} : $opt{key};
+	$key = '' if grep { $label =~ m{ /api/\Q$_\E/\z} } $config{deny}->@*;
+	if ($key ne $wanted) { return json($config{key_error}, { status => 'error', message => 'api key is invalid' }) }
 	my $answer = eval { $route->($req, $body) };
 	return json(400, { status => 'error', message => $@ =~ s/\s+\z//r }) if $@;
 	return ref $answer eq 'ARRAY' ? $answer : json(200, $answer);
@@ -125,21 +135,22 @@ sub body_of ($req)
 }
 
 # undef when within the limits, else the answer.
-sub over_quota ()
+sub over_quota ($method)
 {
+	my $list_calls = $list_calls{$method} //= [];
 	my $now = Peer::Loop::now() + $config{skew};
-	shift @list_calls while @list_calls && $list_calls[0] < $now - 86_400;
+	shift @$list_calls while @$list_calls && $list_calls->[0] < $now - 86_400;
 	for my $w ([ per_minute => 60 ], [ per_hour => 3600 ], [ per_day => 86_400 ]) {
 		my ($name, $seconds) = @$w;
 		next if !$config{$name};
-		my @in = grep { $_ > $now - $seconds } @list_calls;
+		my @in = grep { $_ > $now - $seconds } @$list_calls;
 		next if @in < $config{$name};
 		my $body = { status => 'error', message => 'API limit reached' };
 		return json(200, $body) if $config{quota_form} eq '200';
 		return json(400, $body) if $config{quota_form} eq '400';
 		return json(429, $body, $config{quota_form} eq 'retry_after' ? ('Retry-After', ceil($in[0] + $seconds - $now)) : ());
 	}
-	push @list_calls, $now;
+	push @$list_calls, $now;
 	return undef;
 }
 
@@ -154,7 +165,7 @@ sub plain ($v) { return ref $v eq 'Peer::Json::Raw' ? $$v : $v // '' }
 
 sub order_list ($req, @)
 {
-	my $refusal = over_quota();
+	my $refusal = over_quota('order/list');
 	return $refusal if $refusal;
 	my $q = query_of($req->{query});
 	my $limit = $q->{limit} // 50;
@@ -272,6 +283,64 @@ sub order_note ($req, $body)
 	return update_refused('The note is empty.') if ($text // '') eq '';
 	push @notes, { id => $body->{orderId} + 0, text => $text };
 	return { success => true, data => { noteId => scalar @notes } };
+}
+
+# Payments and receipts: a window by date or by updatedAt, where that filter is heeded.
+sub paid_list ($req, $method, $rows, $sum)
+{
+	my $refusal = over_quota($method);
+	return $refusal if $refusal;
+	my $q = query_of($req->{query});
+	my ($limit, $page) = ($q->{limit} // 30, $q->{page} // 1);
+	die "limit must be a number from 1 to $config{max_limit}\n" if $limit !~ /\A\d+\z/ || $limit < 1 || $limit > $config{max_limit};
+	die "page must be a number\n" if $page !~ /\A\d+\z/ || $page < 1;
+	my @all = values %$rows;
+	for my $field (qw(date updatedAt)) {
+		next if $config{payment_filter} ne 'any' && $config{payment_filter} ne $field;
+		my ($from, $to) = map { $q->{"filter[$field][$_]"} } qw(from to);
+		@all = grep { (!defined $from || $_->{$field} ge $from) && (!defined $to || $_->{$field} le $to) } @all;
+	}
+	@all = sort { $a->{date} cmp $b->{date} || $a->{id} <=> $b->{id} } @all;
+	@all = reverse @all if $config{payment_sort} eq 'newest';
+	my ($count, $total) = (scalar @all, 0);
+	$total += plain($_->{$sum}) for @all;
+	@all = grep { defined } @all[ ($page - 1) * $limit .. $page * $limit - 1 ] if @all;
+	return { status => 'success', data => [ map { shown($_) } @all ], pagination => { currentPage => $page + 0, pageCount => ceil($count / $limit), perPage => $limit + 0 }, totals => { count => $count, sum => raw(sprintf '%.2f', $total) } };
+}
+
+sub shown ($row)
+{
+	my %h = map { $_ => $row->{$_} } grep { !/\A_/ } keys %$row;
+	my $how = $config{unique_shown};
+	$h{uniqueId} = $row->{_unique} if $how eq 'uniqueId' && defined $row->{_unique};
+	$h{$how} = $row->{_description} if $how =~ /\A(?:purpose|comment)\z/ && defined $row->{_description};
+	return \%h;
+}
+
+# What the list says of a payment: the sum as text, no user as "", keys of what there is not are absent.
+sub payment_row ($p)
+{
+	my $now = account_now();
+	return { userId => '', comment => undef, purpose => undef, nds => 0, payerTypeId => 2, responsibleId => 1, type => 'incoming', integrationTypeId => undef, date => $now, createdAt => $now, updatedAt => $now, paymentBreakdown => [], %$p };
+}
+
+sub payment_create ($req, $body)
+{
+	die "bad request\n" if ref $body ne 'HASH';
+	for my $k (qw(organizationId accountNumber sum)) { return update_refused("$k is required.") if plain($body->{$k}) eq '' }
+	return update_refused('sum must be a number.') if plain($body->{sum}) !~ /\A\d+(?:\.\d{1,2})?\z/ || plain($body->{sum}) == 0;
+	my $unique = $body->{uniqueId};
+	if (defined $unique && $config{unique_repeat} ne 'new') {
+		my ($same) = grep { ($_->{_unique} // '') eq $unique } values %payment;
+		return $config{unique_repeat} eq 'same' ? { success => true, data => { paymentId => $same->{id} } } : update_refused('A payment with this uniqueId exists.') if $same;
+	}
+	my ($last) = sort { $b <=> $a } keys %payment;
+	my $id = ($last // 42951) + 1;
+	my $sum = sprintf '%.2f', plain($body->{sum});
+	$payment{$id} = payment_row({ id => $id, sum => $sum, defined $body->{datetime} ? (date => $body->{datetime}) : (), organizationAccount => { id => 42, title => 'Privat', accountNumber => $body->{accountNumber} },
+		organization => { id => $body->{organizationId} + 0, title => 'ТОВ «Вигадана Крамниця»', egrpou => '00000001' },
+		defined $body->{orderId} ? (paymentBreakdown => [ { sum => $sum, order => { id => $body->{orderId} + 0, formId => 1 } } ]) : (), _unique => $unique, _description => $body->{description} });
+	return { success => true, data => { paymentId => $id + 0 } };
 }
 
 sub changed ($o, $patch)
@@ -441,6 +510,13 @@ my $control = Peer::Control->start(
 			}
 			return { advanced => $n };
 		},
+		'POST /payments' => sub ($a, @) {
+			for my $p (($a->{payments} // [])->@*) { $payment{ $p->{id} } = payment_row({ ($payment{ $p->{id} } // {})->%*, updatedAt => account_now(), %$p }) }
+			for my $r (($a->{receipts} // [])->@*) { $receipt{ $r->{id} } = { fiscalizationStatus => 'done', type => 0, return => undef, hasReturn => undef, documentItems => [], date => account_now(), createdAt => account_now(), updatedAt => account_now(), %$r } }
+			delete $payment{$_} for ($a->{remove} // [])->@*;
+			return { payments => scalar keys %payment, receipts => scalar keys %receipt };
+		},
+		'GET /payments' => sub { { payments => [ map { $payment{$_} } sort { $a <=> $b } keys %payment ], receipts => [ map { $receipt{$_} } sort { $a <=> $b } keys %receipt ], calls => { map { $_ => scalar $list_calls{$_}->@* } keys %list_calls } } },
 		'POST /edit' => sub ($a, @) {
 			my $o = $order{ $a->{id} // '' } // die "no such order\n";
 			changed($o, $a->{data} // {});
@@ -448,12 +524,13 @@ my $control = Peer::Control->start(
 		},
 		'GET /state' => sub {
 			my %by_id = map { my $h = head_of($_); delete $h->{kopecks}; $h->{id} => { %$h, patch => $_->{patch} } } values %order;
-			return { orders => scalar keys %order, updates => \@updates, notes => \@notes, by_id => \%by_id, list_calls => scalar @list_calls };
+			return { orders => scalar keys %order, updates => \@updates, notes => \@notes, by_id => \%by_id, list_calls => scalar(($list_calls{'order/list'} // [])->@*) };
 		},
 		'POST /reset' => sub {
 			%config = %config_at_start;
 			%order = ();
-			@updates = @notes = @list_calls = ();
+			@updates = @notes = ();
+			%list_calls = %payment = %receipt = ();
 			stop_deliveries();
 			$traffic->reset_log;
 			$traffic->{rules}->@* = ();

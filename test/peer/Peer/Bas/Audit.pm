@@ -3,6 +3,7 @@
 # Violations: duplicate_reference (two live documents with one customer reference), marker_and_reference (one id both in plain digits and as
 # a marker), duplicate_phone (two live counterparties, or partners, with the same last nine digits), partner (none, or another than the
 # counterparty's), row_discount (sums before and after do not differ by it), document_sum (Σ Всего and СуммаДокумента differ),
+# payment_sum (rows and sum of a payment document differ), duplicate_payment (two live payment documents with one marker),
 # row_sum (Сумма far from Цена·Количество·(1 − %)), row_total (Всего against Сумма and VAT), row_vat, broken_reference.
 package Peer::Bas::Audit;
 use v5.36;
@@ -40,8 +41,34 @@ sub state ($store, $config, $query)
 		delete $documents->{by_reference};
 		delete $clients->{by_phone};
 	}
+	my $payments = _payments($store, \@bad);
 	my $partners = $PARTNER ? _clients($store, \@bad, {}, $PARTNER) : undef;
-	return { documents => $documents, counterparties => $clients, $partners ? (partners => { map { $_ => $partners->{$_} } qw(count created) }) : (), violations => \@bad };
+	return { documents => $documents, counterparties => $clients, $partners ? (partners => { map { $_ => $partners->{$_} } qw(count created) }) : (), $payments ? (payments => $payments) : (), violations => \@bad };
+}
+
+# Documents that have a section РасшифровкаПлатежа.
+sub _payments ($store, $bad)
+{
+	my @types = grep { $_->{kind} eq 'document' && $_->{sections}{'РасшифровкаПлатежа'} } map { $TYPE{$_} } sort keys %TYPE or return undef;
+	my (%n, %by_marker);
+	for my $type (@types) {
+		for my $key ($store->keys_of($type->{name})->@*) {
+			my $o = $store->get($type->{name}, $key);
+			$n{$_} += $_ eq 'posted' ? !!$o->{Posted} : 1 for qw(count posted);
+			next if $o->{_seeded};
+			my $rows = 0;
+			for my $row (($o->{'РасшифровкаПлатежа'} // [])->@*) {
+				$rows += _cents($row->{'СуммаПлатежа'} // $row->{'Сумма'});
+				my $order = $row->{'Заказ'} // $row->{'Сделка'} // '';
+				push @$bad, { kind => 'broken_reference', document => $key, property => 'Заказ' } if $order ne '' && !$store->get($ORDER, $order);
+			}
+			push @$bad, { kind => 'payment_sum', document => $key, sum => 0 + ($o->{'СуммаДокумента'} // 0), rows => $rows / 100 } if $rows != _cents($o->{'СуммаДокумента'});
+			push @$bad, { kind => 'broken_reference', document => $key, property => $_->[0] } for grep { !$store->get($_->[1], $o->{ $_->[0] } // $NIL) } [ 'Организация_Key', 'Catalog_Организации' ], [ 'Контрагент_Key', $CLIENT ];
+			push $by_marker{$1}->@*, $key if !$o->{DeletionMark} && ($o->{'Комментарий'} // '') =~ m{\A([\w.-]+/p\d+)(?::|\z)};
+		}
+	}
+	push @$bad, { kind => 'duplicate_payment', marker => $_, keys => $by_marker{$_} } for grep { $by_marker{$_}->@* > 1 } sort keys %by_marker;
+	return { count => $n{count} // 0, posted => $n{posted} // 0 };
 }
 
 sub _documents ($store, $config, $bad, $query)

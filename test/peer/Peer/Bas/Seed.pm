@@ -1,6 +1,6 @@
 # Peer::Bas::Seed - the invented content of a fresh simulated base
 #
-# One organisation, two currencies (980, 840), one warehouse and one department, one price type, four VAT rates, contact kinds, units, states,
+# One organisation, two bank accounts, a cash desk, two currencies (980, 840), one warehouse and one department, one price type, four VAT rates, contact kinds, units, states,
 # 70 products and 8 counterparties. Keys are fixed and speak: 8c1f4a10-<kind>-11ee-8000-<number>.
 package Peer::Bas::Seed;
 use v5.36;
@@ -9,7 +9,8 @@ use Peer::Bas::Schema qw(%TYPE %ROLE $NIL);
 
 my %KIND = ('Catalog_Организации' => '00aa', 'Catalog_Контрагенты' => '00bb', 'Catalog_Валюты' => '0980', 'Catalog_ВидыКонтактнойИнформации' => '00dd',
 	'Catalog_СтруктурныеЕдиницы' => '00ee', 'Catalog_ВидыЦен' => '00f1', 'Catalog_СтавкиНДС' => '00f2', 'Catalog_КлассификаторЕдиницИзмерения' => '00f3',
-	'Catalog_СостоянияЗаказовПокупателей' => '00f4', 'Catalog_ДоговорыКонтрагентов' => '00cc', 'Catalog_Номенклатура' => '0001', 'Catalog_Партнеры' => '00bc');
+	'Catalog_СостоянияЗаказовПокупателей' => '00f4', 'Catalog_ДоговорыКонтрагентов' => '00cc', 'Catalog_Номенклатура' => '0001', 'Catalog_Партнеры' => '00bc',
+	'Catalog_БанковскиеСчета' => '00f5', 'Catalog_Кассы' => '00f6');
 
 # What other configurations call them.
 my %OTHER = ('Catalog_СтруктурныеЕдиницы' => [qw(Catalog_Склады Catalog_СкладыКомпании)], 'Catalog_ВидыЦен' => [qw(Catalog_ТипыЦенНоменклатуры Catalog_ТипыЦен)],
@@ -63,6 +64,9 @@ sub fill ($store, $config)
 	_row($store, $STATE, 1, Description => 'Відкритий');
 	_row($store, $STATE, 2, Description => 'В роботі');
 	_row($store, $STATE, 3, Description => 'Завершено', Predefined => !!1, PredefinedDataName => 'Завершен');
+	_row($store, 'Catalog_БанковскиеСчета', 1, Description => 'Основний рахунок', 'НомерСчета' => 'UA463052990000026008016227980');
+	_row($store, 'Catalog_БанковскиеСчета', 2, Description => 'Другий рахунок', 'НомерСчета' => 'UA403052990000026009030110403');
+	_row($store, 'Catalog_Кассы', 1, Description => 'Головна каса');
 	_products($store, $config->{products} // 60);
 	_counterparties($store);
 }

@@ -25,7 +25,7 @@ CREATE TABLE credential (
     CHECK ((kind = 'literal') = (reference IS NULL))
 );
 COMMENT ON TABLE credential IS 'Where a secret is found; written by set_secret()';
-COMMENT ON COLUMN credential.name IS 'Name of the secret: infobase:NAME:password, account:NAME:api_key, account:NAME:webhook_token';
+COMMENT ON COLUMN credential.name IS 'Name of the secret: infobase:NAME:password, account:NAME:api_key, account:NAME:account_key, account:NAME:webhook_token';
 COMMENT ON COLUMN credential.kind IS 'literal (value in credential_secret), file (in salesdrive.secrets_directory) or env (environment of the server)';
 COMMENT ON COLUMN credential.reference IS 'Name of the file or of the environment variable; NULL for a literal';
 COMMENT ON COLUMN credential.set_at IS 'When it was set last';
@@ -132,6 +132,11 @@ CREATE TABLE account (
     status_from_bas boolean NOT NULL DEFAULT false,
     status_source  text NOT NULL DEFAULT 'document' CHECK (status_source IN ('document', 'state')),
     status_conflict text NOT NULL DEFAULT 'salesdrive' CHECK (status_conflict IN ('salesdrive', 'bas', 'newer', 'ask')),
+    payments_to_bas boolean NOT NULL DEFAULT false,
+    payments_from_bas boolean NOT NULL DEFAULT false,
+    payments_since date,
+    payment_posting boolean NOT NULL DEFAULT false,
+    unattached_payments text NOT NULL DEFAULT 'list' CHECK (unattached_payments IN ('list', 'create')),
     paused_at      timestamptz,
     paused_reason  text,
     created_at     timestamptz NOT NULL DEFAULT clock(),
@@ -185,6 +190,11 @@ COMMENT ON COLUMN account.status_to_bas IS 'Write the status of the order into t
 COMMENT ON COLUMN account.status_from_bas IS 'Have SalesDrive take the status of the document when it was changed in BAS, as value_map says';
 COMMENT ON COLUMN account.status_source IS 'What SalesDrive takes as status of BAS: document (its own property), or state (what a register of the base tells of it); where the document has none, the register in any case';
 COMMENT ON COLUMN account.status_conflict IS 'Both were changed since they agreed last: salesdrive wins, bas wins, newer (the later change, where BAS tells its time; else salesdrive), or ask (the order is parked, decide_status() decides)';
+COMMENT ON COLUMN account.payments_to_bas IS 'Make a payment document in BAS for each payment of SalesDrive';
+COMMENT ON COLUMN account.payments_from_bas IS 'Register in SalesDrive the payment documents of BAS that pay its orders';
+COMMENT ON COLUMN account.payments_since IS 'Payments of earlier days, local time of the account, are only listed, in both directions; set to the day when the first of both is switched on';
+COMMENT ON COLUMN account.payment_posting IS 'Post the payment documents made in BAS';
+COMMENT ON COLUMN account.unattached_payments IS 'A payment that SalesDrive has attached to no order: list (nothing is made until it is attached) or create (a document without an order)';
 COMMENT ON COLUMN account.paused_at IS 'Set while the orders of this account are not sent';
 COMMENT ON COLUMN account.paused_reason IS 'Why it is paused';
 COMMENT ON COLUMN account.created_at IS 'When the row was made';
@@ -200,7 +210,7 @@ BEGIN
     END IF;
     IF TG_OP = 'UPDATE' AND NEW.infobase <> OLD.infobase THEN
         LOCK TABLE task IN SHARE MODE;    -- waits for the turn of the engine that may be making the first of its tasks
-        IF EXISTS (SELECT FROM order_sync y WHERE y.account = OLD.name) OR EXISTS (SELECT FROM task t WHERE t.account = OLD.name AND t.infobase IS NOT NULL) THEN
+        IF EXISTS (SELECT FROM order_sync y WHERE y.account = OLD.name) OR EXISTS (SELECT FROM payment_sync y WHERE y.account = OLD.name AND (y.write_unsure OR y.bas_ref IS NOT NULL)) OR EXISTS (SELECT FROM task t WHERE t.account = OLD.name AND t.infobase IS NOT NULL) THEN
             RAISE EXCEPTION 'account "%" has orders in infobase "%", so its infobase cannot be changed', OLD.name, OLD.infobase
                 USING ERRCODE = 'SD001', DETAIL = 'Their documents, customers and products are known by the keys of that base.',
                       HINT = format('Add another account for infobase "%s", with an identity of its own, and point the webhook of SalesDrive to it.', NEW.infobase);
@@ -226,7 +236,8 @@ BEGIN
     LOCK TABLE task IN SHARE MODE;    -- as in account_guard()
     IF TG_TABLE_NAME = 'account' THEN
         SELECT count(*) INTO orders FROM (SELECT y.order_id::text FROM order_sync y WHERE y.account = OLD.name UNION SELECT t.key FROM task t WHERE t.account = OLD.name AND t.infobase IS NOT NULL) o;
-        why := CASE WHEN orders > 0 THEN format('%s of its orders are on their way or in BAS.', orders) END;
+        why := CASE WHEN orders > 0 THEN format('%s of its orders are on their way or in BAS.', orders)
+                    WHEN EXISTS (SELECT FROM payment_sync y WHERE y.account = OLD.name AND (y.write_unsure OR y.bas_ref IS NOT NULL)) THEN 'Payment documents were made for it in BAS.' END;
     ELSE
         SELECT string_agg(a.name, ', ' ORDER BY a.name) INTO why FROM account a WHERE a.infobase = OLD.name;
         SELECT count(*) INTO orders FROM order_sync y WHERE y.infobase = OLD.name;

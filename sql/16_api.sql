@@ -13,6 +13,8 @@ CREATE TABLE account_api (
     circuit_pause      interval NOT NULL DEFAULT '30 s' CHECK (circuit_pause > '0'),
     dictionary_age     interval NOT NULL DEFAULT '1 day' CHECK (dictionary_age > '0'),
     poll_overlap       interval NOT NULL DEFAULT '15 min' CHECK (poll_overlap >= '0'),
+    payment_field      text NOT NULL DEFAULT 'date' CHECK (payment_field IN ('date', 'updatedAt')),
+    payment_overlap    interval NOT NULL DEFAULT '3 days' CHECK (payment_overlap >= '0'),
     backfill_share     numeric NOT NULL DEFAULT 0.9 CHECK (backfill_share > 0 AND backfill_share <= 1),
     key_in_body        boolean NOT NULL DEFAULT false,
     allow_http         boolean NOT NULL DEFAULT false,
@@ -35,6 +37,8 @@ COMMENT ON COLUMN account_api.circuit_after IS 'So many failures of the connecti
 COMMENT ON COLUMN account_api.circuit_pause IS 'How long an open circuit waits before one probing request';
 COMMENT ON COLUMN account_api.dictionary_age IS 'Values of SalesDrive that were loaded by load_dictionaries() and are older are loaded again as orders come by';
 COMMENT ON COLUMN account_api.poll_overlap IS 'How far each window of changed orders reaches back into the one before';
+COMMENT ON COLUMN account_api.payment_field IS 'Field by which windows of payments and receipts are asked for: their date, or updatedAt where SalesDrive filters by it';
+COMMENT ON COLUMN account_api.payment_overlap IS 'How far each window of payments and receipts reaches back: what is entered or changed with an earlier date is seen so long after it';
 COMMENT ON COLUMN account_api.backfill_share IS 'Share of each window of the quota that may be used when lane 4 (backfill) asks';
 COMMENT ON COLUMN account_api.key_in_body IS 'Send the key also as "form" in the body of changes: some older accounts take it only there';
 COMMENT ON COLUMN account_api.allow_http IS 'Allow plain http to other hosts than loopback';
@@ -44,6 +48,19 @@ COMMENT ON COLUMN account_api.circuit_open_until IS 'When an open circuit lets o
 COMMENT ON COLUMN account_api.paused_at IS 'Set while the API of this account is not asked';
 COMMENT ON COLUMN account_api.paused_reason IS 'Why it is paused';
 COMMENT ON CONSTRAINT account_api_retry_bounds ON account_api IS 'The first delay of a retry is not above the longest one';
+
+CREATE TABLE api_refusal (
+    account    text NOT NULL REFERENCES account (name) ON DELETE CASCADE,
+    method     text NOT NULL,
+    words      text NOT NULL,
+    refused_at timestamptz NOT NULL,
+    PRIMARY KEY (account, method)
+);
+COMMENT ON TABLE api_refusal IS 'Methods of the account key that SalesDrive refused it for, or for which it cannot be read: not asked until unpause_api(); the rest of the API goes on';
+COMMENT ON COLUMN api_refusal.account IS 'Account';
+COMMENT ON COLUMN api_refusal.method IS 'Method, as in quota_window';
+COMMENT ON COLUMN api_refusal.words IS 'Why';
+COMMENT ON COLUMN api_refusal.refused_at IS 'Since when';
 
 CREATE TABLE quota_window (
     account      text NOT NULL REFERENCES account (name) ON DELETE CASCADE,

@@ -184,6 +184,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION entity_set(text, text) IS 'Entity set that stands for a concept in a profile';
 
+CREATE FUNCTION is_payment_concept(concept text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN concept ~ '^((payment|refund)_(bank|cash)|payment_row|bank_account|cash_desk)$';
+COMMENT ON FUNCTION is_payment_concept(text) IS 'Whether an entity is used by payments only';
+
 -- Without these no document is found again, none has goods or a customer, or no customer is looked for.
 CREATE FUNCTION profile_gaps(profile text, by_phone boolean DEFAULT true) RETURNS text[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

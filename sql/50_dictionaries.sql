@@ -73,6 +73,11 @@ CREATE FUNCTION value_dictionaries() RETURNS text[]
     RETURN ARRAY['status', 'payment_method', 'shipping_method', 'source', 'site', 'manager', 'order_type', 'unit'];
 COMMENT ON FUNCTION value_dictionaries() IS 'Names of the lists that a base may have besides, where its profile names a set for them: values of orders, and units of pins, are checked and suggested by them';
 
+CREATE FUNCTION payment_dictionaries() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['bank_account', 'cash_desk'];
+COMMENT ON FUNCTION payment_dictionaries() IS 'Names of the lists of a base that rows of payment_rule name elements of: read when the first payment needs them';
+
 -- A list that no document needs, and that is not published or not allowed, must not stop the base.
 CREATE FUNCTION optional_answers(results http_result[]) RETURNS http_result[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -48,20 +48,24 @@ BEGIN
     PERFORM require_infobase(infobase);
     IF kind = 'order' THEN
         PERFORM refuse_task(format('order %s is not asked for by enqueue()', key), 'Call resume(account, order_id).');
+    ELSIF kind = 'payment' THEN
+        PERFORM refuse_task(format('payment %s is not asked for by enqueue()', key), 'Call fetch_payments(account), or resume(task_id).');
     ELSIF kind IN ('attribute', 'attribute_set') THEN
         PERFORM refuse_task('additional attributes are not asked for by enqueue()', 'Call prepare_infobase(infobase, apply => true).');
     ELSIF kind = 'order_record' THEN
         PERFORM refuse_task(format('the records of order %s are not asked for by enqueue()', key), 'Call resume(account, order_id).');
-    ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products', 'statuses') AND scope <> infobase THEN
+    ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products', 'statuses', 'bas_payments') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
-    ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries() || field_dictionaries()) THEN
-        PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries() || value_dictionaries() || field_dictionaries(), ', ')));
+    ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries() || field_dictionaries() || payment_dictionaries()) THEN
+        PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries() || value_dictionaries() || field_dictionaries() || payment_dictionaries(), ', ')));
     ELSIF kind IN ('counterparty', 'partner') AND phone_e164('+' || key) IS DISTINCT FROM key THEN
         PERFORM refuse_task(format('"%s" is no phone in international digits', key), format('Phones are written as by phone_e164(), for example %s.', coalesce(phone_e164(key), '380671112233')));
     ELSIF kind = 'products' AND key NOT IN ('whole', 'changes') THEN
         PERFORM refuse_task(format('goods are not loaded by "%s"', key), 'Call load_products(infobase).');
     ELSIF kind = 'statuses' AND NOT EXISTS (SELECT FROM status_poll p WHERE p.infobase = enqueue.infobase AND p.what = enqueue.key) THEN
         PERFORM refuse_task('statuses are not asked for by enqueue()', 'Call pull_statuses(infobase).');
+    ELSIF kind = 'bas_payments' AND (key <> 'payments' OR NOT EXISTS (SELECT FROM payment_poll p WHERE p.infobase = enqueue.infobase)) THEN
+        PERFORM refuse_task('payment documents are not asked for by enqueue()', 'Call pull_payments(infobase).');
     ELSIF scope <> infobase AND NOT EXISTS (SELECT FROM account a WHERE a.name = scope) THEN
         PERFORM refuse_task(format('"%s" is neither infobase "%s" nor an account', scope, infobase), 'The scope of a task is an account or its infobase.');
     END IF;
@@ -118,8 +122,8 @@ BEGIN
         RETURN;
     END IF;
     PERFORM wake_options(what);
-    patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^(value|rule|field):\*:', '\1:%:'), '([/:])\*$', '\1%')
-                      FROM few(what) w WHERE w ~ '^((value|rule|field):\*:|value:.*/\*$|product:[^:]+:\*$)');
+    patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^(value|rule|field|payment_rule):\*:', '\1:%:'), '([/:])\*$', '\1%')
+                      FROM few(what) w WHERE w ~ '^((value|rule|field|payment_rule):\*:|value:.*/\*$|product:[^:]+:\*$)');
     IF patterns <> '{}' THEN    -- a row for every account, all values of a dictionary, many goods: those that tasks wait for
         what := what || ARRAY(SELECT DISTINCT t.blocked_on FROM task t WHERE t.blocked_on LIKE ANY (patterns));
     END IF;
@@ -171,6 +175,7 @@ BEGIN
     RETURN CASE t.kind WHEN 'order' THEN EXISTS (SELECT FROM order_sync y WHERE y.account = t.account AND y.order_id = t.key::bigint AND y.unsure_until > clock())
                        WHEN 'counterparty' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind AND p.unsure_until > clock())
                        WHEN 'partner' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind AND p.unsure_until > clock())
+                       WHEN 'payment' THEN EXISTS (SELECT FROM payment_sync y WHERE y.account = t.account AND y.payment_id = t.key::bigint AND y.unsure_until > clock())
                        WHEN 'product' THEN EXISTS (SELECT FROM product_creation c WHERE c.infobase = t.scope AND c.sku = t.key AND c.unsure_until > clock())
                        ELSE t.state = 'ready' END;
 END $$;
@@ -215,8 +220,9 @@ DECLARE
 BEGIN
     PERFORM note_orders_done(steps);
 
-    SELECT array_agg(t.kind || ':' || t.scope || ':' || t.key) INTO ended
-    FROM few(steps) s JOIN task t ON t.id = s.task_id WHERE s.step IN ('done', 'park') AND t.kind <> 'order';
+    SELECT array_agg(w.cause) INTO ended
+    FROM few(steps) s JOIN task t ON t.id = s.task_id CROSS JOIN LATERAL (SELECT t.kind || ':' || t.scope || ':' || t.key AS cause) w
+    WHERE s.step IN ('done', 'park') AND (t.kind <> 'order' OR EXISTS (SELECT FROM task b WHERE b.blocked_on = w.cause));    -- payments wait for orders
 
     DELETE FROM task t USING few(steps) s WHERE t.id = s.task_id AND s.step = 'done' AND (t.state = 'ready' OR t.wish = t.claimed_wish);
 
@@ -393,6 +399,7 @@ DECLARE
     no_step  plan_step[];
     requests http_request[];
     apis     text[] := '{}';
+    keyed    text[];
     k        record;
 BEGIN
     FOR k IN SELECT t.kind, array_agg(t.id ORDER BY t.id) AS ids, array_agg(DISTINCT t.account) FILTER (WHERE t.infobase IS NULL) AS apis
@@ -405,10 +412,13 @@ BEGIN
     INTO no_step FROM few(picked) p JOIN task t ON t.id = p WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = p);
     steps := gate_creations(steps || no_step);
     IF apis <> '{}' THEN
-        steps := gate_quota(steps, since);
+        steps := gate_quota(gate_account_key(steps), since);
+        keyed := ARRAY(SELECT DISTINCT t.account FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request' AND t.infobase IS NULL AND is_account_method(api_method(s.path)));
         PERFORM note_crm_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose IN ('change order in SalesDrive', 'add note in SalesDrive') HAVING count(*) > 0;
     END IF;
     PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
+    PERFORM note_payment_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose IN ('create payment', 'read payment', 'post payment') HAVING count(*) > 0;
+    PERFORM note_payments_sent(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose = 'add payment in SalesDrive' HAVING count(*) > 0;
     PERFORM note_counterparty_writes(array_agg(s)), note_product_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
     PERFORM note_attribute_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose = 'create attribute' HAVING count(*) > 0;
     PERFORM note_record_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose LIKE '% record%' HAVING count(*) > 0;
@@ -416,10 +426,10 @@ BEGIN
 
     WITH base AS MATERIALIZED (
         SELECT i.name, i.url || '/odata/standard.odata/' AS url, longest_write(i) AS longest, i.username, secret('infobase:' || i.name || ':password') AS password, NULL::text[] AS headers,
-               i.connect_timeout, i.total_timeout, i.max_answer, i.max_connections, i.ca_file, i.allow_http, NULL::text AS body_key
+               i.connect_timeout, i.total_timeout, i.max_answer, i.max_connections, i.ca_file, i.allow_http, NULL::text AS body_key, NULL::text AS account_key
         FROM infobase i WHERE i.name IN (SELECT t.target FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request')
         UNION ALL
-        SELECT f.* FROM api_forms(apis) f
+        SELECT f.* FROM api_forms(apis, keyed) f
     ), own AS MATERIALIZED (
         SELECT e.kind, e.answer, e.total_timeout FROM task_kind_effective e
     ), sent AS (
@@ -428,10 +438,11 @@ BEGIN
         FROM few(steps) s, base i, own w WHERE t.id = s.task_id AND i.name = t.target AND w.kind = t.kind AND s.step = 'request'
         RETURNING t.id, t.attempt, t.target, s.method, s.path, s.body, w.answer, w.total_timeout
     )
-    SELECT array_agg(ROW(q.id, q.attempt, i.name, q.method, i.url || url_path(q.path), CASE WHEN i.body_key IS NULL OR q.body IS NULL THEN q.body ELSE q.body || jsonb_build_object('form', i.body_key) END::text, i.username, i.password, i.headers,
+    SELECT array_agg(ROW(q.id, q.attempt, i.name, q.method, i.url || url_path(q.path), CASE WHEN i.body_key IS NULL OR q.body IS NULL THEN q.body ELSE q.body || jsonb_build_object('form', CASE WHEN own_key.other THEN i.account_key ELSE i.body_key END) END::text, i.username, i.password,
+           CASE WHEN own_key.other THEN key_headers(i.account_key) ELSE i.headers END,
            (extract(epoch FROM i.connect_timeout) * 1000)::integer, (extract(epoch FROM coalesce(q.total_timeout, i.total_timeout)) * 1000)::integer,
            CASE q.answer WHEN 'metadata' THEN 16777216 ELSE i.max_answer END, i.max_connections, i.ca_file, i.allow_http, since + i.total_timeout, q.answer)::http_request) INTO requests
-    FROM sent q JOIN base i ON i.name = q.target;
+    FROM sent q JOIN base i ON i.name = q.target CROSS JOIN LATERAL (SELECT q.target LIKE 'account:%' AND is_account_method(api_method(q.path)) AS other) own_key;
     RETURN requests;
 END $$;
 COMMENT ON FUNCTION claim_tasks(bigint[], timestamptz) IS 'Plans locked tasks, commits attempts of what needs a request, and returns those requests; each must leave so early after since that it ends before its unsure_until';

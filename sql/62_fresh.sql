@@ -14,29 +14,30 @@ END $$;
 COMMENT ON FUNCTION edits_fresh(text, double precision, interval) IS 'How long after updateAt so large a share of the versions that came lately were here, by webhook or by polling; those of a backfill do not count. Of more than 20000 so many are looked at. NULL: none came';
 
 -- A backfill waits where its share of a window is used, by whomever; and what others use of it goes on being used.
-CREATE FUNCTION backfill_ends_at(account text) RETURNS timestamptz
+CREATE FUNCTION backfill_ends_at(account text, feed text DEFAULT 'backfill') RETURNS timestamptz
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    left_over bigint := (SELECT p.page FROM crm_poll p WHERE p.account = backfill_ends_at.account AND p.feed = 'backfill' AND p.requests > 0);
+    left_over bigint := (SELECT p.page FROM crm_poll p WHERE p.account = backfill_ends_at.account AND p.feed = backfill_ends_at.feed AND p.requests > 0);
+    used_method text := (SELECT f.method FROM crm_feed f WHERE f.feed = backfill_ends_at.feed);
     each      double precision := (SELECT sum(c.seconds) / sum(c.exchanges) FROM exchange_count c WHERE c.target = 'account:' || backfill_ends_at.account AND c.class = 'ok');
 BEGIN
     RETURN (SELECT clock() + make_interval(secs => left_over * coalesce(each, 0)) + greatest(max(w.span * (greatest(left_over - greatest(w.share - u.used, 0), 0) / greatest(w.share - u.by_others, 1)::double precision)), max(w.closed_until) - clock(), '0')
             FROM (SELECT '1 minute'::interval AS span, NULL::timestamptz AS closed_until, 1000000 AS share WHERE left_over IS NOT NULL
                   UNION ALL SELECT q.span, q.closed_until, greatest(floor(q.most * x.backfill_share), 1)::bigint FROM quota_window q JOIN account_api x ON x.account = q.account
-                  WHERE q.account = backfill_ends_at.account AND q.method = 'order/list' AND q.most IS NOT NULL) w
+                  WHERE q.account = backfill_ends_at.account AND q.method = used_method AND q.most IS NOT NULL) w
             CROSS JOIN LATERAL (SELECT count(*) AS used, count(*) FILTER (WHERE s.lane < 4) AS by_others FROM quota_use s
-                                WHERE s.account = backfill_ends_at.account AND s.method = 'order/list' AND s.counted_at > clock() - w.span) u
+                                WHERE s.account = backfill_ends_at.account AND s.method = used_method AND s.counted_at > clock() - w.span) u
             WHERE left_over IS NOT NULL);
 END $$;
-COMMENT ON FUNCTION backfill_ends_at(text) IS 'When the backfill of an account will end: pages left by its share of the quota, less what others use, and the time that requests take; NULL: none is at work, or its pages are not known yet';
+COMMENT ON FUNCTION backfill_ends_at(text, text) IS 'When the backfill of an account will end: pages left by its share of the quota, less what others use, and the time that requests take; NULL: none is at work, or its pages are not known yet';
 
 CREATE FUNCTION task_progress(task_id bigint) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN (SELECT CASE t.kind
-                WHEN 'crm_orders' THEN (SELECT format('%s of %s pages to be read, %s orders received%s', p.page, p.pages, p.orders, ', ends at about ' || to_char(CASE p.feed WHEN 'backfill' THEN backfill_ends_at(p.account) END, 'YYYY-MM-DD HH24:MI TZ'))
-                                        FROM crm_poll p WHERE p.account = t.account AND p.feed = t.key AND p.page IS NOT NULL AND p.requests > 0 AND p.pages IS NOT NULL)
-                WHEN 'products' THEN (SELECT format('%s articles taken in', l.products) FROM product_load l WHERE l.infobase = t.infobase AND l.up_to <> '') END
+                WHEN 'products' THEN (SELECT format('%s articles taken in', l.products) FROM product_load l WHERE l.infobase = t.infobase AND l.up_to <> '')
+                ELSE (SELECT format('%s of %s pages to be read, %s %s received%s', p.page, p.pages, p.orders, f.items, ', ends at about ' || to_char(CASE WHEN f.since_a_day THEN backfill_ends_at(p.account, p.feed) END, 'YYYY-MM-DD HH24:MI TZ'))
+                      FROM crm_feed f JOIN crm_poll p ON p.feed = f.feed WHERE f.kind = t.kind AND p.account = t.account AND p.feed = t.key AND p.page IS NOT NULL AND p.requests > 0 AND p.pages IS NOT NULL) END
             FROM task t WHERE t.id = task_progress.task_id);
 END $$;
 COMMENT ON FUNCTION task_progress(bigint) IS 'How far a task of many requests is, for wait(); NULL: it is not one, or has not begun';

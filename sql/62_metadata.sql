@@ -108,9 +108,10 @@ COMMENT ON FUNCTION metadata_wanted(text) IS 'Whether $metadata must tell which 
 CREATE VIEW profile_difference AS
     WITH used AS (
         SELECT i.name AS infobase, i.profile, e.concept, e.needed,
-               CASE WHEN e.concept IN ('order_line', 'attribute_row') THEN entity_set(i.profile, 'order') || '_' || e.entity_set ELSE e.entity_set END AS entity_set
+               CASE WHEN e.concept IN ('order_line', 'attribute_row') THEN entity_set(i.profile, 'order') || '_' || e.entity_set WHEN e.concept = 'payment_row' THEN entity_set(i.profile, 'payment_bank') || '_' || e.entity_set ELSE e.entity_set END AS entity_set
         FROM metadata_load l JOIN infobase i ON i.name = l.infobase
         JOIN profile_entity_effective e ON e.profile = i.profile AND e.entity_set IS NOT NULL AND e.concept <> 'contact_row'    -- a section of what has contacts
+             AND (NOT is_payment_concept(e.concept) OR EXISTS (SELECT FROM account a WHERE a.infobase = i.name AND (a.payments_to_bas OR a.payments_from_bas)))
     )
     SELECT u.infobase, u.profile, u.concept, u.entity_set, NULL::text AS property, u.needed, 'The base does not publish this set.' AS problem
     FROM used u WHERE NOT publishes(u.infobase, u.entity_set)

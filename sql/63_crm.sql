@@ -17,8 +17,10 @@ BEGIN
         PERFORM refuse_task(format('a task of kind "%s" asks the API of account "%s", no infobase', kind, account), 'Give NULL as infobase.');
     ELSIF kind = 'crm_dictionary' AND key <> ALL (crm_lists()) THEN
         PERFORM refuse_task(format('there is no list "%s" of SalesDrive', key), format('Lists: %s.', array_to_string(crm_lists(), ', ')));
-    ELSIF kind = 'crm_orders' AND NOT EXISTS (SELECT FROM crm_poll p WHERE p.account = enqueue_api.account AND p.feed = key) THEN
-        PERFORM refuse_task(format('there is no feed "%s" of account "%s"', key, account), 'Call fetch_orders().');
+    ELSIF kind IN ('crm_orders', 'crm_payments', 'crm_receipts') AND NOT EXISTS (SELECT FROM crm_poll p JOIN crm_feed f ON f.feed = p.feed WHERE p.account = enqueue_api.account AND p.feed = key AND f.kind = enqueue_api.kind) THEN
+        PERFORM refuse_task(format('there is no feed "%s" of account "%s"', key, account), format('Call fetch_%s().', substr(kind, 5)));
+    ELSIF kind = 'payment_out' THEN
+        PERFORM refuse_task('a payment of BAS is not asked for by enqueue()', 'Call pull_payments(infobase), or resume(task_id).');
     END IF;
     PERFORM begin_api(account);
     INSERT INTO task AS t (scope, kind, key, account, lane) VALUES (enqueue_api.account, enqueue_api.kind, enqueue_api.key, enqueue_api.account, enqueue_api.lane)
@@ -41,8 +43,90 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION begin_api(text) IS 'Makes the rows of an account''s API and of the limits SalesDrive states for it, where they are not there yet';
 
-CREATE FUNCTION api_forms(accounts text[]) RETURNS TABLE (name text, url text, longest timestamptz, username text, password text, headers text[],
-        connect_timeout interval, total_timeout interval, max_answer integer, max_connections integer, ca_file text, allow_http boolean, body_key text)
+CREATE FUNCTION begin_quota(account text, method text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM quota_window w WHERE w.account = begin_quota.account AND w.method = begin_quota.method) THEN
+        INSERT INTO quota_window (account, method, span, most)
+        VALUES (begin_quota.account, begin_quota.method, '1 minute', 10), (begin_quota.account, begin_quota.method, '1 hour', 100), (begin_quota.account, begin_quota.method, '1 day', 1000) ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+COMMENT ON FUNCTION begin_quota(text, text) IS 'Makes the rows of the limits that SalesDrive states for every list, where those of a method are not there yet';
+
+CREATE FUNCTION api_method(path text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN regexp_replace(split_part(path, '?', 1), '^/?(api/)?|/+$', '', 'g');
+COMMENT ON FUNCTION api_method(text) IS 'Method of an address of the API, as quota_window names it: order/list';
+
+-- SalesDrive has two keys: that of the order base, and that of the account, with rights of its own for each kind of its documents.
+CREATE FUNCTION is_account_method(method text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN method ~ '^(payment|check)(/|$)';
+COMMENT ON FUNCTION is_account_method(text) IS 'Whether a method of the API takes the account key';
+
+CREATE FUNCTION account_key(account text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN btrim(coalesce(secret('account:' || account || ':account_key'), secret('account:' || account || ':api_key')));
+END $$;
+COMMENT ON FUNCTION account_key(text) IS 'The account key of an account, else its api_key: some accounts have one key for both';
+
+CREATE FUNCTION key_headers(key text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['X-Api-Key: ' || key, 'Form-Api-Key: ' || key];
+COMMENT ON FUNCTION key_headers(text) IS 'Headers that carry a key to newer and older accounts';
+
+CREATE FUNCTION refuse_method(account text, method text, words text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO api_refusal VALUES (refuse_method.account, refuse_method.method, refuse_method.words, clock()) ON CONFLICT ON CONSTRAINT api_refusal_pkey DO NOTHING;
+    IF FOUND THEN
+        RAISE WARNING 'method % of account "%" is not asked any more: %', method, account, words
+            USING ERRCODE = 'SD012', DETAIL = 'Orders are read and changed as before.',
+                  HINT = format('Give the account key the right it lacks, or SELECT salesdrive.set_secret(''account:%s:account_key'', ...); then SELECT salesdrive.unpause_api(%L).', account, account);
+    END IF;
+END $$;
+COMMENT ON FUNCTION refuse_method(text, text, text) IS 'Stops asking one method of the account key, with one warning';
+
+CREATE FUNCTION gate_account_key(steps plan_step[]) RETURNS plan_step[]
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r     record;
+    s     plan_step;
+    words text;
+BEGIN
+    FOR r IN SELECT u.n, t.account, api_method(u.path) AS method
+             FROM few(steps) WITH ORDINALITY u (task_id, step, purpose, method, path, body, memo, creates, run_at, reason, detail, hint, blocked_on, n) CROSS JOIN LATERAL task_of(u.task_id) t
+             WHERE u.step = 'request' AND t.infobase IS NULL AND is_account_method(api_method(u.path)) ORDER BY t.account, t.id
+    LOOP
+        words := NULL;
+        BEGIN
+            IF account_key(r.account) IS NULL THEN
+                words := 'no key is set in this database';
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            words := SQLERRM;
+        END;
+        IF words IS NOT NULL THEN
+            PERFORM refuse_method(r.account, r.method, format('The secret account:%s:account_key cannot be used: %s', r.account, words));
+        END IF;
+        SELECT f.words INTO words FROM api_refusal f WHERE f.account = r.account AND f.method = r.method;
+        CONTINUE WHEN NOT FOUND;
+        s := steps[r.n];
+        s.step := 'wait';
+        s.run_at := clock() + interval '1 hour';
+        s.reason := 'account_key';
+        s.detail := words;
+        s.hint := format('Give the account key (secret account:%s:account_key) the right to it, then SELECT salesdrive.unpause_api(%L).', r.account, r.account);
+        s.blocked_on := format('account_key:%s:', r.account);
+        steps[r.n] := s;
+    END LOOP;
+    RETURN steps;
+END $$;
+COMMENT ON FUNCTION gate_account_key(plan_step[]) IS 'Puts off requests for which the account key cannot be read, or was refused';
+
+CREATE FUNCTION api_forms(accounts text[], with_account_key text[]) RETURNS TABLE (name text, url text, longest timestamptz, username text, password text, headers text[],
+        connect_timeout interval, total_timeout interval, max_answer integer, max_connections integer, ca_file text, allow_http boolean, body_key text, account_key text)
     LANGUAGE plpgsql VOLATILE ROWS 1 SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -50,19 +134,14 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY
-    SELECT 'account:' || p.account, a.url || '/', clock() + 2 * p.total_timeout, NULL::text, NULL::text, ARRAY['X-Api-Key: ' || k.key, 'Form-Api-Key: ' || k.key],    -- newer and older accounts
-           p.connect_timeout, p.total_timeout, p.max_answer, p.max_connections, p.ca_file, p.allow_http, CASE WHEN p.key_in_body THEN k.key END
+    SELECT 'account:' || p.account, a.url || '/', clock() + 2 * p.total_timeout, NULL::text, NULL::text, key_headers(k.key),
+           p.connect_timeout, p.total_timeout, p.max_answer, p.max_connections, p.ca_file, p.allow_http, CASE WHEN p.key_in_body THEN k.key END, CASE WHEN p.account = ANY (with_account_key) THEN account_key(p.account) END
     FROM (SELECT DISTINCT n FROM few(accounts) n) u JOIN account_api p ON p.account = u.n JOIN account a ON a.name = p.account
     CROSS JOIN LATERAL (SELECT btrim(secret('account:' || p.account || ':api_key')) AS key) k;
 END $$;
-COMMENT ON FUNCTION api_forms(text[]) IS 'What every request to the API of an account has in common, the key in its headers';
+COMMENT ON FUNCTION api_forms(text[], text[]) IS 'What every request to the API of an account has in common, the key in its headers; the account key, of those that need it now';
 
 -- Quota.
-
-CREATE FUNCTION api_method(path text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN regexp_replace(split_part(path, '?', 1), '^/?(api/)?|/+$', '', 'g');
-COMMENT ON FUNCTION api_method(text) IS 'Method of an address of the API, as quota_window names it: order/list';
 
 CREATE FUNCTION quota_free_at(account text, method text, lane smallint DEFAULT 1) RETURNS timestamptz
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -222,10 +301,15 @@ DECLARE
     r record;
 BEGIN
     FOR r IN SELECT substr(u.target, 9) AS account, bool_or(u.class IN ('ok', 'business', 'throttled')) AS alive, count(*) FILTER (WHERE u.class IN ('transient', 'unknown_outcome')) AS failed,
-                    (array_agg(concat_ws(', ', u.http_status::text, u.error)) FILTER (WHERE u.class = 'config'))[1] AS config,
-                    (array_agg(u.url) FILTER (WHERE u.class = 'config'))[1] AS url, bool_or(u.http_status IS NOT NULL) FILTER (WHERE u.class = 'config') AS refused
-             FROM few(results) u WHERE u.target LIKE 'account:%' GROUP BY u.target ORDER BY u.target
+                    (array_agg(concat_ws(', ', u.http_status::text, u.error)) FILTER (WHERE q.of_all))[1] AS config,
+                    (array_agg(u.url) FILTER (WHERE q.of_all))[1] AS url, bool_or(u.http_status IS NOT NULL) FILTER (WHERE q.of_all) AS refused
+             FROM few(results) u LEFT JOIN account a ON 'account:' || a.name = u.target
+             CROSS JOIN LATERAL (SELECT u.class = 'config' AND NOT (u.http_status IS NOT NULL AND coalesce(is_account_method(api_method(substr(u.url, length(a.url) + 1))), false)) AS of_all) q    -- of the account key one method is refused, and the rest goes on
+             WHERE u.target LIKE 'account:%' GROUP BY u.target ORDER BY u.target
     LOOP
+        PERFORM refuse_method(r.account, m.method, format('SalesDrive refuses it: %s', m.words))
+        FROM (SELECT api_method(substr(u.url, length(a.url) + 1)) AS method, min(concat_ws(', ', u.http_status::text, u.error)) AS words
+              FROM few(results) u JOIN account a ON 'account:' || a.name = u.target WHERE a.name = r.account AND u.class = 'config' AND u.http_status IS NOT NULL GROUP BY 1) m WHERE is_account_method(m.method);
         IF r.config IS NOT NULL THEN
             PERFORM pause_api_for(r.account, format('%s: %s (%s)', CASE WHEN r.refused THEN 'SalesDrive refuses' ELSE 'SalesDrive could not be asked' END, r.config, r.url), format('Mend the address, or the key and its rights (SELECT salesdrive.set_secret(''account:%s:api_key'', ...))', r.account));
         END IF;
@@ -284,14 +368,16 @@ CREATE FUNCTION unpause_api(account text) RETURNS void
 BEGIN
     PERFORM require_account(account);
     UPDATE account_api p SET paused_at = NULL, paused_reason = NULL, circuit_failures = 0, circuit_open_until = NULL WHERE p.account = unpause_api.account;
+    DELETE FROM api_refusal f WHERE f.account = unpause_api.account;
     PERFORM wake_later(format('account_api:%s:', account));
+    PERFORM wake_later(format('account_key:%s:', account));
 END $$;
-COMMENT ON FUNCTION unpause_api(text) IS 'Goes on asking the API of an account, at once';
+COMMENT ON FUNCTION unpause_api(text) IS 'Goes on asking the API of an account, at once, also for what its account key was refused';
 
 CREATE VIEW quota_status AS
     SELECT w.account, w.method, w.span, w.most, u.used, w.most - u.used AS room, w.closed_until,
            CASE WHEN greatest(w.closed_until, CASE WHEN u.used >= w.most THEN f.counted_at + w.span END) > n.at THEN greatest(w.closed_until, CASE WHEN u.used >= w.most THEN f.counted_at + w.span END) END AS free_at,
-           u.last_at + w.span AS resets_at, u.spent_on, edits_fresh(w.account) AS edits_fresh, CASE w.method WHEN 'order/list' THEN backfill_ends_at(w.account) END AS backfill_ends_at
+           u.last_at + w.span AS resets_at, u.spent_on, edits_fresh(w.account) AS edits_fresh, CASE w.method WHEN 'order/list' THEN backfill_ends_at(w.account) WHEN 'payment/list' THEN backfill_ends_at(w.account, 'payments_backfill') WHEN 'check/list' THEN backfill_ends_at(w.account, 'receipts_backfill') END AS backfill_ends_at
     FROM (SELECT clock() AS at) n CROSS JOIN quota_window w
     CROSS JOIN LATERAL (SELECT coalesce(sum(g.uses), 0)::bigint AS used, max(g.last_at) AS last_at, coalesce(jsonb_object_agg(g.purpose, g.uses), '{}') AS spent_on
                         FROM (SELECT coalesce(q.purpose, '') AS purpose, count(*) AS uses, max(q.counted_at) AS last_at FROM quota_use q

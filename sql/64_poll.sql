@@ -1,13 +1,30 @@
--- Purpose: tasks of kind crm_orders: reading orders by the API of SalesDrive, what changed lately (feed live) and what there is since a day (feed backfill).
+-- Purpose: reading lists by the API of SalesDrive, page by page: orders (tasks of kind crm_orders), payments (crm_payments), receipts (crm_receipts);
+-- of each what is new (feed live) and what there is since a day (feed backfill).
 -- Rights: the engine's role.
 --
--- A feed reads one window of updateAt with fixed ends, all pages of it, and moves on with the COMMIT that keeps the last page. Rows that change
+-- A feed reads one window of time with fixed ends, all pages of it, and moves on with the COMMIT that keeps the last page. Rows that change
 -- meanwhile leave the window, and those behind them move up: so pages are read from the last to the first, and nothing can slip from a page
 -- that is still to be read into one that was read.
 
+CREATE VIEW crm_feed (feed, kind, method, keep_function, purpose, items, since_a_day) AS VALUES
+    ('live',              'crm_orders',   'order/list',   'salesdrive.keep_order_page',   'read changed orders', 'orders',   false),
+    ('backfill',          'crm_orders',   'order/list',   'salesdrive.keep_order_page',   'read all orders',     'orders',   true),
+    ('payments',          'crm_payments', 'payment/list', 'salesdrive.keep_payment_page', 'read new payments',   'payments', false),
+    ('payments_backfill', 'crm_payments', 'payment/list', 'salesdrive.keep_payment_page', 'read all payments',   'payments', true),
+    ('receipts',          'crm_receipts', 'check/list',   'salesdrive.keep_receipt_page', 'read new receipts',   'receipts', false),
+    ('receipts_backfill', 'crm_receipts', 'check/list',   'salesdrive.keep_receipt_page', 'read all receipts',   'receipts', true);
+COMMENT ON VIEW crm_feed IS 'Lists that are read by the API of SalesDrive';
+COMMENT ON COLUMN crm_feed.feed IS 'Name; the key of its task';
+COMMENT ON COLUMN crm_feed.kind IS 'Kind of its task';
+COMMENT ON COLUMN crm_feed.method IS 'Method of the API, as in quota_window';
+COMMENT ON COLUMN crm_feed.keep_function IS 'Function (account, feed, rows of a page, the answer) that keeps a page';
+COMMENT ON COLUMN crm_feed.purpose IS 'What its requests are for';
+COMMENT ON COLUMN crm_feed.items IS 'What it lists';
+COMMENT ON COLUMN crm_feed.since_a_day IS 'A backfill: crm_poll.seen_until is the day it begins with, and stays';
+
 CREATE TABLE crm_poll (
     account     text NOT NULL REFERENCES account (name) ON DELETE CASCADE,
-    feed        text NOT NULL CHECK (feed IN ('live', 'backfill')),
+    feed        text NOT NULL CHECK (feed IN ('live', 'backfill', 'payments', 'payments_backfill', 'receipts', 'receipts_backfill')),
     seen_until  timestamptz,
     until       timestamptz,
     window_from timestamp,
@@ -20,16 +37,16 @@ CREATE TABLE crm_poll (
     done_at     timestamptz,
     PRIMARY KEY (account, feed)
 );
-COMMENT ON TABLE crm_poll IS 'How far orders were read by the API: a window of updateAt, page by page';
+COMMENT ON TABLE crm_poll IS 'How far orders, payments and receipts were read by the API: a window of time, page by page';
 COMMENT ON COLUMN crm_poll.account IS 'Account';
-COMMENT ON COLUMN crm_poll.feed IS 'live (what changed lately) or backfill (all since a day)';
-COMMENT ON COLUMN crm_poll.seen_until IS 'What changed before is here: the next window begins there, less account_api.poll_overlap; of a backfill, its beginning';
+COMMENT ON COLUMN crm_poll.feed IS 'crm_feed: live (what changed lately) or backfill (all since a day) of orders; payments, payments_backfill; receipts, receipts_backfill';
+COMMENT ON COLUMN crm_poll.seen_until IS 'What changed before is here: the next window begins there, less account_api.poll_overlap or payment_overlap; of a backfill, its beginning';
 COMMENT ON COLUMN crm_poll.until IS 'What seen_until becomes when the window is read';
 COMMENT ON COLUMN crm_poll.window_from IS 'Beginning of the window, local time of the account';
 COMMENT ON COLUMN crm_poll.window_to IS 'Its end';
 COMMENT ON COLUMN crm_poll.page IS 'Page to be read next; NULL: no window is being read';
 COMMENT ON COLUMN crm_poll.pages IS 'Pages of the window, as the first answer said; NULL: not known yet';
-COMMENT ON COLUMN crm_poll.orders IS 'Orders received of the window';
+COMMENT ON COLUMN crm_poll.orders IS 'Orders, payments or receipts received of the window';
 COMMENT ON COLUMN crm_poll.requests IS 'Pages received of the window';
 COMMENT ON COLUMN crm_poll.started_at IS 'When its reading began';
 COMMENT ON COLUMN crm_poll.done_at IS 'When a window was read to its end last';
@@ -47,27 +64,39 @@ DECLARE
     now_at timestamptz := clock();
 BEGIN
     UPDATE crm_poll p SET until = now_at, page = 1, pages = NULL, orders = 0, requests = 0, started_at = now_at,
-        window_from = date_trunc('second', (coalesce(p.seen_until, now_at - interval '1 day') - CASE p.feed WHEN 'live' THEN x.poll_overlap ELSE '0' END) AT TIME ZONE a.time_zone) - local_hour_shift(now_at, a.time_zone),
+        window_from = date_trunc('second', (coalesce(p.seen_until, now_at - interval '1 day') - CASE WHEN f.since_a_day THEN '0' WHEN f.kind = 'crm_orders' THEN x.poll_overlap ELSE x.payment_overlap END) AT TIME ZONE a.time_zone) - local_hour_shift(now_at, a.time_zone),
         window_to = date_trunc('second', now_at AT TIME ZONE a.time_zone) + local_hour_shift(now_at, a.time_zone)
-    FROM account a JOIN account_api x ON x.account = a.name
-    WHERE a.name = begin_poll.account AND p.account = a.name AND p.feed = begin_poll.feed AND p.page IS NULL;
+                    + CASE WHEN f.kind <> 'crm_orders' AND x.payment_field = 'date' THEN interval '1 day' ELSE '0' END    -- a date may be that of the end of the day
+    FROM account a JOIN account_api x ON x.account = a.name, crm_feed f
+    WHERE a.name = begin_poll.account AND p.account = a.name AND p.feed = begin_poll.feed AND f.feed = p.feed AND p.page IS NULL;
 END $$;
 COMMENT ON FUNCTION begin_poll(text, text) IS 'Sets the window of a feed, unless one is being read';
 
-CREATE FUNCTION plan_crm_orders(tasks bigint[]) RETURNS SETOF plan_step
+CREATE FUNCTION plan_crm_feed(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM begin_poll(t.account, t.key) FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t;
     RETURN QUERY
-    SELECT t.id, 'request', CASE t.key WHEN 'live' THEN 'read changed orders' ELSE 'read all orders' END, 'GET',
-           format('api/order/list/?page=%s&limit=100&filter%%5BupdateAt%%5D%%5Bfrom%%5D=%s&filter%%5BupdateAt%%5D%%5Bto%%5D=%s&filter%%5BstatusId%%5D=__ALL__',
-                  p.page, url_encode(to_char(p.window_from, 'YYYY-MM-DD HH24:MI:SS')), url_encode(to_char(p.window_to, 'YYYY-MM-DD HH24:MI:SS'))),
+    SELECT t.id, 'request', f.purpose, 'GET',
+           format('api/%1$s/?page=%2$s&limit=100&filter%%5B%3$s%%5D%%5Bfrom%%5D=%4$s&filter%%5B%3$s%%5D%%5Bto%%5D=%5$s%6$s', f.method, p.page, CASE f.kind WHEN 'crm_orders' THEN 'updateAt' ELSE x.payment_field END,
+                  url_encode(to_char(p.window_from, 'YYYY-MM-DD HH24:MI:SS')), url_encode(to_char(p.window_to, 'YYYY-MM-DD HH24:MI:SS')), CASE f.kind WHEN 'crm_orders' THEN '&filter%5BstatusId%5D=__ALL__' ELSE '' END),
            NULL::jsonb, jsonb_build_object('page', p.page, 'started_at', p.started_at), false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
-    FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN crm_poll p ON p.account = t.account AND p.feed = t.key WHERE p.page IS NOT NULL;
+    FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN crm_poll p ON p.account = t.account AND p.feed = t.key JOIN crm_feed f ON f.feed = p.feed JOIN account_api x ON x.account = p.account WHERE p.page IS NOT NULL;
 END $$;
-COMMENT ON FUNCTION plan_crm_orders(bigint[]) IS 'Plan of kind crm_orders: the next page of the feed''s window, deleted orders included';
+COMMENT ON FUNCTION plan_crm_feed(bigint[]) IS 'Plan of kinds crm_orders, crm_payments and crm_receipts: the next page of the feed''s window, deleted orders included';
 
-CREATE FUNCTION settle_crm_orders(results http_result[]) RETURNS SETOF plan_step
+CREATE FUNCTION keep_order_page(account text, feed text, rows jsonb, body bytea) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF octet_length(body) > 1048576 THEN    -- every page brings all lists of the account along: large ones are not kept with each
+        PERFORM keep_crm_values(account, body_json(body) -> 'meta');
+        body := convert_to((body_json(body) - 'meta')::text, 'UTF8');
+    END IF;
+    PERFORM keep_deliveries(ARRAY[account], ARRAY[body], ARRAY[NULL::text], ARRAY[NULL::text], CASE feed WHEN 'live' THEN 'poll' ELSE 'backfill' END);
+END $$;
+COMMENT ON FUNCTION keep_order_page(text, text, jsonb, bytea) IS 'Keeps a page of orders as a delivery';
+
+CREATE FUNCTION settle_crm_feed(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     r     record;
@@ -76,7 +105,7 @@ DECLARE
     rows  integer;
     next  integer;
 BEGIN
-    FOR r IN SELECT u.task_id, u.body, t.account, t.key, t.memo, u::http_result AS result FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t WHERE u.class = 'ok' ORDER BY t.account, t.key LOOP
+    FOR r IN SELECT u.task_id, u.body, t.account, t.key, t.memo, f.keep_function, f.since_a_day, u::http_result AS result FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN crm_feed f ON f.feed = t.key WHERE u.class = 'ok' ORDER BY t.account, t.key LOOP
         SELECT * INTO p FROM crm_poll x WHERE x.account = r.account AND x.feed = r.key FOR UPDATE;
         IF p.page IS DISTINCT FROM (r.memo ->> 'page')::integer OR p.started_at IS DISTINCT FROM (r.memo ->> 'started_at')::timestamptz THEN    -- another window was asked for meanwhile
             RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
@@ -85,11 +114,7 @@ BEGIN
         body := result_json(r.result);
         rows := jsonb_array_length(json_rows(body -> 'data'));
         IF rows > 0 THEN
-            IF octet_length(r.body) > 1048576 THEN    -- every page brings all lists of the account along: large ones are not kept with each
-                PERFORM keep_crm_values(r.account, body -> 'meta');
-                r.body := convert_to((body - 'meta')::text, 'UTF8');
-            END IF;
-            PERFORM keep_deliveries(ARRAY[r.account], ARRAY[r.body], ARRAY[NULL::text], ARRAY[NULL::text], CASE r.key WHEN 'live' THEN 'poll' ELSE 'backfill' END);
+            EXECUTE format('SELECT %s($1, $2, $3, $4)', r.keep_function) USING r.account, r.key, json_rows(body -> 'data'), r.body;
         END IF;
         IF p.requests = 0 THEN    -- how many pages there are is known by now: on from the last
             p.pages := CASE WHEN json_bigint(body #> '{pagination,pageCount}') < 1000000 THEN json_bigint(body #> '{pagination,pageCount}')::integer END;
@@ -100,46 +125,58 @@ BEGIN
             next := nullif(p.page - 1, 0);
         END IF;
         UPDATE crm_poll x SET page = next, pages = p.pages, orders = x.orders + rows, requests = x.requests + 1,
-            seen_until = CASE WHEN next IS NULL AND x.feed = 'live' THEN x.until ELSE x.seen_until END, done_at = CASE WHEN next IS NULL THEN clock() ELSE x.done_at END
-        WHERE x.account = p.account AND x.feed = p.feed;
+            seen_until = CASE WHEN next IS NULL AND NOT r.since_a_day THEN x.until ELSE x.seen_until END, done_at = CASE WHEN next IS NULL THEN clock() ELSE x.done_at END
+        WHERE x.account = p.account AND x.feed = p.feed RETURNING * INTO p;
+        IF next IS NULL AND r.key LIKE 'payments%' THEN
+            PERFORM note_payments_missing(p);
+        END IF;
         RETURN NEXT ROW(r.task_id, CASE WHEN next IS NULL THEN 'done' ELSE 'again' END, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION settle_crm_orders(http_result[]) IS 'Settle of kind crm_orders: keeps the page as a delivery and goes on to the next; the feed moves on when all are kept';
-INSERT INTO task_kind (kind, origin, plan_function, settle_function, target) VALUES ('crm_orders', 'shipped', 'salesdrive.plan_crm_orders', 'salesdrive.settle_crm_orders', 'account');
+COMMENT ON FUNCTION settle_crm_feed(http_result[]) IS 'Settle of kinds crm_orders, crm_payments and crm_receipts: keeps the page and goes on to the next; the feed moves on when all are kept';
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, target)
+SELECT k, 'shipped', 'salesdrive.plan_crm_feed', 'salesdrive.settle_crm_feed', 'account' FROM unnest(ARRAY['crm_orders', 'crm_payments', 'crm_receipts']) k;
+
+CREATE FUNCTION begin_feed(account text, items text, since timestamptz) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    f crm_feed := (SELECT x FROM crm_feed x WHERE x.items = begin_feed.items AND x.since_a_day = (since IS NOT NULL));
+BEGIN
+    PERFORM require_account(account);
+    IF since > clock() THEN
+        RAISE EXCEPTION '% of account "%" cannot be read since %, which is to come', items, account, since USING ERRCODE = '22023', HINT = format('Give the day of the oldest %s wanted, for example ''2026-01-01''; without one, what changed lately is read.', rtrim(items, 's'));
+    END IF;
+    PERFORM begin_api(account);
+    PERFORM begin_quota(account, f.method);
+    INSERT INTO crm_poll AS p (account, feed, seen_until) VALUES (begin_feed.account, f.feed, since)
+    ON CONFLICT ON CONSTRAINT crm_poll_pkey DO UPDATE SET seen_until = excluded.seen_until, page = NULL    -- another beginning: the window is read anew
+    WHERE f.since_a_day AND (p.page IS NULL OR p.seen_until IS DISTINCT FROM excluded.seen_until);
+    RETURN enqueue(account, f.kind, f.feed, NULL, CASE WHEN f.since_a_day THEN 4 WHEN f.kind = 'crm_orders' THEN 1 ELSE 2 END::smallint);
+END $$;
+COMMENT ON FUNCTION begin_feed(text, text, timestamptz) IS 'Asks for a list of SalesDrive to be read: what is new, or all since a day; returns the task';
 
 CREATE FUNCTION fetch_orders(account text, since timestamptz DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    a    account := require_account(account);
-    feed text := CASE WHEN since IS NULL THEN 'live' ELSE 'backfill' END;
 BEGIN
-    IF since > clock() THEN
-        RAISE EXCEPTION 'orders of account "%" cannot be read since %, which is to come', account, since USING ERRCODE = '22023', HINT = 'Give the day of the oldest order wanted, for example ''2026-01-01''; without one, what changed lately is read.';
-    END IF;
-    PERFORM begin_api(a.name);
-    INSERT INTO crm_poll AS p (account, feed, seen_until) VALUES (a.name, feed, since)
-    ON CONFLICT ON CONSTRAINT crm_poll_pkey DO UPDATE SET seen_until = excluded.seen_until, page = NULL    -- another beginning: the window is read anew
-    WHERE p.feed = 'backfill' AND (p.page IS NULL OR p.seen_until IS DISTINCT FROM excluded.seen_until);
-    RETURN enqueue(a.name, 'crm_orders', feed, NULL, CASE feed WHEN 'live' THEN 1 ELSE 4 END::smallint);
+    RETURN begin_feed(account, 'orders', since);
 END $$;
 COMMENT ON FUNCTION fetch_orders(text, timestamptz) IS 'Asks for orders to be read by the API: what changed since the last time, or all that changed since a day (a backfill, which goes on where it stopped); returns the task';
 
 CREATE VIEW fetch_status AS
     SELECT p.account, p.feed, CASE WHEN t.id IS NULL THEN 'idle' WHEN t.state = 'ready' THEN coalesce(t.reason, 'waiting') ELSE t.state END AS state, p.seen_until, p.window_from, p.window_to,
            p.pages, CASE WHEN p.page IS NULL THEN 0 WHEN p.requests = 0 THEN NULL ELSE p.page END AS pages_left, p.orders, p.requests, p.started_at, p.done_at, t.run_at,
-           CASE WHEN p.feed = 'backfill' THEN backfill_ends_at(p.account) WHEN p.page IS NOT NULL AND p.requests > 0 THEN clock() + (clock() - p.started_at) / p.requests * p.page END AS ends_at, t.detail
-    FROM crm_poll p LEFT JOIN task t ON t.scope = p.account AND t.kind = 'crm_orders' AND t.key = p.feed;
-COMMENT ON VIEW fetch_status IS 'How far orders were read by the API of each account';
+           CASE WHEN f.since_a_day THEN backfill_ends_at(p.account, p.feed) WHEN p.page IS NOT NULL AND p.requests > 0 THEN clock() + (clock() - p.started_at) / p.requests * p.page END AS ends_at, t.detail
+    FROM crm_poll p JOIN crm_feed f ON f.feed = p.feed LEFT JOIN task t ON t.scope = p.account AND t.kind = f.kind AND t.key = p.feed;
+COMMENT ON VIEW fetch_status IS 'How far orders, payments and receipts were read by the API of each account';
 COMMENT ON COLUMN fetch_status.account IS 'Account';
-COMMENT ON COLUMN fetch_status.feed IS 'live or backfill';
+COMMENT ON COLUMN fetch_status.feed IS 'live or backfill (of orders), payments, payments_backfill, receipts or receipts_backfill';
 COMMENT ON COLUMN fetch_status.state IS 'idle, waiting (or the reason: quota …), in_flight or parked';
 COMMENT ON COLUMN fetch_status.seen_until IS 'What changed before is here; of a backfill, its beginning';
 COMMENT ON COLUMN fetch_status.window_from IS 'Beginning of the window that is, or was, read; local time of the account';
 COMMENT ON COLUMN fetch_status.window_to IS 'Its end';
 COMMENT ON COLUMN fetch_status.pages IS 'Its pages';
 COMMENT ON COLUMN fetch_status.pages_left IS 'Pages to be read; NULL: not known yet';
-COMMENT ON COLUMN fetch_status.orders IS 'Orders received of it';
+COMMENT ON COLUMN fetch_status.orders IS 'Orders, payments or receipts received of it';
 COMMENT ON COLUMN fetch_status.requests IS 'Pages received of it';
 COMMENT ON COLUMN fetch_status.started_at IS 'When its reading began';
 COMMENT ON COLUMN fetch_status.done_at IS 'When a window was read to its end last';

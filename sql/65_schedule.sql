@@ -25,6 +25,9 @@ BEGIN
     SELECT d.job, d.cron, d.command, n.name, format('SELECT cron.schedule_in_database(%L, %L, %L, %L);', n.name, d.cron, d.command, current_database()), d.wanted
     FROM (VALUES ('orders',       a.name,     '*/3 * * * *', format('SELECT salesdrive.fetch_orders(%L)', a.name), true),
                  ('statuses',     a.infobase, '*/5 * * * *', format('SELECT salesdrive.pull_statuses(%L)', a.infobase), a.status_from_bas OR a.sum_comment IS NOT NULL),
+                 ('payments',     a.name,     '*/15 * * * *', format('SELECT salesdrive.fetch_payments(%L)', a.name), a.payments_to_bas),
+                 ('bas_payments', a.infobase, '*/15 * * * *', format('SELECT salesdrive.pull_payments(%L)', a.infobase), a.payments_from_bas),
+                 ('receipts',     a.name,     '*/30 * * * *', format('SELECT salesdrive.fetch_receipts(%L)', a.name), false),
                  ('dictionaries', a.name,     '40 5 * * *',  format('SELECT salesdrive.load_dictionaries(%L)', a.name), true),
                  ('metadata',     a.infobase, '20 4 * * *',  format('SELECT salesdrive.load_metadata(%L)', a.infobase), true),
                  ('products',     a.infobase, '10 4 * * *',  format('SELECT salesdrive.load_products(%L)', a.infobase), false),
@@ -103,4 +106,4 @@ BEGIN
         RETURN NEXT d.job;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION schedule_defaults(text) IS 'Schedules by pg_cron what an account needs: changed orders every three minutes, statuses where they come from BAS every five, lists and $metadata once a day, history, the row of health, and the engine where no worker runs; returns the jobs';
+COMMENT ON FUNCTION schedule_defaults(text) IS 'Schedules by pg_cron what an account needs: changed orders every three minutes, statuses where they come from BAS every five, payments where they travel every fifteen, lists and $metadata once a day, history, the row of health, and the engine where no worker runs; returns the jobs';

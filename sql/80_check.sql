@@ -245,7 +245,7 @@ BEGIN
     SELECT 4, 'error', format('value %s.%s', p.entity, p.concept), format('No enumeration of the base has the value "%s", which is always sent as %s.', p.constant #>> '{}', p.property),
            format('Give profile_property a row of profile %s, entity %s, concept %s and origin user with a value of the base: SELECT name, members FROM salesdrive.bas_metadata WHERE infobase = %L AND kind = ''enum'';', i.profile, p.entity, p.concept, i.name)
     FROM profile_property_effective p
-    WHERE p.profile = i.profile AND p.property IS NOT NULL AND jsonb_typeof(p.constant) = 'string' AND p.constant #>> '{}' ~ '^[А-ЯІЇЄҐ]'
+    WHERE p.profile = i.profile AND p.property IS NOT NULL AND (NOT is_payment_concept(p.entity) OR a.payments_to_bas) AND jsonb_typeof(p.constant) = 'string' AND p.constant #>> '{}' ~ '^[А-ЯІЇЄҐ]'
       AND EXISTS (SELECT FROM bas_metadata m WHERE m.infobase = i.name AND m.kind = 'enum')
       AND NOT EXISTS (SELECT FROM bas_metadata m WHERE m.infobase = i.name AND m.kind = 'enum' AND m.members ? (p.constant #>> '{}'))
     UNION ALL
@@ -277,6 +277,53 @@ BEGIN
     FROM inbox_reject r WHERE r.account = a.name AND r.received_at > clock() - interval '1 day' HAVING count(*) > 0;
 END $$;
 COMMENT ON FUNCTION check_orders(account, infobase) IS 'For check(): orders that wait for somebody, deliveries that could not be read';
+
+CREATE FUNCTION check_payments(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 3, 'error', 'method ' || f.method, f.words, format('Give the account key (secret account:%s:account_key) the right to it in SalesDrive, then SELECT salesdrive.unpause_api(%L);', a.name, a.name) FROM api_refusal f WHERE f.account = a.name
+    UNION ALL
+    SELECT 2, 'error', 'secret ' || n.name, p, format('SELECT salesdrive.set_secret(%L, ''value, file:NAME or env:NAME'');', n.name) FROM (SELECT format('account:%s:account_key', a.name) AS name) n CROSS JOIN LATERAL secret_problem(n.name) p WHERE p IS NOT NULL;
+    IF NOT a.payments_to_bas AND NOT a.payments_from_bas THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT 6, 'warning', format('secret account:%s:account_key', a.name), 'Payments travel, and no account key is set: that of the order base is used, which SalesDrive may refuse.', format('SELECT salesdrive.set_secret(''account:%s:account_key'', ''value, file:NAME or env:NAME'');', a.name)
+    WHERE NOT EXISTS (SELECT FROM credential c WHERE c.name = format('account:%s:account_key', a.name)) AND NOT EXISTS (SELECT FROM crm_poll p WHERE p.account = a.name AND p.feed LIKE 'payments%' AND p.done_at IS NOT NULL)
+    UNION ALL
+    SELECT 6, 'warning', 'payments', 'No row of payment_rule says which bank account or cash desk of BAS payments go to.', format('INSERT INTO salesdrive.payment_rule (account, account_number, form, bas_key) VALUES (%L, ''*'', ''bank'', ''name, code or Ref_Key in BAS'');', a.name)
+    WHERE NOT EXISTS (SELECT FROM payment_rule r WHERE r.account IN (a.name, '*'))
+    UNION ALL
+    SELECT 6, 'warning', 'payments', format('%s payments of the last 30 days name account %s of organisation %s, and no row of payment_rule is for it.', count(*), coalesce('"' || p.account_number || '"', 'none'), coalesce(p.organization_id, 'none')),
+           format('INSERT INTO salesdrive.payment_rule (account, account_number, form, bas_key) VALUES (%L, %L, ''bank'', ''name, code or Ref_Key in BAS'');', a.name, coalesce(p.account_number, 'none'))
+    FROM crm_payment p WHERE a.payments_to_bas AND p.account = a.name AND p.paid_at > (clock() - interval '30 days') AT TIME ZONE a.time_zone AND EXISTS (SELECT FROM payment_rule r WHERE r.account IN (a.name, '*'))
+        AND (payment_rule_of(p.account, p.account_number, p.organization_id)).form IS NULL GROUP BY p.account_number, p.organization_id
+    UNION ALL
+    SELECT 4, 'error', 'entity ' || e, format('Profile "%s" names no document for it: payments of this kind wait.', i.profile), format('Give profile_entity and profile_property rows of profile %s, concept %s and origin user.', i.profile, e)
+    FROM unnest(payment_entities()) e WHERE entity_set(i.profile, e) IS NULL AND EXISTS (SELECT FROM payment_rule r WHERE r.account IN (a.name, '*') AND e LIKE '%' || r.form)
+    UNION ALL
+    SELECT 4, 'error', 'entity ' || entity_set(i.profile, e), format('BAS does not publish it, or calls it otherwise; payments need it as %s.', e),
+           format('Publish it and SELECT salesdrive.load_metadata(%L); or give profile_entity and profile_property rows of profile %s and origin user.', i.name, i.profile)
+    FROM unnest(payment_entities()) e WHERE entity_set(i.profile, e) IS NOT NULL AND EXISTS (SELECT FROM metadata_load l WHERE l.infobase = i.name) AND NOT publishes(i.name, entity_set(i.profile, e))
+        AND EXISTS (SELECT FROM payment_rule r WHERE r.account IN (a.name, '*') AND e LIKE '%' || r.form)
+    UNION ALL
+    SELECT 4, 'error', format('property %s.%s', s.set, p.property), 'The base has no property of this name, and BAS ignores what it does not know.', format('Give profile_property a row of profile %s, entity %s, concept %s and origin user; names are in salesdrive.bas_property.', i.profile, p.entity, p.concept)
+    FROM unnest(payment_entities()) e CROSS JOIN LATERAL (VALUES (e, entity_set(i.profile, e)), ('payment_row', entity_set(i.profile, e) || '_' || entity_set(i.profile, 'payment_row'))) s (entity, set)
+    JOIN profile_property_effective p ON p.profile = i.profile AND p.entity = s.entity AND p.property IS NOT NULL
+    WHERE publishes(i.name, s.set) AND NOT publishes(i.name, s.set || '.' || p.property) AND EXISTS (SELECT FROM payment_rule r WHERE r.account IN (a.name, '*') AND e LIKE '%' || r.form)
+    UNION ALL
+    SELECT 6, 'warning', 'payments', format('Payments of SalesDrive were read last at %s.', coalesce(to_char(p.done_at, 'YYYY-MM-DD HH24:MI:SS TZ'), 'no time')), format('Is fetch_payments(%L) still called by a scheduler? SELECT * FROM salesdrive.fetch_status; shows what it waits for.', a.name)
+    FROM crm_poll p WHERE a.payments_to_bas AND p.account = a.name AND p.feed = 'payments' AND coalesce(p.done_at, p.started_at) < clock() - interval '1 day'
+    UNION ALL
+    SELECT 6, 'warning', 'payments', format('Payment documents of BAS were read last at %s.', coalesce(to_char(p.done_at, 'YYYY-MM-DD HH24:MI:SS TZ'), 'no time')), format('Is pull_payments(%L) still called by a scheduler?', i.name)
+    FROM payment_poll p WHERE a.payments_from_bas AND p.infobase = i.name AND coalesce(p.done_at, p.started_at) < clock() - interval '1 day'
+    UNION ALL
+    SELECT 7, 'warning', 'parked payments', format('%s payments are parked, the oldest since %s.', count(*), to_char(min(t.changed_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.payment_status WHERE state = ''parked'';'
+    FROM task t WHERE t.account = a.name AND t.kind IN ('payment', 'payment_out') AND t.state = 'parked' HAVING count(*) > 0;
+END $$;
+COMMENT ON FUNCTION check_payments(account, infobase) IS 'For check(): account key refused or missing, money without a rule, documents the base does not publish, payments no longer read, or parked';
 
 CREATE FUNCTION check_peers(a account, i infobase, answers peer_answer[]) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -338,7 +385,7 @@ BEGIN
     END IF;
     SELECT array_agg(f) INTO found FROM (
         SELECT * FROM check_database(a, i) UNION ALL SELECT * FROM check_workers(a, i) UNION ALL SELECT * FROM check_settings(a, i)
-        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
+        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
     RETURN QUERY
     SELECT f.severity, f.subject, f.problem, f.hint FROM unnest(coalesce(found, ARRAY[ROW(99, 'ok', 'account ' || a.name, 'all is well', NULL)::finding])) f
     ORDER BY f.rank, f.severity, f.subject, f.problem;

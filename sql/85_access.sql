@@ -44,6 +44,8 @@ INSERT INTO access_function VALUES    -- cancelled orders
     ('cancel_kinds', 'reader'), ('cancel_kind', 'reader'), ('cancel_rule_of', 'reader'), ('status_title', 'reader'), ('cancellations', 'reader'), ('cancel_decisions', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
+INSERT INTO access_function VALUES    -- payments
+    ('pull_payments', 'operator'), ('skip_payment', 'operator'), ('accept_payment', 'operator'), ('link_payment', 'operator'), ('resend_payment', 'operator'), ('check_payments', 'operator'), ('payment_rule_of', 'reader'), ('payment_entities', 'reader'), ('payment_place', 'reader'), ('is_payment_concept', 'reader');
 INSERT INTO access_function VALUES    -- mapped fields
     ('target_set', 'reader'), ('list_state', 'operator'), ('check_fields', 'operator'),     ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'reader'), ('path_problem', 'operator'), ('field_problem', 'operator'),
     ('json_blank', 'reader'), ('field_time', 'reader'), ('text_flag', 'reader'), ('empty_value', 'operator'), ('holds_nothing', 'reader'), ('typed_value', 'operator'), ('filled_template', 'reader'),
@@ -75,6 +77,7 @@ INSERT INTO access_table VALUES
     ('account_api', 'SELECT, UPDATE (paused_at, paused_reason, circuit_failures, circuit_open_until)'),
     ('credential_secret', 'SELECT (name)'),
     ('bas_counterparty', 'SELECT, DELETE, UPDATE (read_at)'),
+    ('api_refusal', 'SELECT, DELETE'), ('payment_rule', 'SELECT, INSERT, UPDATE, DELETE'),
     ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('cancel_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE');
 
 CREATE FUNCTION access_grants(level text) RETURNS TABLE (object text, privileges text)

@@ -66,6 +66,9 @@ sub fill_database
 		INSERT INTO salesdrive.retention VALUES ('inbox', '10 years');
 		SELECT salesdrive.enqueue('shop', 'crm_dictionary', 'fields', NULL), salesdrive.pause_api('shop', 'nobody is there'); INSERT INTO salesdrive.crm_dictionary_load VALUES ('shop', 'status', salesdrive.clock());
 		SELECT salesdrive.fetch_orders('shop', salesdrive.clock() - interval '1 year');
+		INSERT INTO salesdrive.payment_rule (account, bas_key, note) VALUES ('shop', 'Основний рахунок', 'dumped'); INSERT INTO salesdrive.api_refusal VALUES ('shop', 'check/list', 'no right', salesdrive.clock()); INSERT INTO salesdrive.payment_poll (infobase) VALUES ('main');
+		SELECT salesdrive.keep_payment_page('shop', 'payments', '[{\"id\": 1, \"sum\": \"5.00\", \"type\": \"incoming\", \"date\": \"2026-01-01 10:00:00\", \"paymentBreakdown\": [{\"sum\": \"5.00\", \"order\": {\"id\": 1001}}]}]', NULL), salesdrive.keep_receipt_page('shop', 'receipts', '[{\"id\": 1, \"totalSum\": 5}]', NULL), salesdrive.skip_payment('shop', 1, 'dumped');
+		INSERT INTO salesdrive.bas_payment (infobase, ref_key, account, order_id, entity, direction, posted, deleted, ours, read_at) VALUES ('main', gen_random_uuid(), 'shop', 1001, 'payment_bank', 'in', false, false, false, salesdrive.clock());
 		INSERT INTO salesdrive.quota_use VALUES (1, 1, 'shop', 'order/list', 'read fields of orders', 1, salesdrive.clock());
 		INSERT INTO salesdrive.crm_change (account, order_id, field, wanted, cause) VALUES ('shop', 1010, 'statusId', '3', 'user'), ('shop', 1010, 'note', 'a note', 'user');
 		SELECT salesdrive.map_value('shop', 'status', '1', 'Новий', note => 'dumped'); INSERT INTO salesdrive.dictionary_rule VALUES ('*', 'site', 'empty'); SELECT salesdrive.load_metadata('main');

@@ -329,4 +329,58 @@ for my $c ([ trade32 => 'Document_ПоступлениеБезналичныхД
 	is(sql("SELECT string_agg(concat_ws(' ', state, sum, orders), '|') FROM salesdrive.payment_status WHERE account = '$profile'") . ' ' . (there() - $count), 'sent 120.55 77 1', "$profile: a payment document goes to SalesDrive") or diag sql("SELECT string_agg(concat_ws(' ', kind, state, detail), '|') FROM salesdrive.task");
 }
 
+# ---- workers, killed while a request of either direction is out: done or not, each is there once
+
+{
+	my $other = start_peer('bas');
+	my $money = start_peer('salesdrive');
+	my $killed = new_node('payments_killed', workers => 1);
+	my $ask = sub { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); return $killed->safe_psql('postgres', $query) };
+	my $now = sub { return $ask->("SELECT to_char(salesdrive.clock() AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')") };
+	my $paid = sub { return @{ $money->control(GET => '/payments')->{payments} } };
+	$money->control(POST => '/config', { clock => $now->() });
+	$ask->("SELECT salesdrive.add_infobase('main', 'unf', '" . $other->url('/base') . "', 'Обмен', 'secret');
+		SELECT salesdrive.add_account(name => 'shop', url => '" . $money->url . "', api_key => 'demo-key', infobase => 'main', webhook_token => 'a-token-of-24-characters', identity => 'shop');
+		INSERT INTO salesdrive.payment_rule (account, account_number, bas_key) VALUES ('shop', '$MAIN', '$BANK');
+		UPDATE salesdrive.infobase SET unsure_margin = '0', total_timeout = '1 s', circuit_after = 1000, retry_base = '1 ms'; UPDATE salesdrive.account SET payments_to_bas = true, payments_from_bas = true");
+	$ask->(q(SELECT salesdrive.accept_webhook('shop', '{"data":{"id":1,"version":1,"orderTime":"2026-11-20 10:00:00","paymentAmount":120,"organizationId":3,"contacts":[{"fName":"X","phone":"0671000001"}],"products":[{"sku":"SKU-0001","amount":1,"price":120}]}}')));
+	wait_for_sql($killed, 'postgres', 'SELECT state FROM salesdrive.order_status', 'synced');
+	$ask->("SELECT salesdrive.fetch_payments('shop')");
+	wait_for_sql($killed, 'postgres', "SELECT state FROM salesdrive.fetch_status WHERE feed = 'payments'", 'idle');
+	$ask->("UPDATE salesdrive.account_api SET total_timeout = '1 s', circuit_after = 1000, retry_base = '1 ms'");
+	my $kill = sub {
+		my ($peer, $what, $label, $asked) = @_;
+		wait_for('the request', sub { $ask->("SELECT count(*) FROM salesdrive.task WHERE state = 'in_flight' AND purpose = '$what'") });
+		wait_for('it to arrive', sub { ($peer->control(GET => '/requests')->{counts}{$label} // 0) > $asked });
+		kill 'KILL', $ask->("SELECT pid FROM salesdrive.worker_state() WHERE role = 'exchanger'");
+		$peer->control(DELETE => '/faults');
+	};
+	my $id = 80000;
+	my $asked = sub { my ($peer, $label) = @_; return $peer->control(GET => '/requests')->{counts}{$label} // 0 };
+	for my $action (qw(hang hang_after))
+	{
+		my ($before, $sent) = (scalar(documents($IN, $other)), $asked->($other, "POST $IN"));
+		$other->control(POST => '/faults', { method => 'POST', path => 'Document_Поступление', action => $action });
+		$money->control(POST => '/payments', { payments => [ { id => ++$id, sum => '5.00', date => $now->(), organizationAccount => { accountNumber => $MAIN }, paymentBreakdown => [ { sum => '5.00', order => { id => 1 } } ] } ] });
+		$ask->("SELECT salesdrive.fetch_payments('shop')");
+		$kill->($other, 'create payment', "POST $IN", $sent);
+		ok(wait_for_sql($killed, 'postgres', "SELECT state FROM salesdrive.payment_status WHERE way = 'to_bas' AND payment_id = $id", 'made'), "$action: the exchanger is killed, and the document made");
+		is(documents($IN, $other) - $before, 1, 'once');
+	}
+	for my $action (qw(hang hang_after))
+	{
+		my ($before, $sent) = (scalar($paid->()), $asked->($money, 'POST /api/payment/'));
+		$money->control(POST => '/faults', { method => 'POST', path => '/api/payment/', action => $action });
+		my $ref = key($action eq 'hang' ? 1 : 2);
+		$other->control(POST => '/load', { $IN => [ { Ref_Key => $ref, Number => "К-$action", Date => $now->() =~ s/ /T/r, Posted => JSON::PP::true(), 'Организация_Key' => '8c1f4a10-00aa-11ee-8000-000000000001', 'Контрагент_Key' => '8c1f4a10-00bb-11ee-8000-000000000001', 'БанковскийСчет_Key' => $BANK, 'СуммаДокумента' => 7,
+			'РасшифровкаПлатежа' => [ { LineNumber => 1, 'Заказ' => $ask->('SELECT bas_ref FROM salesdrive.order_status'), 'Заказ_Type' => 'StandardODATA.Document_ЗаказПокупателя', 'СуммаПлатежа' => 7 } ] } ] });
+		$ask->("SELECT salesdrive.pull_payments('main')");
+		$kill->($money, 'add payment in SalesDrive', 'POST /api/payment/', $sent);
+		my $end = $action eq 'hang' ? 'parked' : 'sent';
+		ok(wait_for_sql($killed, 'postgres', "SELECT state FROM salesdrive.payment_status WHERE way = 'from_bas' AND ref_key = '$ref'", $end), "$action: the exchanger is killed, and the payment " . ($end eq 'sent' ? 'found' : 'parked'));
+		is($paid->() - $before, $end eq 'sent' ? 1 : 0, $end eq 'sent' ? 'there once' : 'not there, and not sent again by itself');
+	}
+	is_deeply($other->control(GET => '/state')->{violations}, [], 'the base reports no violation');
+}
+
 done_testing();

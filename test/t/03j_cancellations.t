@@ -175,6 +175,15 @@ requests(4);
 deliver(4, statusId => 8);
 is(requests(4) . ' ' . state_of(4) . ' ' . sync(4, "coalesce(mark, '-')"), 'read order synced -', 'one that was marked in BAS is right already, and its mark not ours');
 
+rule('deleted', 'tell');
+deliver(14);
+heard();
+deliver(14, statusId => 8);
+is(heard() . ' ' . in_bas(14), 'cancelled shop 14 8 tell document not posted not marked', 'a rule that only tells');
+rule('deleted', 'mark');
+deliver(14, comment => 'ще');
+is(heard() . in_bas(14), 'not posted marked', 'and marks by now: not told once more');
+
 # posted
 deliver(5);
 user(5, post => $yes);
@@ -432,6 +441,10 @@ deliver(53);
 deliver(53, statusId => 6);
 ok(settled(53), 'an answer that is lost');
 is(bas_status(53) . ' ' . sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 53 AND purpose = 'change order'"), 'Скасовано 1', 'is read back');
+$bas->control(POST => '/faults', { method => 'PATCH', action => 'reset_before', times => 1 });
+deliver(53, statusId => 1);
+ok(settled(53), 'living again, a change that did not arrive');
+is(bas_status(53), 'Прийнято', 'is made again');
 deliver(54);
 user_marks(54, $yes);
 deliver(54, statusId => 6);
@@ -458,6 +471,10 @@ for (1, 2) { sql("SELECT salesdrive.pull_statuses('main')"); run_engine() }
 is(updates() - $updates, 0, 'and SalesDrive hears nothing of it');
 is(sql("SELECT string_agg(DISTINCT purpose, ', ') FROM salesdrive.exchange_log WHERE id > $log"), 'read statuses', 'nor does anything else happen');
 is(sql("SELECT count(*) FROM salesdrive.task WHERE state <> 'parked'"), 0, 'no order is looked at again');
+user(60, properties => { 'СостояниеЗаказа' => $ref{'Скасовано'}, 'СостояниеЗаказа_Type' => 'StandardODATA.Catalog_СостоянияЗаказовПокупателей' });
+my $done = sync(60, 'synced_at');
+for (1, 2) { sql("SELECT salesdrive.pull_statuses('main')"); run_engine() }
+is(updates() - $updates . ' ' . (sync(60, 'synced_at') eq $done ? 'at rest' : 'looked at'), '0 at rest', 'whatever status a marked document of a cancelled order takes');
 option('status_to_bas = false');
 option('status_from_bas = false');
 

@@ -254,6 +254,7 @@ BEGIN
         DELETE FROM dictionary_load d WHERE d.infobase = OLD.name;
         DELETE FROM metadata_load l WHERE l.infobase = OLD.name;
         DELETE FROM product_load l WHERE l.infobase = OLD.name;
+        PERFORM forget_goods(OLD.name);
         DELETE FROM bas_metadata m WHERE m.infobase = OLD.name;
         DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'bas';
         DELETE FROM bas_product p WHERE p.infobase = OLD.name;

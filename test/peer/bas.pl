@@ -12,7 +12,10 @@
 #                      by_phone {last 9 digits: n}}, violations [{kind, ...}]; full=1 adds documents.list and counterparties.list; brief=1
 #                      leaves the maps out
 #   GET  /objects?set=S[&key=K]     whole objects of a set, as the base would answer
-#   POST /load         {"Set": [row, ...]}: puts rows as they are, replaces by Ref_Key; no handlers, Posted and PredefinedDataName allowed
+#   POST /load         {"Set": [row, ...]}: puts rows as they are (into registers: adds records), replaces by Ref_Key; no handlers, Posted and PredefinedDataName allowed
+#   POST /generate     {"from": 1, "count": N, "rows": {"Set": {row}}}: /load of N such rows; {n}, {n6} (padded), {key} and {q} (n modulo 100) stand in their
+#                      texts for the number; a list of rows gives several for each
+#   POST /clear        {"set": register}: all its records are gone
 #   POST /delete       {"set": S, "keys": [...]}: physically
 #   POST /edit         {"set": S, "key": K | "reference": customer reference, "properties": {...}, "post": true|false}: a BAS user at work
 #   POST /reset        fresh seed, no faults, empty log; options as they were at the start
@@ -32,6 +35,8 @@
 #   ignore_case        comparisons of text as in a case-insensitive DBMS
 #   unordered          true: lists without $orderby come in another order
 #   data_version_order server | file          metadata_max_length, metadata_padding (invented sets), nav_links, clock_offset_s, products, log, log_limit, log_bodies
+#   function_calls     both, brackets or query: how parameters of virtual tables (Balance, SliceLast) may be given
+#   accounting_quantity   name of the column of the quantity in Balance of the accounting register
 #   row_tolerance      of the checks behind violations
 use v5.36;
 no feature 'unicode_strings';
@@ -51,6 +56,7 @@ use Peer::Bas::Schema qw(%TYPE %ROLE @SET_NAMES $NIL);
 use Peer::Bas::Store qw(fail);
 use Peer::Bas::Query;
 use Peer::Bas::Answer;
+use Peer::Bas::Register;
 use Peer::Bas::Seed;
 use Peer::Bas::Audit;
 
@@ -62,7 +68,8 @@ my %config = (
 	max_url => 4096, max_query => 2048, long_url_status => 404, licences => 0, licence_by => 'connections', licence_status => 500,
 	licence_body => 'exception', sessions => false, session_max_age => 20, closed_until => '', refuse => {}, unique_names => {}, deny_sets => [],
 	hidden => {}, unpublished => [], ignore_case => false, unordered => false, data_version_order => 'server', metadata_max_length => false, metadata_padding => 0,
-	nav_links => true, clock_offset_s => 0, products => 60, log => true, log_limit => 100_000, log_bodies => false, row_tolerance => 0.02);
+	nav_links => true, clock_offset_s => 0, products => 60, log => true, log_limit => 100_000, log_bodies => false, row_tolerance => 0.02,
+	function_calls => 'both', accounting_quantity => 'КоличествоDebitBalance');
 {
 	my ($given, $why) = decode($opt{config});
 	die "--config: $why\n" if defined $why;
@@ -90,8 +97,9 @@ sub configure (@)
 {
 	%unpublished = map { $_ => 1 } $config{unpublished}->@*;
 	%denied = map { $_ => 1 } $config{deny_sets}->@*;
-	%published = map { $_ => 1 } grep { !$unpublished{$_} && !($TYPE{$_}{parent} && $unpublished{ $TYPE{$_}{parent}{name} }) } @SET_NAMES;
+	%published = map { $_ => 1 } grep { !$unpublished{$_} && !($TYPE{$_}{parent} && $unpublished{ $TYPE{$_}{parent}{name} }) && !($TYPE{$_}{register} && $unpublished{ $TYPE{$_}{register} }) } @SET_NAMES;
 	$store->drop_indexes;
+	Peer::Bas::Register::name_columns(\%config);
 }
 configure();
 
@@ -126,7 +134,7 @@ sub parse_route ($raw)
 	return { name => '$metadata', metadata => 1 } if $path eq '$metadata';
 	my ($set, $key, $tail) = $path =~ m{\A([^/(]+)(\([^)]*\))?(?:/(.*))?\z} or return { name => '(bad path)', bad => 1 };
 	my $type = $TYPE{$set};
-	my $name = $set . (defined $tail && $tail =~ /\A(Post|Unpost|\$count)\b|\A(\$count)\z/ ? "/$tail" =~ s/[(?].*//r : '');
+	my $name = $set . (defined $tail && $tail =~ /\A(Post|Unpost|\$count|$Peer::Bas::Register::FUNCTION)\b|\A(\$count)\z/ ? "/$tail" =~ s/[(?].*//r : '');
 	return { name => $name, set => $set, type => $type, key => $key, tail => $tail };
 }
 
@@ -208,15 +216,20 @@ sub wants_json ($req)
 
 my %OPTION = map { $_ => 1 } qw($filter $select $top $skip $orderby $count $inlinecount $format $expand $allowedOnly allowedOnly PostingModeOperational);
 
-sub options ($req)
+my $VIRTUAL = qr/\A($Peer::Bas::Register::FUNCTION)(\(.*\))?(\/\$count)?\z/s;
+my %ARGUMENT = map { $_ => 1 } qw(Period Condition Dimensions AccountCondition ExtraDimensions);
+my %AFTER_FUNCTION = map { $_ => 1 } qw($filter $select $top $format);
+
+sub options ($req, $route)
 {
+	my $function = ($route->{tail} // '') =~ $VIRTUAL;
 	my %o;
 	return \%o if !defined $req->{query} || $req->{query} eq '';
 	for my $pair (split /&/, $req->{query}) {
 		next if $pair eq '';
 		my ($k, $v) = split /=/, $pair, 2;
 		$k = Peer::Traffic::decoded($k);
-		fail(400, 0, "Опция запроса $k не поддерживается") if !$OPTION{$k};
+		fail(400, 0, "Опция запроса $k не поддерживается") if $function ? !$AFTER_FUNCTION{$k} && !$ARGUMENT{$k} : !$OPTION{$k};
 		$o{$k} = Peer::Traffic::decoded($v // '');
 		utf8::decode(my $check = $o{$k}) or fail(400, 1, 'Ошибка разбора строки: не UTF-8');
 	}
@@ -225,7 +238,7 @@ sub options ($req)
 
 sub odata ($req, $route)
 {
-	my $o = options($req);
+	my $o = options($req, $route);
 	my $method = $req->{method};
 	if ($route->{root} || $route->{metadata}) {
 		fail(405, 19, "Метод $method не поддерживается") if $method ne 'GET' && $method ne 'HEAD';
@@ -246,7 +259,9 @@ sub odata ($req, $route)
 		fail(400, 5, 'Отсутствует обязательное свойство') if $method eq 'PUT';
 		fail(405, 19, "Метод $method не поддерживается");
 	}
+	return virtual_table($req, $type, $tail, $o) if ($tail // '') =~ $VIRTUAL && ($method eq 'GET' || $method eq 'HEAD');
 	return read_set($req, $type, $tail, $o) if $method eq 'GET' || $method eq 'HEAD';
+	fail(501, 21, 'Запись регистров не моделируется') if $type->{register};
 	fail(400, 6, "Сегмент пути $tail не найден") if defined $tail && $tail ne '';
 	return create($req, $type) if $method eq 'POST';
 	fail(405, 19, "Метод $method не поддерживается");
@@ -393,6 +408,10 @@ sub section_row ($req, $type, $key, $tail)
 # Rows of a set or a section that pass the filter.
 sub rows_of ($type, $filter)
 {
+	if ($type->{register}) {
+		my $records = Peer::Bas::Register::records($store, $type);
+		return $filter ? [ grep { $filter->{test}->($_, undef) } @$records ] : $records;
+	}
 	my $whole = $type->{parent} // $type;
 	my $section = $type->{section};
 	my $keys = $filter && $filter->{keys} ? $filter->{keys}->() : undef;
@@ -414,8 +433,28 @@ sub rows_of ($type, $filter)
 	return \@out;
 }
 
+sub virtual_table ($req, $type, $tail, $o)
+{
+	my ($name, $brackets, $count) = $tail =~ $VIRTUAL;
+	my ($rows_type, $rows, $columns) = Peer::Bas::Register::call($store, $type, $name, $brackets, $o);
+	if (exists $o->{'$filter'}) {
+		my $test = Peer::Bas::Query::filter($store, $rows_type, $o->{'$filter'})->{test};
+		$rows = [ grep { $test->($_, undef) } @$rows ];
+	}
+	return [ 200, [ 'Content-Type', 'text/plain;charset=utf-8', @ODATA ], scalar @$rows ] if $count;
+	my $select = exists $o->{'$select'} ? Peer::Bas::Query::select($rows_type, $o->{'$select'}) : [ map { [ 'plain', $_ ] } @$columns ];
+	my %there = map { $_->{name} => 1 } @$columns;
+	for my $s (@$select) { fail(400, 6, "Сегмент пути $s->[1]{name} не найден") if $s->[0] eq 'plain' && !$there{ $s->[1]{name} } }    # summed up, so not there
+	fail(400, 14, 'Ошибка разбора опции запроса $top') if exists $o->{'$top'} && $o->{'$top'} !~ /\A\d+\z/;
+	$rows = [ $rows->@[ 0 .. $o->{'$top'} - 1 ] ] if exists $o->{'$top'} && $o->{'$top'} < @$rows;
+	fail(406, 3, 'Тип представления не поддерживается') if !$req->{json};    # Atom of complex types was never seen
+	return [ 200, [ 'Content-Type', $JSON, @ODATA ], '{"odata.metadata":"' . base_url($req) . "\$metadata#StandardODATA.$rows_type->{name}\",\"value\":["
+		  . join(',', map { '{' . Peer::Bas::Answer::selected($store, $rows_type, $_, $select, 0, undef) . '}' } @$rows) . ']}' ];
+}
+
 sub read_set ($req, $type, $tail, $o)
 {
+	fail(501, 21, 'Наборы записей не моделируются') if $type->{kind} eq 'record_set';
 	fail(400, 6, "Сегмент пути $tail не найден") if defined $tail && $tail ne '' && $tail ne '$count';
 	my $filter = exists $o->{'$filter'} ? Peer::Bas::Query::filter($store, $type, $o->{'$filter'}) : undef;
 	my $select = exists $o->{'$select'} ? Peer::Bas::Query::select($type, $o->{'$select'}) : undef;
@@ -437,7 +476,7 @@ sub read_set ($req, $type, $tail, $o)
 	my $base = base_url($req);
 	return [ 200, [ 'Content-Type', 'application/atom+xml;type=feed;charset=utf-8', @ODATA ], Peer::Bas::Answer::atom_feed($type, \@rows, $base, $all ? $count : undef) ] if !$req->{json};
 	my $level = $req->{level} // 'minimalmetadata';
-	my $links = $level ne 'nometadata' && $config{nav_links} && !$type->{parent} && !$type->{key};
+	my $links = $level ne 'nometadata' && $config{nav_links} && !$type->{parent} && !$type->{key} && !$type->{register};
 	my $plain = !$select && !$expand;
 	return [ 200, [ 'Content-Type', "application/json;odata=$level;charset=utf-8", @ODATA ],
 		'{' . ($level eq 'nometadata' ? '' : "\"odata.metadata\":\"$base\$metadata#$type->{name}\",") . ($all ? "\"odata.count\":\"$count\"," : '') . '"value":['
@@ -511,11 +550,30 @@ my $control = Peer::Control->start(
 				my $type = type_of($set);
 				die "a section cannot be loaded by itself\n" if $type->{parent};
 				for my $row ($args->{$set}->@*) {
-					told(sub { $store->load($type, $row) });
+					told(sub { $type->{register} ? Peer::Bas::Register::add($store, $type, $row) : $store->load($type, $row) });
 					$n{$set}++;
 				}
 			}
 			return \%n;
+		},
+		'POST /generate' => sub ($args, @) {
+			for my $n ($args->{from} .. $args->{from} + $args->{count} - 1) {
+				my %word = ('n' => $n, n6 => sprintf('%06d', $n), 'key' => sprintf('8c1f4a10-0abc-11ee-8000-%012d', $n), 'q' => $n % 100);
+				for my $set (sort keys $args->{rows}->%*) {
+					my $type = type_of($set);
+					for my $row (ref $args->{rows}{$set} eq 'ARRAY' ? $args->{rows}{$set}->@* : $args->{rows}{$set}) {
+						my %row = map { my $v = $row->{$_}; $_ => ref $v || !defined $v || $v !~ /\{/ ? $v : $v =~ s/\{(\w+)\}/$word{$1} \/\/ die "no word $1\n"/ger } keys %$row;
+						told(sub { $type->{register} ? Peer::Bas::Register::add($store, $type, \%row) : $store->load($type, \%row) });
+					}
+				}
+			}
+			return { ok => true };
+		},
+		'POST /clear' => sub ($args, @) {
+			my $type = type_of($args->{set});
+			die "$type->{name} is no register\n" if !$type->{register};
+			Peer::Bas::Register::clear($store, $type);
+			return { ok => true };
 		},
 		'POST /delete' => sub ($args, @) {
 			my $type = type_of($args->{set});

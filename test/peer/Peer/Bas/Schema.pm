@@ -10,6 +10,8 @@
 #   Property num P S         Edm.Double     Property int N    Int16/32/64 by digits      bool, date
 #   Property enum NAME       name of a value                    Property comp SET,SET    composite: value and value_Type
 #   enum NAME VALUE...       values of an enumeration           include contact|attributes    a section that many sets have
+#   register NAME KIND       begins a register with virtual tables: independent, subordinate (to recorders), balance, turnover (accumulation) or accounting;
+#   dim|res|attr LINE        its dimensions, resources and further columns
 #   role NAME WORD           what the order, its section, its properties … are called, for Seed and Audit; -: there is none
 #   ?WORD LINE               only in the variant WORD of the configuration
 package Peer::Bas::Schema;
@@ -265,6 +267,12 @@ set Catalog_СтавкиНДС nocode
 set Catalog_КлассификаторЕдиницИзмерения code 4
 НаименованиеПолное str 100
 МеждународноеСокращение str 3
+set Catalog_ЕдиницыИзмерения code 9
+Owner comp Catalog_Номенклатура,Catalog_КатегорииНоменклатуры
+Коэффициент num 10 3
+set Catalog_ХарактеристикиНоменклатуры code 9
+Owner comp Catalog_Номенклатура,Catalog_КатегорииНоменклатуры
+НаименованиеДляПечати str 0
 set Catalog_СостоянияЗаказовПокупателей nocode
 УдалитьРеквизитДопУпорядочивания int 5
 set Catalog_ДоговорыКонтрагентов code 9 owner Catalog_Контрагенты
@@ -344,11 +352,41 @@ section РасшифровкаПлатежа
 set Catalog_БанковскиеСчета code 9
 НомерСчета str 34
 set Catalog_Кассы code 9
+register InformationRegister_ЦеныНоменклатуры independent
+dim ВидЦен guid Catalog_ВидыЦен
+dim Номенклатура guid Catalog_Номенклатура
+dim Характеристика guid Catalog_ХарактеристикиНоменклатуры
+res Цена num 15 2
+res Актуальность bool
+res ЕдиницаИзмерения comp Catalog_КлассификаторЕдиницИзмерения,Catalog_ЕдиницыИзмерения
+?v3 res ВалютаЦены guid Catalog_Валюты
+register AccumulationRegister_ЗапасыНаСкладах balance
+dim Организация guid Catalog_Организации
+dim Номенклатура guid Catalog_Номенклатура
+dim Характеристика guid Catalog_ХарактеристикиНоменклатуры
+dim Партия guid -
+dim СтруктурнаяЕдиница guid Catalog_СтруктурныеЕдиницы
+dim Ячейка guid -
+res Количество num 15 3
+register AccumulationRegister_Запасы balance
+dim Организация guid Catalog_Организации
+dim СтруктурнаяЕдиница comp Catalog_СтруктурныеЕдиницы,Catalog_Контрагенты
+dim СчетУчета guid -
+dim Номенклатура guid Catalog_Номенклатура
+dim Характеристика guid Catalog_ХарактеристикиНоменклатуры
+dim Партия guid -
+dim ЗаказПокупателя guid Document_ЗаказПокупателя
+res Количество num 15 3
+res Сумма num 15 2
+register AccumulationRegister_Продажи turnover
+dim Номенклатура guid Catalog_Номенклатура
+res Количество num 15 3
 EOT
 
 # %TYPE{entity set} = { name, kind (document catalog section register), key => [prop] of a register, props => {name => prop}, order => [prop], sections => {name => type}, navs => {name => prop} }
 # prop = { name, kind: guid str fix num int bool date enum section, edm, length, precision, scale, target, type_of, default, json_default }
-our (%TYPE, @SET_NAMES);
+our (%TYPE, @SET_NAMES, @VIRTUAL);
+our @ACCOUNTING_QUANTITY = qw(КоличествоDebitBalance КоличествоBalanceDt);    # names that the column may have
 
 sub _prop ($type, $name, $kind, %rest)
 {
@@ -404,12 +442,69 @@ sub _set ($name, @words)
 	return $t;
 }
 
-# Records are known by their dimensions and have neither a key of their own nor a DataVersion.
+# An independent register that is written record by record. Records are known by their dimensions and have neither a key of their own nor a DataVersion.
 sub _register ($name)
 {
 	my $t = _new_type($name, 'register');
 	$t->{key} = [];
 	return $t;
+}
+
+# A register: the set itself (of records of one recorder, or, when independent, of its records), with recorders also _RecordType, which is flat.
+# {functions}{name} = type of the rows that the virtual table gives, {dims}, {resources}, {condition_type}: what a Condition may speak of.
+my %RECORDERS = (subordinate => 1, balance => 1, turnover => 1, accounting => 1);
+
+sub _virtual_register ($name, $kind)
+{
+	my $flat = _new_type($RECORDERS{$kind} ? "${name}_RecordType" : $name, 'records');
+	_prop($flat, 'Period', 'date');
+	if ($RECORDERS{$kind}) {
+		_prop($flat, 'Recorder', 'str', length => 0);
+		_prop($flat, 'Recorder_Type', 'str', length => 0);
+		_prop($flat, 'LineNumber', 'int', precision => 10);
+		_prop($flat, 'Active', 'bool');
+		_prop($flat, 'RecordType', 'str', length => 0) if $kind eq 'balance';
+	}
+	$flat->{records_of} = $flat->{name};
+	$flat->{register} = $name;
+	$flat->{register_kind} = $kind;
+	return $flat;
+}
+
+sub _finish_register ($flat)
+{
+	my ($name, $kind) = $flat->@{qw(register register_kind)};
+	my @dims = grep { $_->{part} eq 'dim' } grep { $_->{part} } $flat->{order}->@*;
+	my @resources = grep { ($_->{part} // '') eq 'res' } $flat->{order}->@*;
+	my %dim_props = map { $_->{name} => $_ } @dims;
+	my %own = (dims => \@dims, resources => \@resources, records_of => $flat->{name}, register => $name,
+		condition_type => { name => "${name}_Condition", props => \%dim_props, order => \@dims, sections => {}, section_order => [], navs => { map { $_->{nav} => $_ } grep { $_->{nav} && $_->{target} } @dims } });
+	my $set = $flat;
+	if ($RECORDERS{$kind}) {
+		$set = _new_type($name, 'record_set');
+		_prop($set, 'Recorder', 'str', length => 0);
+		_prop($set, 'Recorder_Type', 'str', length => 0);
+	}
+	$_->%* = ($_->%*, %own) for $set, $flat;
+	if ($kind eq 'independent' || $kind eq 'subordinate') { $flat->{functions}{$_} = $flat for qw(SliceLast SliceFirst) }
+	return if $kind ne 'balance' && $kind ne 'accounting';
+	my $v = { name => "${name}_Balance", kind => 'virtual', props => {}, order => [], sections => {}, section_order => [], navs => {} };
+	for my $d (@dims) {
+		$v->{props}{ $d->{name} } = $d;
+		push $v->{order}->@*, $d;
+	}
+	$v->{navs} = $own{condition_type}{navs};
+	my @suffixes = $kind eq 'accounting' ? qw(Balance DebitBalance CreditBalance) : ('Balance');
+	for my $r (@resources) {
+		_prop($v, $r->{name} . ($_ eq 'DebitBalance' && $r->{name} eq 'Количество' ? '' : $_), 'num', precision => $r->{precision}, scale => $r->{scale}) for grep { !($kind eq 'accounting' && $_ eq 'DebitBalance' && $r->{name} eq 'Количество') } @suffixes;
+	}
+	_prop($v, $_, 'num', precision => 15, scale => 3) for $kind eq 'accounting' ? @ACCOUNTING_QUANTITY : ();
+	$set->{functions}{Balance} = $v;
+	push @VIRTUAL, $v;
+	return if $kind ne 'accounting';
+	$set->{accounting} = 1;
+	my ($account) = grep { $_->{name} eq 'Account_Key' } @dims;
+	$set->{account_type} = { name => "${name}_Account", props => { Account_Key => $account }, order => [$account], sections => {}, section_order => [], navs => { Account => $account } };
 }
 
 sub _reference ($t, $name, $target)
@@ -433,7 +528,7 @@ sub _section ($set, $name)
 
 sub _build
 {
-	my ($set, $type);
+	my ($set, $type, @registers);
 	my ($file, $variant) = ($CONFIGURATION{ $ENV{BAS_CONFIGURATION} // 'unf' } // die "there is no configuration $ENV{BAS_CONFIGURATION}\n")->@*;
 	my $table = $TABLE;
 	if (defined $file) {
@@ -443,12 +538,13 @@ sub _build
 	}
 	for my $line (split /\n/, $table) {
 		if ($line =~ s/\A\?(\w+) //) { next if $1 ne ($variant // 'v1') }
-		my $dimension = $line =~ s/\Adim //;
+		my $part = $line =~ s/\A(dim|res|attr) // ? $1 : undef;
 		my ($name, $kind, @w) = split ' ', $line or next;
-		my $before = $type ? $type->{order}->@* : 0;
+		my $known = $type ? $type->{order}->@* : 0;
 		if ($name eq 'role') { $ROLE{$kind} = $w[0]; next }
 		if ($name eq 'enum' && $line !~ /\Aenum enum /) { $ENUM{$kind} = \@w; next }
-		if    ($name eq 'set')     { $set = $type = _set($kind, @w) }
+		if    ($name eq 'register' && @w) { push @registers, $type = _virtual_register($kind, @w) }
+		elsif ($name eq 'set')     { $set = $type = _set($kind, @w) }
 		elsif ($name eq 'section') { $type = _section($set, $kind) }
 		elsif ($name eq 'register') { $set = $type = _register($kind) }
 		elsif ($kind eq 'guid')    { _reference($type, $name, $w[0]) }
@@ -462,8 +558,10 @@ sub _build
 			$v->{type_prop} = _prop($type, "${name}_Type", 'type', length => 0, types => \%types, value_prop => $name)->{name};
 		}
 		else { _prop($type, $name, $kind) }
-		push $type->{key}->@*, $type->{order}->@[$before .. $#{ $type->{order} }] if $dimension;
+		push $type->{key}->@*, $type->{order}->@[ $known .. $type->{order}->$#* ] if $type->{key} && ($part // '') eq 'dim';
+		if (defined $part) { $_->@{qw(part dimension)} = ($part, $name) for $type->{order}->@[ $known .. $type->{order}->$#* ] }
 	}
+	_finish_register($_) for @registers;
 }
 
 _build();
@@ -477,7 +575,8 @@ sub metadata ($published, %opt)
 	my @names = grep { $published->{$_} } @SET_NAMES;
 	for my $name (@names) {
 		my $t = $TYPE{$name};
-		$x .= qq{<EntityType Name="$name"><Key>} . join('', map { qq{<PropertyRef Name="$_"/>} } $t->{key} ? map { $_->{name} } $t->{key}->@* : $t->{parent} ? qw(Ref_Key LineNumber) : 'Ref_Key') . "</Key>\n";
+		my @key = $t->{key} ? map { $_->{name} } $t->{key}->@* : $t->{kind} eq 'record_set' ? qw(Recorder Recorder_Type) : $t->{register} ? ('Period', map { $_->{name} } $t->{dims}->@*) : $t->{parent} ? qw(Ref_Key LineNumber) : 'Ref_Key';
+		$x .= qq{<EntityType Name="$name"><Key>} . join('', map { qq{<PropertyRef Name="$_"/>} } @key) . "</Key>\n";
 		$x .= _metadata_props($t, %opt);
 		for my $nav (sort keys $t->{navs}->%*) {
 			next if !$published->{ $t->{navs}{$nav}{target} };
@@ -491,6 +590,7 @@ sub metadata ($published, %opt)
 		}
 	}
 	for my $name (grep { $TYPE{$_}{parent} } @names) { $x .= qq{<ComplexType Name="${name}_RowType">\n} . _metadata_props($TYPE{$name}, %opt) . "</ComplexType>\n" }
+	for my $v (grep { $published->{ $_->{name} =~ s/_Balance\z//r } } @VIRTUAL) { $x .= qq{<ComplexType Name="$v->{name}">\n} . _metadata_props($v, %opt) . "</ComplexType>\n" }
 	for my $n (1 .. $opt{padding} // 0) {
 		push @names, "InformationRegister_Вигаданий$n";
 		$x .= qq{<EntityType Name="InformationRegister_Вигаданий$n">\n} . join('', map { qq{<Property Name="ДовгаНазваВластивості$_" Type="Edm.String" Nullable="true"/>\n} } 1 .. 34) . "</EntityType>\n";
@@ -502,6 +602,13 @@ sub metadata ($published, %opt)
 		for my $f (qw(Post Unpost)) {
 			$x .= qq{<FunctionImport Name="$f" IsBindable="true" IsSideEffecting="true"><Parameter Name="bindingParameter" Type="StandardODATA.$name"/>}
 			  . ($f eq 'Post' ? '<Parameter Name="PostingModeOperational" Type="Edm.Boolean"/>' : '') . "</FunctionImport>\n";
+		}
+	}
+	for my $name (grep { $TYPE{$_} && $TYPE{$_}{functions} } @names) {
+		my $t = $TYPE{$name};
+		for my $f (sort keys $t->{functions}->%*) {
+			$x .= qq{<FunctionImport Name="$f" IsBindable="true" IsSideEffecting="false" ReturnType="Collection(StandardODATA.$t->{functions}{$f}{name})"><Parameter Name="bindingParameter" Type="StandardODATA.$name"/>}
+			  . join('', map { qq{<Parameter Name="$_" Type="Edm.String"/>} } 'Condition', $f eq 'Balance' ? 'Dimensions' : (), $t->{accounting} ? qw(AccountCondition ExtraDimensions) : ()) . qq{<Parameter Name="Period" Type="Edm.DateTime"/></FunctionImport>\n};
 		}
 	}
 	return $x . "</EntityContainer></Schema></edmx:DataServices></edmx:Edmx>\n";

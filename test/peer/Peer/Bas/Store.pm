@@ -28,6 +28,7 @@ sub new ($class, $config)
 sub clear ($self)
 {
 	$self->{set} = { map { $_ => { rows => {}, seq => [], index => {}, gram => {} } } grep { !$TYPE{$_}{parent} } @SET_NAMES };
+	$self->{records} = {};
 	$self->{numbers} = {};
 	$self->{serial} = 0;
 	$self->{random} = 20261120;
@@ -162,7 +163,7 @@ my %FITS = (
 	});
 
 # {fits}: property => expression; {convert}: property => converter, of what needs no other property.
-for my $type (values %TYPE) {
+for my $type (values %TYPE, @Peer::Bas::Schema::VIRTUAL) {
 	for my $p ($type->{order}->@*) {
 		$p->{convert} = $CONVERTER{ $p->{kind} }->($p);
 		next if $p->{kind} eq 'value' || $KEEP{ $p->{name} };

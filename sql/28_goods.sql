@@ -142,9 +142,22 @@ COMMENT ON COLUMN bas_cost.characteristic IS 'Characteristic; 0: that of the pro
 COMMENT ON COLUMN bas_cost.cost IS 'Cost';
 COMMENT ON COLUMN bas_cost.read_at IS 'When it was read';
 
+CREATE TABLE bas_unit (
+    infobase    text NOT NULL,
+    ref_key     uuid NOT NULL,
+    coefficient numeric,
+    read_at     timestamptz NOT NULL,
+    PRIMARY KEY (infobase, ref_key)
+);
+COMMENT ON TABLE bas_unit IS 'Packs that prices are given for; read when a price names one that is not known yet';
+COMMENT ON COLUMN bas_unit.infobase IS 'Infobase';
+COMMENT ON COLUMN bas_unit.ref_key IS 'Ref_Key';
+COMMENT ON COLUMN bas_unit.coefficient IS 'Base units in one pack; NULL: the base gives none';
+COMMENT ON COLUMN bas_unit.read_at IS 'When it was read';
+
 CREATE TABLE goods_snapshot (
     infobase     text NOT NULL,
-    what         text NOT NULL CHECK (what IN ('catalog', 'characteristics', 'kits', 'stock', 'prices', 'cost')),
+    what         text NOT NULL CHECK (what IN ('catalog', 'characteristics', 'kits', 'stock', 'prices', 'cost', 'units')),
     part         text NOT NULL DEFAULT '',
     asked_at     timestamptz,
     complete_at  timestamptz,
@@ -152,11 +165,13 @@ CREATE TABLE goods_snapshot (
     left_out     integer NOT NULL DEFAULT 0,
     up_to        text NOT NULL DEFAULT '',
     changes_from timestamp,
+    whole_at     timestamptz,
+    part_goods   integer,
     PRIMARY KEY (infobase, what, part)
 );
 COMMENT ON TABLE goods_snapshot IS 'How far the goods of a base are read';
 COMMENT ON COLUMN goods_snapshot.infobase IS 'Infobase';
-COMMENT ON COLUMN goods_snapshot.what IS 'What is read: catalog, characteristics, kits, stock, prices or cost';
+COMMENT ON COLUMN goods_snapshot.what IS 'What is read: catalog, characteristics, kits, stock, prices, cost, or units (packs that prices are given for)';
 COMMENT ON COLUMN goods_snapshot.part IS 'Of prices the price type; else empty';
 COMMENT ON COLUMN goods_snapshot.asked_at IS 'When the first request of the reading at work, or of the last one, was planned: what was booked after may be missing';
 COMMENT ON COLUMN goods_snapshot.complete_at IS 'When the last reading was put in place whole; NULL: none was';
@@ -164,6 +179,8 @@ COMMENT ON COLUMN goods_snapshot.rows IS 'Rows the table holds of it';
 COMMENT ON COLUMN goods_snapshot.left_out IS 'Rows the base answered that did not count: prices of a pack whose coefficient is not known, cost of what there is none of';
 COMMENT ON COLUMN goods_snapshot.up_to IS 'How far the reading at work has come, for the engine; empty: none is at work';
 COMMENT ON COLUMN goods_snapshot.changes_from IS 'Changes are asked for from this moment of the clock of the base; NULL: the configuration does not tell them';
+COMMENT ON COLUMN goods_snapshot.whole_at IS 'When it was read whole last, and not only what had changed';
+COMMENT ON COLUMN goods_snapshot.part_goods IS 'Goods of the catalog that one request to a register is for; NULL: as goods_part_size() says. It is halved when an answer is too large';
 
 CREATE TABLE goods_page (
     infobase text NOT NULL,
@@ -191,5 +208,6 @@ BEGIN
     DELETE FROM bas_stock s WHERE s.infobase = forget_goods.infobase;
     DELETE FROM bas_price p WHERE p.infobase = forget_goods.infobase;
     DELETE FROM bas_cost c WHERE c.infobase = forget_goods.infobase;
+    DELETE FROM bas_unit u WHERE u.infobase = forget_goods.infobase;
 END $$;
 COMMENT ON FUNCTION forget_goods(text) IS 'Forgets all that was read of the goods of a base';

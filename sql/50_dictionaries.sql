@@ -41,7 +41,7 @@ DECLARE
 BEGIN
     RETURN CASE WHEN address LIKE '%/$count' THEN jsonb_typeof(body) = 'number'
                 WHEN jsonb_typeof(body) <> 'object' THEN false
-                ELSE coalesce(jsonb_typeof(body -> 'value') = 'array', false) OR address LIKE '%)' AND body ?| ARRAY['Ref_Key', 'odata.metadata'] END;
+                ELSE coalesce(jsonb_typeof(body -> 'value') = 'array', false) OR address LIKE '%)' AND address !~ '/(Balance|SliceLast)\([^/]*$' AND body ?| ARRAY['Ref_Key', 'odata.metadata'] END;
 END $$;
 COMMENT ON FUNCTION answers_read(text, jsonb) IS 'Whether a body is what BAS answers to a reading: a list, or for a single key its object, or a count';
 
@@ -78,6 +78,11 @@ CREATE FUNCTION payment_dictionaries() RETURNS text[]
     RETURN ARRAY['bank_account', 'cash_desk'];
 COMMENT ON FUNCTION payment_dictionaries() IS 'Names of the lists of a base that rows of payment_rule name elements of: read when the first payment needs them';
 
+CREATE FUNCTION answer_too_large(result http_result) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(result.error LIKE 'the answer is larger than the limit of %', false);
+COMMENT ON FUNCTION answer_too_large(http_result) IS 'Whether the client took no answer because it is larger than max_answer';
+
 -- A list that no document needs, and that is not published or not allowed, must not stop the base.
 CREATE FUNCTION optional_answers(results http_result[]) RETURNS http_result[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -86,11 +91,15 @@ BEGIN
         IF (results[n]).class IN ('config', 'denied') AND (results[n]).odata_code IN ('8', '20')
            AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key <> ALL (dictionaries()) OR t.kind IN ('attribute', 'attribute_set', 'order_record')) THEN
             results[n].class := 'business';
+        ELSIF ((results[n]).class IN ('config', 'denied') AND ((results[n]).odata_code IS NOT NULL OR (results[n]).http_status IN (403, 404, 413, 414))
+               OR (results[n]).class = 'transient' AND answer_too_large(results[n]))
+              AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'goods') THEN    -- orders go on without
+            results[n].class := 'business';
         END IF;
     END LOOP;
     RETURN results;
 END $$;
-COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list beyond dictionaries(), additional attributes or information records, that the base does not publish, or hides, is refused alone and pauses nothing';
+COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list beyond dictionaries(), additional attributes, information records or goods, that the base does not publish, or hides, is refused alone and pauses nothing; so is an answer with goods that is too large';
 
 CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

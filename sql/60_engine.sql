@@ -54,7 +54,7 @@ BEGIN
         PERFORM refuse_task('additional attributes are not asked for by enqueue()', 'Call prepare_infobase(infobase, apply => true).');
     ELSIF kind = 'order_record' THEN
         PERFORM refuse_task(format('the records of order %s are not asked for by enqueue()', key), 'Call resume(account, order_id).');
-    ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products', 'statuses', 'bas_payments') AND scope <> infobase THEN
+    ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products', 'goods', 'statuses', 'bas_payments') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
     ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries() || field_dictionaries() || payment_dictionaries()) THEN
         PERFORM refuse_task(format('there is no dictionary "%s"', key), format('Dictionaries: %s.', array_to_string(dictionaries() || value_dictionaries() || field_dictionaries() || payment_dictionaries(), ', ')));
@@ -62,6 +62,8 @@ BEGIN
         PERFORM refuse_task(format('"%s" is no phone in international digits', key), format('Phones are written as by phone_e164(), for example %s.', coalesce(phone_e164(key), '380671112233')));
     ELSIF kind = 'products' AND key NOT IN ('whole', 'changes') THEN
         PERFORM refuse_task(format('goods are not loaded by "%s"', key), 'Call load_products(infobase).');
+    ELSIF kind = 'goods' AND goods_key_problem(key) IS NOT NULL THEN
+        PERFORM refuse_task(goods_key_problem(key), 'Call load_goods(infobase, what) with catalog, characteristics, kits, stock, cost, or prices/<Ref_Key of the price type>.');
     ELSIF kind = 'statuses' AND NOT EXISTS (SELECT FROM status_poll p WHERE p.infobase = enqueue.infobase AND p.what = enqueue.key) THEN
         PERFORM refuse_task('statuses are not asked for by enqueue()', 'Call pull_statuses(infobase).');
     ELSIF kind = 'bas_payments' AND (key <> 'payments' OR NOT EXISTS (SELECT FROM payment_poll p WHERE p.infobase = enqueue.infobase)) THEN

@@ -108,7 +108,7 @@ COMMENT ON FUNCTION metadata_wanted(text) IS 'Whether $metadata must tell which 
 CREATE VIEW profile_difference AS
     WITH used AS (
         SELECT i.name AS infobase, i.profile, e.concept, e.needed,
-               CASE WHEN e.concept IN ('order_line', 'attribute_row') THEN entity_set(i.profile, 'order') || '_' || e.entity_set WHEN e.concept = 'payment_row' THEN entity_set(i.profile, 'payment_bank') || '_' || e.entity_set ELSE e.entity_set END AS entity_set
+               CASE WHEN e.concept IN ('order_line', 'attribute_row') THEN entity_set(i.profile, 'order') || '_' || e.entity_set WHEN e.concept = 'payment_row' THEN entity_set(i.profile, 'payment_bank') || '_' || e.entity_set WHEN e.concept = 'kit_row' THEN entity_set(i.profile, 'kit') || '_' || e.entity_set ELSE e.entity_set END AS entity_set
         FROM metadata_load l JOIN infobase i ON i.name = l.infobase
         JOIN profile_entity_effective e ON e.profile = i.profile AND e.entity_set IS NOT NULL AND e.concept <> 'contact_row'    -- a section of what has contacts
              AND (NOT is_payment_concept(e.concept) OR EXISTS (SELECT FROM account a WHERE a.infobase = i.name AND (a.payments_to_bas OR a.payments_from_bas)))
@@ -118,7 +118,8 @@ CREATE VIEW profile_difference AS
     UNION ALL
     SELECT u.infobase, u.profile, u.concept || '.' || p.concept, u.entity_set, p.property, u.needed, d.problem
     FROM used u
-    JOIN bas_metadata m ON m.infobase = u.infobase AND m.kind = 'set' AND m.name = u.entity_set
+    JOIN bas_metadata m ON m.infobase = u.infobase AND m.kind = CASE WHEN u.entity_set ~ '^Acc' THEN 'type' ELSE 'set' END
+                       AND m.name = u.entity_set || CASE WHEN u.entity_set ~ '^Acc' THEN '_Balance' ELSE '' END    -- of a register with balances, what they look like
     JOIN profile_property_effective p ON p.profile = u.profile AND p.entity = CASE WHEN u.concept LIKE '%\_contact' THEN 'contact_row' ELSE u.concept END AND p.property IS NOT NULL
     CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(m.members -> p.property) WHEN 'array' THEN m.members -> p.property ->> 0 ELSE m.members ->> p.property END AS edm_type) b
     CROSS JOIN LATERAL (

@@ -86,3 +86,31 @@ WHERE (e.entity, p.concept) <> ('contact_kind', 'code');
 
 INSERT INTO field_map (account, target, property, origin, profile, source, transform, arguments, note, changed_at) VALUES
     ('*', 'order', 'АдресДоставки', 'shipped', 'accounting2', 'delivery[*].address', 'join', '{"separator": "; "}', 'addresses of the parcels', NULL);
+
+-- Goods: no characteristics; stock and cost are balances of the accounting register on the accounts of goods. Where kits are kept is not known.
+INSERT INTO profile_entity (profile, concept, origin, entity_set, filter, needed) VALUES
+    ('accounting2', 'characteristic', 'shipped', NULL, NULL, false),
+    ('accounting2', 'stock', 'shipped', 'AccountingRegister_Хозрасчетный', NULL, false),
+    ('accounting2', 'cost', 'shipped', 'AccountingRegister_Хозрасчетный', NULL, false);
+
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, constant, rule) VALUES
+    ('accounting2', 'product', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('accounting2', 'product', 'parent', 'shipped', 'Parent_Key', 'Edm.Guid', NULL, ''),
+    ('accounting2', 'product', 'full_name', 'shipped', 'НаименованиеПолное', 'Edm.String', NULL, ''),
+    ('accounting2', 'product', 'is_service', 'shipped', 'Услуга', 'Edm.Boolean', NULL, ''),
+    ('accounting2', 'price', 'price_type', 'shipped', 'ТипЦен_Key', 'Edm.Guid', NULL, ''),
+    ('accounting2', 'price', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('accounting2', 'price', 'price', 'shipped', 'Цена', 'Edm.Double', NULL, ''),
+    ('accounting2', 'price', 'currency', 'shipped', 'Валюта_Key', 'Edm.Guid', NULL, ''),
+    ('accounting2', 'stock', 'accounts', 'shipped', NULL, 'Edm.String', '"Account/Code eq ''281''"', 'account of goods; other accounts: a row of the user'),
+    ('accounting2', 'stock', 'extra_1', 'shipped', 'ExtDimension1', 'Edm.String', NULL, ''),
+    ('accounting2', 'stock', 'extra_2', 'shipped', 'ExtDimension2', 'Edm.String', NULL, ''),
+    ('accounting2', 'stock', 'extra_3', 'shipped', 'ExtDimension3', 'Edm.String', NULL, ''),
+    ('accounting2', 'stock', 'quantity', 'shipped', 'КоличествоDebitBalance', 'Edm.Double', NULL, 'named as the column of the sum is'),
+    ('accounting2', 'cost', 'accounts', 'shipped', NULL, 'Edm.String', '"Account/Code eq ''281''"', 'account of goods; other accounts: a row of the user'),
+    ('accounting2', 'cost', 'extra_1', 'shipped', 'ExtDimension1', 'Edm.String', NULL, ''),
+    ('accounting2', 'cost', 'extra_2', 'shipped', 'ExtDimension2', 'Edm.String', NULL, ''),
+    ('accounting2', 'cost', 'extra_3', 'shipped', 'ExtDimension3', 'Edm.String', NULL, ''),
+    ('accounting2', 'cost', 'quantity', 'shipped', 'КоличествоDebitBalance', 'Edm.Double', NULL, 'named as the column of the sum is'),
+    ('accounting2', 'stock', 'quantity_credit', 'shipped', 'КоличествоCreditBalance', 'Edm.Double', NULL, 'named as the column of the sum is'),
+    ('accounting2', 'cost', 'sum', 'shipped', 'СуммаDebitBalance', 'Edm.Double', NULL, '');

@@ -22,9 +22,7 @@ INSERT INTO profile_entity (profile, concept, origin, entity_set, needed) VALUES
     ('alfa_auto6', 'attribute_row',        'shipped', 'ДополнительныеРеквизиты', false),
     ('alfa_auto6', 'order_state',          'shipped', 'InformationRegister_ЖурналСостояний', false),
     ('alfa_auto6', 'characteristic',       'shipped', 'Catalog_ХарактеристикиНоменклатуры', false),
-    ('alfa_auto6', 'product_unit',         'shipped', 'Catalog_ЕдиницыИзмерения', false),
     ('alfa_auto6', 'contract',             'shipped', 'Catalog_ДоговорыВзаиморасчетов', false),
-    ('alfa_auto6', 'price',                'shipped', 'InformationRegister_Цены_RecordType', false),
     ('alfa_auto6', 'stock',                'shipped', 'AccumulationRegister_ОстаткиТоваровКомпании', false),
     ('alfa_auto6', 'cost',                 'shipped', 'AccumulationRegister_ПартииТоваровКомпании', false),
     ('alfa_auto6', 'sale',                 'shipped', 'Document_РеализацияТоваров', false),
@@ -100,3 +98,43 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('alfa_auto6', 'contact_information', 'code', 'shipped', 'PredefinedDataName', 'Edm.String'),
     ('alfa_auto6', 'contact_information', 'kind', 'shipped', 'Тип', 'Edm.String'),
     ('alfa_auto6', 'contact_information', 'deleted', 'shipped', 'DeletionMark', 'Edm.Boolean');
+
+-- Goods: prices for all, not those of one customer or department; the composition of a kit stands in the product itself; stock knows reserves.
+INSERT INTO profile_entity (profile, concept, origin, entity_set, filter, needed) VALUES
+    ('alfa_auto6', 'pack', 'shipped', 'Catalog_ЕдиницыИзмерения', NULL, false),
+    ('alfa_auto6', 'price', 'shipped', 'InformationRegister_Цены_RecordType', 'Контрагент_Key eq guid''00000000-0000-0000-0000-000000000000'' and ПодразделениеКомпании_Key eq guid''00000000-0000-0000-0000-000000000000''', false),
+    ('alfa_auto6', 'kit', 'shipped', 'Catalog_Номенклатура', 'СоставНабора/any()', false),
+    ('alfa_auto6', 'kit_row', 'shipped', 'СоставНабора', NULL, false);
+
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, constant, rule) VALUES
+    ('alfa_auto6', 'product', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('alfa_auto6', 'product', 'parent', 'shipped', 'Parent_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'product', 'full_name', 'shipped', 'НаименованиеПолное', 'Edm.String', NULL, ''),
+    ('alfa_auto6', 'characteristic', 'owner', 'shipped', 'Owner', 'Edm.String', NULL, ''),
+    ('alfa_auto6', 'characteristic', 'owner_type', 'shipped', 'Owner_Type', 'Edm.String', NULL, ''),
+    ('alfa_auto6', 'characteristic', 'name', 'shipped', 'Description', 'Edm.String', NULL, ''),
+    ('alfa_auto6', 'characteristic', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('alfa_auto6', 'characteristic', 'deleted', 'shipped', 'DeletionMark', 'Edm.Boolean', NULL, ''),
+    ('alfa_auto6', 'pack', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('alfa_auto6', 'pack', 'coefficient', 'shipped', 'Коэффициент', 'Edm.Double', NULL, ''),
+    ('alfa_auto6', 'kit', 'owner', 'shipped', 'Ref_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'kit', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('alfa_auto6', 'kit', 'deleted', 'shipped', 'DeletionMark', 'Edm.Boolean', NULL, ''),
+    ('alfa_auto6', 'kit_row', 'line_no', 'shipped', 'LineNumber', 'Edm.Int64', NULL, ''),
+    ('alfa_auto6', 'kit_row', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'kit_row', 'characteristic', 'shipped', 'ХарактеристикаНоменклатуры_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'kit_row', 'quantity', 'shipped', 'Количество', 'Edm.Double', NULL, ''),
+    ('alfa_auto6', 'price', 'price_type', 'shipped', 'ТипЦен_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'price', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'price', 'characteristic', 'shipped', 'ХарактеристикаНоменклатуры_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'price', 'unit', 'shipped', 'ЕдиницаИзмерения_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'price', 'price', 'shipped', 'Цена', 'Edm.Double', NULL, ''),
+    ('alfa_auto6', 'stock', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'stock', 'characteristic', 'shipped', 'ХарактеристикаНоменклатуры_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'stock', 'warehouse', 'shipped', 'СкладКомпании_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'stock', 'quantity', 'shipped', 'КоличествоBalance', 'Edm.Double', NULL, ''),
+    ('alfa_auto6', 'stock', 'reserved', 'shipped', 'РезервBalance', 'Edm.Double', NULL, ''),
+    ('alfa_auto6', 'cost', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'cost', 'characteristic', 'shipped', 'ХарактеристикаНоменклатуры_Key', 'Edm.Guid', NULL, ''),
+    ('alfa_auto6', 'cost', 'quantity', 'shipped', 'КоличествоBalance', 'Edm.Double', NULL, ''),
+    ('alfa_auto6', 'cost', 'sum', 'shipped', 'СуммаBalance', 'Edm.Double', NULL, '');

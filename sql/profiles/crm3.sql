@@ -39,3 +39,25 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('crm3', 'order_line', 'vat_rate', 'shipped', 'СтавкаНДС_Key', 'Edm.Guid', NULL, NULL, 'VAT rate of the product; to be verified'),
     ('crm3', 'order_line', 'vat_sum', 'shipped', 'СуммаНДС', 'Edm.Double', NULL, NULL, 'sum and VAT rate; to be verified'),
     ('crm3', 'order_line', 'total', 'shipped', 'Всего', 'Edm.Double', NULL, NULL, 'sum and VAT; to be verified');
+
+-- Of its goods nothing is public: the names of УНФ, each to be confirmed by a row of the user.
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, constant, rule) VALUES
+    ('crm3', 'characteristic', 'owner', 'shipped', 'Owner', 'Edm.String', NULL, 'to be verified'),
+    ('crm3', 'characteristic', 'owner_type', 'shipped', 'Owner_Type', 'Edm.String', NULL, 'to be verified'),
+    ('crm3', 'characteristic', 'name', 'shipped', 'Description', 'Edm.String', NULL, 'to be verified'),
+    ('crm3', 'price', 'price_type', 'shipped', 'ВидЦен_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('crm3', 'price', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('crm3', 'price', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('crm3', 'price', 'price', 'shipped', 'Цена', 'Edm.Double', NULL, 'to be verified'),
+    ('crm3', 'price', 'unit', 'shipped', 'ЕдиницаИзмерения', 'Edm.String', NULL, 'to be verified'),
+    ('crm3', 'price', 'active', 'shipped', 'Актуальность', 'Edm.Boolean', NULL, 'to be verified'),
+    ('crm3', 'pack', 'code', 'shipped', 'Code', 'Edm.String', NULL, 'to be verified'),
+    ('crm3', 'pack', 'coefficient', 'shipped', 'Коэффициент', 'Edm.Double', NULL, 'to be verified'),
+    ('crm3', 'stock', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('crm3', 'stock', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('crm3', 'stock', 'warehouse', 'shipped', 'СтруктурнаяЕдиница_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('crm3', 'stock', 'quantity', 'shipped', 'КоличествоBalance', 'Edm.Double', NULL, 'to be verified'),
+    ('crm3', 'cost', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('crm3', 'cost', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('crm3', 'cost', 'quantity', 'shipped', 'КоличествоBalance', 'Edm.Double', NULL, 'to be verified'),
+    ('crm3', 'cost', 'sum', 'shipped', 'СуммаBalance', 'Edm.Double', NULL, 'to be verified');

@@ -14,3 +14,7 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('kup:2.5', 'vat_rate', 'name',        'shipped', 'Description', 'Edm.String', NULL, NULL, ''),
     ('kup:2.5', 'vat_rate', 'rate',        'shipped', 'Ставка', 'Edm.Double', NULL, NULL, ''),
     ('kup:2.5', 'vat_rate', 'deleted',     'shipped', 'DeletionMark', 'Edm.Boolean', NULL, NULL, '');
+
+-- Its model КА 2.5 has no register of free stock any more.
+INSERT INTO profile_entity (profile, concept, origin, entity_set, filter, needed) VALUES
+    ('kup:2.5', 'free_stock', 'shipped', NULL, NULL, false);

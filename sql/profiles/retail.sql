@@ -61,3 +61,16 @@ SELECT 'retail', e.entity, p.concept, 'shipped', p.property, p.edm_type
 FROM (VALUES ('organisation'), ('warehouse'), ('currency'), ('contact_kind')) e (entity)
 CROSS JOIN (VALUES ('name', 'Description', 'Edm.String'), ('code', 'Code', 'Edm.String'), ('deleted', 'DeletionMark', 'Edm.Boolean')) p (concept, property, edm_type)
 WHERE p.concept <> 'code' OR e.entity = 'currency';
+
+-- Goods: two registers were seen by name; what is in them is to be confirmed. Characteristics, kits and cost are not known at all.
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, constant, rule) VALUES
+    ('retail', 'product', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('retail', 'product', 'parent', 'shipped', 'Parent_Key', 'Edm.Guid', NULL, ''),
+    ('retail', 'price', 'price_type', 'shipped', 'ВидЦены_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('retail', 'price', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('retail', 'price', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('retail', 'price', 'price', 'shipped', 'Цена', 'Edm.Double', NULL, 'to be verified'),
+    ('retail', 'stock', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('retail', 'stock', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('retail', 'stock', 'warehouse', 'shipped', 'Склад_Key', 'Edm.Guid', NULL, 'to be verified'),
+    ('retail', 'stock', 'quantity', 'shipped', 'ВНаличииBalance', 'Edm.Double', NULL, 'to be verified');

@@ -33,7 +33,7 @@ INSERT INTO profile_entity (profile, concept, origin, entity_set, needed) VALUES
     ('trade32', 'price',                'shipped', 'InformationRegister_ЦеныНоменклатуры_RecordType', false),
     ('trade32', 'stock',                'shipped', 'AccumulationRegister_ТоварыНаСкладах', false),
     ('trade32', 'free_stock',           'shipped', 'AccumulationRegister_СвободныеОстатки', false),
-    ('trade32', 'cost',                 'shipped', 'AccumulationRegister_СебестоимостьТоваров', false),
+    ('trade32', 'cost',                 'shipped', 'InformationRegister_СтоимостьТоваров_RecordType', false),
     ('trade32', 'sale',                 'shipped', 'Document_РеализацияТоваровУслуг', false),
     ('trade32', 'invoice',              'shipped', 'Document_СчетНаОплатуКлиенту', false);
 
@@ -145,3 +145,42 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
 
 INSERT INTO field_map (account, target, property, origin, profile, source, transform, arguments, note, changed_at) VALUES
     ('*', 'order', 'АдресДоставки', 'shipped', 'trade32', 'delivery[*].address', 'join', '{"separator": "; "}', 'addresses of the parcels', NULL);
+
+-- Goods: prices and cost stand in registers that documents write; free stock knows reserves; cost is told by keys of analytics. Where kits are kept is not known.
+INSERT INTO profile_entity (profile, concept, origin, entity_set, filter, needed) VALUES
+    ('trade32', 'cost_key', 'shipped', 'Catalog_КлючиАналитикиУчетаНоменклатуры', NULL, false);
+
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, constant, rule) VALUES
+    ('trade32', 'product', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('trade32', 'product', 'parent', 'shipped', 'Parent_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'product', 'full_name', 'shipped', 'НаименованиеПолное', 'Edm.String', NULL, ''),
+    ('trade32', 'characteristic', 'owner', 'shipped', 'Owner', 'Edm.String', NULL, ''),
+    ('trade32', 'characteristic', 'owner_type', 'shipped', 'Owner_Type', 'Edm.String', NULL, ''),
+    ('trade32', 'characteristic', 'name', 'shipped', 'Description', 'Edm.String', NULL, ''),
+    ('trade32', 'characteristic', 'deleted', 'shipped', 'DeletionMark', 'Edm.Boolean', NULL, ''),
+    ('trade32', 'pack', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('trade32', 'pack', 'numerator', 'shipped', 'Числитель', 'Edm.Double', NULL, ''),
+    ('trade32', 'pack', 'denominator', 'shipped', 'Знаменатель', 'Edm.Double', NULL, ''),
+    ('trade32', 'price', 'price_type', 'shipped', 'ВидЦены_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'price', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'price', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'price', 'price', 'shipped', 'Цена', 'Edm.Double', NULL, ''),
+    ('trade32', 'price', 'currency', 'shipped', 'Валюта_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'price', 'unit', 'shipped', 'Упаковка_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'stock', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'stock', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'stock', 'warehouse', 'shipped', 'Склад_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'stock', 'quantity', 'shipped', 'ВНаличииBalance', 'Edm.Double', NULL, ''),
+    ('trade32', 'free_stock', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'free_stock', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'free_stock', 'warehouse', 'shipped', 'Склад_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'free_stock', 'quantity', 'shipped', 'ВНаличииBalance', 'Edm.Double', NULL, ''),
+    ('trade32', 'free_stock', 'reserved', 'shipped', 'ВРезервеСоСкладаBalance', 'Edm.Double', NULL, ''),
+    ('trade32', 'free_stock', 'reserved_order', 'shipped', 'ВРезервеПодЗаказBalance', 'Edm.Double', NULL, ''),
+    ('trade32', 'cost', 'key', 'shipped', 'АналитикаУчетаНоменклатуры_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'cost', 'organisation', 'shipped', 'Организация_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'cost', 'stock_kind', 'shipped', 'ВидЗапасов_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'cost', 'section', 'shipped', 'РазделУчета', 'Edm.String', NULL, ''),
+    ('trade32', 'cost', 'cost', 'shipped', 'Стоимость', 'Edm.Double', NULL, 'cost of one unit, as its ten decimals tell'),
+    ('trade32', 'cost_key', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'cost_key', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, '');

@@ -133,3 +133,38 @@ INSERT INTO profile_property (profile, entity, concept, origin, property, edm_ty
     ('unf:3.0', 'order_line', 'product_type', 'shipped', 'Номенклатура_Type', 'Edm.String', NULL, '"StandardODATA.Catalog_Номенклатура"', 'constant'),
     ('unf:3.0', 'product', 'article',         'shipped', 'Артикул', 'Edm.String', 50, NULL, ''),
     ('unf:3.0', 'product', 'vat_rate',        'shipped', NULL, 'Edm.Guid', NULL, NULL, 'to be verified');
+
+-- Goods: prices stand in an independent register; stock knows no reserves; cost is the average of the register of stocks. Where kits are kept is not known.
+INSERT INTO profile_entity (profile, concept, origin, entity_set, filter, needed) VALUES
+    ('unf', 'characteristic', 'shipped', 'Catalog_ХарактеристикиНоменклатуры', NULL, false),
+    ('unf', 'pack', 'shipped', 'Catalog_ЕдиницыИзмерения', NULL, false),
+    ('unf', 'price', 'shipped', 'InformationRegister_ЦеныНоменклатуры', NULL, false),
+    ('unf', 'stock', 'shipped', 'AccumulationRegister_ЗапасыНаСкладах', NULL, false),
+    ('unf', 'cost', 'shipped', 'AccumulationRegister_Запасы', NULL, false);
+
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, constant, rule) VALUES
+    ('unf', 'product', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('unf', 'characteristic', 'owner', 'shipped', 'Owner', 'Edm.String', NULL, ''),
+    ('unf', 'characteristic', 'owner_type', 'shipped', 'Owner_Type', 'Edm.String', NULL, ''),
+    ('unf', 'characteristic', 'name', 'shipped', 'Description', 'Edm.String', NULL, ''),
+    ('unf', 'characteristic', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('unf', 'characteristic', 'deleted', 'shipped', 'DeletionMark', 'Edm.Boolean', NULL, ''),
+    ('unf', 'price', 'price_type', 'shipped', 'ВидЦен_Key', 'Edm.Guid', NULL, ''),
+    ('unf', 'price', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('unf', 'price', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, ''),
+    ('unf', 'price', 'price', 'shipped', 'Цена', 'Edm.Double', NULL, ''),
+    ('unf', 'price', 'unit', 'shipped', 'ЕдиницаИзмерения', 'Edm.String', NULL, ''),
+    ('unf', 'price', 'active', 'shipped', 'Актуальность', 'Edm.Boolean', NULL, ''),
+    ('unf', 'pack', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
+    ('unf', 'pack', 'coefficient', 'shipped', 'Коэффициент', 'Edm.Double', NULL, ''),
+    ('unf', 'stock', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('unf', 'stock', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, ''),
+    ('unf', 'stock', 'warehouse', 'shipped', 'СтруктурнаяЕдиница_Key', 'Edm.Guid', NULL, ''),
+    ('unf', 'stock', 'quantity', 'shipped', 'КоличествоBalance', 'Edm.Double', NULL, ''),
+    ('unf', 'cost', 'product', 'shipped', 'Номенклатура_Key', 'Edm.Guid', NULL, ''),
+    ('unf', 'cost', 'characteristic', 'shipped', 'Характеристика_Key', 'Edm.Guid', NULL, ''),
+    ('unf', 'cost', 'quantity', 'shipped', 'КоличествоBalance', 'Edm.Double', NULL, ''),
+    ('unf', 'cost', 'sum', 'shipped', 'СуммаBalance', 'Edm.Double', NULL, '');
+
+INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, constant, rule) VALUES
+    ('unf:3.0', 'price', 'currency', 'shipped', 'ВалютаЦены_Key', 'Edm.Guid', NULL, '');

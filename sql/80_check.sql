@@ -325,6 +325,24 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION check_payments(account, infobase) IS 'For check(): account key refused or missing, money without a rule, documents the base does not publish, payments no longer read, or parked';
 
+-- Orders go without goods: only what was asked for is looked at.
+CREATE FUNCTION check_goods(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 7, 'warning', 'goods ' || t.key, coalesce(t.detail, 'They are not read.'), t.hint FROM task t WHERE t.scope = i.name AND t.kind = 'goods' AND t.state = 'parked'
+    UNION ALL
+    SELECT 7, 'warning', 'goods ' || s.what, format('%s of infobase "%s": %s', d.concept, i.name, d.problem), 'If the base calls it otherwise, give profile_entity or profile_property a row of origin user; else add the set to its standard OData interface.'
+    FROM goods_snapshot s JOIN profile_difference d ON d.infobase = s.infobase AND NOT d.needed AND split_part(d.concept, '.', 1) = goods_entity(i, s.what) WHERE s.infobase = i.name AND s.what <> 'catalog'
+    UNION ALL
+    SELECT 7, 'warning', 'goods prices', format('%s prices of type %s are for packs, and the base does not tell what is in them: these goods have no price here.', s.left_out, coalesce(v.name, s.part)), 'Set the prices for the base unit in BAS, or the coefficients of the packs; then load_goods() once more.'
+    FROM goods_snapshot s LEFT JOIN dictionary_value v ON v.scope = i.name AND v.side = 'bas' AND v.dictionary = 'price_type' AND v.key = s.part WHERE s.infobase = i.name AND s.what = 'prices' AND s.left_out > 0
+    UNION ALL
+    SELECT 7, 'warning', 'goods kits', format('%s kits have several compositions side by side, and none is the main one: they are left out.', s.left_out), 'Leave one in BAS, or name the property that tells the main one: profile_property (origin user), entity kit, concept main.'
+    FROM goods_snapshot s WHERE s.infobase = i.name AND s.what = 'kits' AND s.left_out > 0;
+END $$;
+COMMENT ON FUNCTION check_goods(account, infobase) IS 'For check(): readings of goods that are parked, names that the base does not have, prices and kits left out';
+
 CREATE FUNCTION check_peers(a account, i infobase, answers peer_answer[]) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -385,7 +403,7 @@ BEGIN
     END IF;
     SELECT array_agg(f) INTO found FROM (
         SELECT * FROM check_database(a, i) UNION ALL SELECT * FROM check_workers(a, i) UNION ALL SELECT * FROM check_settings(a, i)
-        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
+        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_goods(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
     RETURN QUERY
     SELECT f.severity, f.subject, f.problem, f.hint FROM unnest(coalesce(found, ARRAY[ROW(99, 'ok', 'account ' || a.name, 'all is well', NULL)::finding])) f
     ORDER BY f.rank, f.severity, f.subject, f.problem;

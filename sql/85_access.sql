@@ -34,6 +34,8 @@ INSERT INTO access_function VALUES
     ('condition_fields', 'reader'), ('condition_holds', 'reader'), ('header_rule_of', 'reader'), ('order_filtered', 'operator'), ('obstacles_wanted', 'operator'), ('order_document', 'operator'), ('same_keys', 'operator'), ('tie_broken', 'operator'), ('shared_phone_detail', 'operator'), ('shared_phone_hint', 'operator'), ('product_ref_key', 'reader'), ('change_list', 'operator'), ('cleared_document', 'operator'), ('change_text', 'operator'), ('brief_value', 'operator'),
     ('check_rule_query', 'operator'), ('broken_rules', 'operator'), ('obstacles_rules', 'operator'), ('is_passing_error', 'operator'), ('runs_as_superuser', 'operator'),
     ('kit_parts', 'reader'), ('kit_of', 'reader'), ('spread_kopecks', 'reader'), ('composed_lines', 'reader');
+INSERT INTO access_function VALUES    -- goods
+    ('goods_entity', 'reader'), ('no_key', 'reader'), ('check_goods', 'operator');
 INSERT INTO access_function VALUES    -- statuses
     ('pull_statuses', 'operator'),
     ('obstacles_statuses', 'operator'), ('state_counts', 'reader'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader');

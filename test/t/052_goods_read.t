@@ -121,6 +121,13 @@ is(sql("SELECT concat_ws(' ', paused_at IS NULL, circuit_failures) FROM salesdri
 like(error_of("SELECT salesdrive.load_goods('unf', 'everything')"), qr/goods are not read by "everything".*load_goods\(infobase, what\)/s, 'an unknown word');
 like(error_of("SELECT salesdrive.load_goods('nosuch')"), qr/there is no infobase "nosuch"/, 'an unknown infobase');
 
+# check() of an account of this base
+sql("SELECT salesdrive.add_account(name => 'shop', url => 'http://127.0.0.1:9', identity => 'demo-shop', api_key => 'k', infobase => 'unf', webhook_token => 'a-token-of-24-characters')");
+my $found = sql("SELECT string_agg(concat_ws(' | ', severity, subject, problem, hint), E'\n' ORDER BY subject) FROM salesdrive.check('shop') WHERE subject LIKE 'goods%'");
+like($found, qr/^warning \| goods kits \| To read kits, .* \| Where does this base keep/m, 'check() shows what is parked');
+like($found, qr/^warning \| goods prices \| 1 prices of type \S+ are for packs, and the base does not tell what is in them/m, 'and prices left out');
+is(scalar(split /\n/, $found), 2, 'and nothing else');
+
 # ---- bad answers
 
 my $good = held('unf', 'bas_stock', "$short, $chr, warehouse, quantity");

@@ -5,7 +5,7 @@
 #   set NAME [code N|number PREFIX] [folders] [owner SET]       begins an entity set; standard properties are added
 #   section NAME                                                begins a tabular section of that set
 #   register NAME            begins an independent information register; its key: the properties marked dim
-#   dim Property ...         a dimension of the register
+#   dim Property ...         a dimension of such a register
 #   Property guid SET|-      reference, property is Property_Key        Property str N    N = 0: unlimited; fix N: padded
 #   Property num P S         Edm.Double     Property int N    Int16/32/64 by digits      bool, date
 #   Property enum NAME       name of a value                    Property comp SET,SET    composite: value and value_Type

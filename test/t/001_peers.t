@@ -490,6 +490,32 @@ subtest 'SalesDrive API' => sub {
 	is api('/api/order/update/', method => 'POST', headers => { 'Content-Type' => 'application/x-www-form-urlencoded' }, body => "id=$made->[1]{id}&data%5Bcomment%5D=a+b")->{json}{success}, !!1, 'a form-encoded update';
 };
 
+subtest 'SalesDrive goods' => sub {
+	my $post = sub ($path, $data) { return api("/$path-handler/", method => 'POST', body => encode($data)) };
+	my $update = sub (@products) { return $post->(product => { action => 'update', product => \@products })->{json} };
+	my $state = sub () { return control($crm, 'GET', '/products') };
+	is $update->(map { { id => "$_", name => 'x' } } 1 .. 101)->{message}, 'No more than 100 products in a request.', 'more than 100 products are refused';
+	is $update->({ id => '1' })->{message}, 'product[1]: name is required.', 'as is one without a name';
+	is scalar keys $state->()->{products}->%*, 0, 'and nothing of them is done';
+	is $update->({ id => '1', name => 'Ліхтар', price => 9, costPerItem => 10, discount => 5, additionalPrices => [ { priceType => 'Опт', priceValue => 8 } ], bogus => 1 })->{message}, 'product[1] successfully added.', 'success, whatever is ignored';
+	is_deeply $state->()->{products}{1}, { name => 'Ліхтар', costPerItem => 10, additionalPrices => { 'Опт' => { value => 8, currency => undef } } }, '"price", a bare discount and unknown keys are';
+	is "@{ $state->()->{ignored} }", '1 bogus 1 discount 1 price', 'the control address tells which';
+	$post->(product => { action => 'update', dontUpdateFields => [ 'price', 'name' ], product => [ { id => '1', name => 'Інше', costPerItem => 11, discount => { value => '10%' }, stockBalanceByStock => { 1 => 5 } }, { id => '2', name => 'Новий', costPerItem => 12 } ] });
+	is_deeply $state->()->{products}, { 1 => { name => 'Ліхтар', costPerItem => 10, additionalPrices => { 'Опт' => { value => 8, currency => undef } }, discount => { value => '10%' }, stockBalanceByStock => { 1 => 5 } }, 2 => { name => 'Новий', costPerItem => 12 } },
+		'dontUpdateFields guards what is there, under the name "price"; a new card gets all';
+	control($crm, 'POST', '/config', { absent_fields => 'cleared', price_types => ['Роздріб'], bad_products => { 3 => 'no such tariff' }, bad_form => 'message' });
+	is $update->({ id => '2', name => 'Новий', additionalPrices => [ { priceType => 'Опт', priceValue => 8 } ] }, { id => '3', name => 'x' })->{message}, 'product[2] successfully added. product[3]: no such tariff', 'refusals of single products are in the message alone, by option';
+	is_deeply $state->()->{products}{2}, { name => 'Новий', additionalPrices => {} }, 'what is not sent is cleared, by option; a price type that is not there is dropped';
+	control($crm, 'POST', '/config', { bad_form => 'request', product_refusal => '400' });
+	is $post->(product => { action => 'update', product => [ { id => '2', name => 'y' }, { id => '3', name => 'x' } ] })->{status}, 400, 'or fail the request';
+	is $state->()->{products}{2}{name}, 'Новий', 'then nothing is done';
+	my $tree = sub (@list) { return $post->(category => { action => 'update', category => \@list })->{json} };
+	is $tree->({ id => 1, name => 'A' }, { id => 2, name => 'B', parentId => 1 })->{message}, 'category[1, 2] successfully added.', 'categories';
+	is $tree->({ id => 4, name => 'D', parentId => 3 }, { id => 3, name => 'C' })->{message}, 'category[4]: parent 3 not found.', 'parents before children';
+	is $tree->({ id => 1, name => 'A', parentId => 2 })->{message}, 'category[1]: is within itself.', 'and no circles';
+	is $post->(product => { action => 'delete', product => [ { id => '1' } ] })->{json}{status} . (exists $state->()->{products}{1} ? 1 : 0), 'success0', 'deleted';
+};
+
 subtest 'SalesDrive webhooks' => sub {
 	control($crm, 'POST', '/reset');
 	my $made = control($crm, 'POST', '/orders', { count => 20, seed => 5, versions => [ 2, 3 ] })->{orders};

@@ -20,11 +20,11 @@ CREATE TABLE incident (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE incident IS 'What happened that somebody should know of; of one kind and subject at most one is open';
 COMMENT ON COLUMN incident.id IS 'Number';
-COMMENT ON COLUMN incident.kind IS 'infobase_paused, account_paused, api_paused, circuit_open, quota_exhausted, order_late, order_parked, receiver_cannot_bind or worker_failing';
+COMMENT ON COLUMN incident.kind IS 'infobase_paused, account_paused, api_paused, circuit_open, quota_exhausted, order_late, order_parked, stock_guard, price_guard, receiver_cannot_bind or worker_failing';
 COMMENT ON COLUMN incident.subject IS 'Infobase, account, worker, or (circuit_open of an API, quota_exhausted) account:NAME';
 COMMENT ON COLUMN incident.opened_at IS 'When it began';
 COMMENT ON COLUMN incident.last_at IS 'When it was found, or changed, last';
-COMMENT ON COLUMN incident.count IS 'Of order_late and order_parked how many orders (counted to 1000), of circuit_open failures in a row, of others how often it was found';
+COMMENT ON COLUMN incident.count IS 'Of order_late and order_parked how many orders (counted to 1000), of stock_guard and price_guard how many products, of circuit_open failures in a row, of others how often it was found';
 COMMENT ON COLUMN incident.closed_at IS 'When its cause was gone; NULL: it is open';
 COMMENT ON COLUMN incident.text IS 'What happened';
 COMMENT ON COLUMN incident.hint IS 'What to do';
@@ -146,7 +146,7 @@ CREATE FUNCTION connection_gone() RETURNS trigger
 BEGIN
     PERFORM close_incident(i.kind, i.subject) FROM incident i
     WHERE i.closed_at IS NULL AND CASE TG_TABLE_NAME WHEN 'infobase' THEN i.kind IN ('infobase_paused', 'circuit_open') AND i.subject = OLD.name
-        ELSE i.kind IN ('account_paused', 'api_paused', 'order_late', 'order_parked') AND i.subject = OLD.name OR i.kind IN ('circuit_open', 'quota_exhausted') AND i.subject = 'account:' || OLD.name END;
+        ELSE i.kind IN ('account_paused', 'api_paused', 'order_late', 'order_parked', 'stock_guard', 'price_guard') AND i.subject = OLD.name OR i.kind IN ('circuit_open', 'quota_exhausted') AND i.subject = 'account:' || OLD.name END;
     DELETE FROM exchange_count c WHERE c.target = CASE TG_TABLE_NAME WHEN 'infobase' THEN '' ELSE 'account:' END || OLD.name;
     RETURN NULL;
 END $$;

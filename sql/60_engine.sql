@@ -417,6 +417,7 @@ BEGIN
         steps := gate_quota(gate_account_key(steps), since);
         keyed := ARRAY(SELECT DISTINCT t.account FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request' AND t.infobase IS NULL AND is_account_method(api_method(s.path)));
         PERFORM note_crm_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose IN ('change order in SalesDrive', 'add note in SalesDrive') HAVING count(*) > 0;
+        PERFORM note_push_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.memo ? 'run' HAVING count(*) > 0;
     END IF;
     PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
     PERFORM note_payment_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose IN ('create payment', 'read payment', 'post payment') HAVING count(*) > 0;

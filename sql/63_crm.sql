@@ -21,6 +21,8 @@ BEGIN
         PERFORM refuse_task(format('there is no feed "%s" of account "%s"', key, account), format('Call fetch_%s().', substr(kind, 5)));
     ELSIF kind = 'payment_out' THEN
         PERFORM refuse_task('a payment of BAS is not asked for by enqueue()', 'Call pull_payments(infobase), or resume(task_id).');
+    ELSIF kind = 'push' THEN
+        PERFORM refuse_task('pushes are not asked for by enqueue()', 'Call push_stock(), push_prices() or push_products().');
     END IF;
     PERFORM begin_api(account);
     INSERT INTO task AS t (scope, kind, key, account, lane) VALUES (enqueue_api.account, enqueue_api.kind, enqueue_api.key, enqueue_api.account, enqueue_api.lane)

@@ -31,6 +31,9 @@ BEGIN
                  ('dictionaries', a.name,     '40 5 * * *',  format('SELECT salesdrive.load_dictionaries(%L)', a.name), true),
                  ('metadata',     a.infobase, '20 4 * * *',  format('SELECT salesdrive.load_metadata(%L)', a.infobase), true),
                  ('products',     a.infobase, '10 4 * * *',  format('SELECT salesdrive.load_products(%L)', a.infobase), false),
+                 ('stock',        a.name,     '*/15 * * * *', format('SELECT salesdrive.push_stock(%L)', a.name), EXISTS (SELECT FROM account_goods g WHERE g.account = a.name)),
+                 ('prices',       a.name,     '25 * * * *',  format('SELECT salesdrive.push_prices(%L)', a.name), EXISTS (SELECT FROM account_goods g JOIN account_price p USING (account) WHERE g.account = a.name AND p.role = 'main')),
+                 ('goods',        a.name,     '50 4 * * *',  format('SELECT salesdrive.push_products(%L)', a.name), EXISTS (SELECT FROM account_goods g WHERE g.account = a.name)),
                  ('retention',    NULL,       '17 3 * * *',  'CALL salesdrive.maintain()', true),
                  ('health',       NULL,       '10 0 * * *',  'SELECT salesdrive.health_row()', true),
                  ('run',          NULL,       '* * * * *',   'CALL salesdrive.run()', true)) d (job, scope, cron, command, wanted)
@@ -106,4 +109,4 @@ BEGIN
         RETURN NEXT d.job;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION schedule_defaults(text) IS 'Schedules by pg_cron what an account needs: changed orders every three minutes, statuses where they come from BAS every five, payments where they travel every fifteen, lists and $metadata once a day, history, the row of health, and the engine where no worker runs; returns the jobs';
+COMMENT ON FUNCTION schedule_defaults(text) IS 'Schedules by pg_cron what an account needs: changed orders every three minutes, statuses where they come from BAS every five, payments where they travel every fifteen, stock, prices and goods where account_goods has a row, lists and $metadata once a day, history, the row of health, and the engine where no worker runs; returns the jobs';

@@ -262,6 +262,7 @@ BEGIN
     UPDATE crm_change SET state = CASE WHEN is_note(field) THEN 'unknown' ELSE state END, doubted = NOT is_note(field), sent = CASE WHEN is_note(field) THEN wanted ELSE sent END,
         detail = CASE WHEN is_note(field) THEN 'The database this one is a copy of may have added it.' ELSE detail END
     WHERE state = 'wanted';
+    PERFORM adopt_pushes();
     INSERT INTO wake_pending VALUES ('wanted:*:');
     UPDATE payment_sync SET must_read = true WHERE bas_ref IS NULL;
     UPDATE bas_payment SET must_look = true WHERE state = 'seen';

@@ -77,7 +77,7 @@ CREATE VIEW parked AS
     FROM task t WHERE t.state = 'parked';
 COMMENT ON VIEW parked IS 'Tasks that cannot go on without you: reason, sentence, what to do';
 COMMENT ON COLUMN parked.task_id IS 'Task; resume(task_id) lets it go on';
-COMMENT ON COLUMN parked.kind IS 'Kind: order, order_record, counterparty, dictionary, crm_dictionary, crm_orders, order_update, payment, payment_out …, or yours';
+COMMENT ON COLUMN parked.kind IS 'Kind: order, order_record, counterparty, dictionary, crm_dictionary, crm_orders, order_update, payment, payment_out, push, or yours';
 COMMENT ON COLUMN parked.scope IS 'Account or infobase the key belongs to';
 COMMENT ON COLUMN parked.key IS 'Order number, phone, dictionary …';
 COMMENT ON COLUMN parked.account IS 'Account, when the scope is one';

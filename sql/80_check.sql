@@ -343,6 +343,41 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION check_goods(account, infobase) IS 'For check(): readings of goods that are parked, names that the base does not have, prices and kits left out';
 
+CREATE FUNCTION check_pushes(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM account_goods g WHERE g.account = a.name) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT 6, 'warning', CASE w.what WHEN 'stock' THEN 'stock' ELSE 'prices' END, p.detail, p.hint
+    FROM (VALUES ('stock'), ('price')) w (what) CROSS JOIN LATERAL push_problem(a.name, w.what) p WHERE p.detail IS NOT NULL
+    UNION ALL
+    SELECT 6, 'warning', 'goods ' || u.property, format('%s names property "%s" of goods, which is not read from the base.', u.what, u.property),
+           format('INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (%L, ''product'', ''any word'', %L); then SELECT salesdrive.load_goods(%L, whole => true);', i.profile, u.property, i.name)
+    FROM (SELECT 'card_field' AS what, split_part(f.source, ',', 1) AS property FROM card_field f WHERE f.account = a.name AND split_part(f.source, ',', 1) NOT IN ('name', 'full_name', 'code', 'kind')
+          UNION SELECT 'account_goods.condition', k FROM account_goods g CROSS JOIN jsonb_object_keys(g.condition) k WHERE g.account = a.name) u
+    WHERE NOT EXISTS (SELECT FROM jsonb_each_text(property_names(i.profile, 'product')) p WHERE p.value = u.property)
+    UNION ALL
+    SELECT 6, 'warning', 'stock ' || coalesce(d.name, s.warehouse::text), format('%s goods are in stock there, and the warehouse is no stock of SalesDrive.', s.goods), format('SELECT salesdrive.map_value(%L, ''warehouse'', ''number of the stock'', %L, direction => ''to_crm''); or leave it, if it is not for sale.', a.name, s.warehouse)
+    FROM (SELECT b.warehouse, count(DISTINCT b.product) AS goods FROM account_goods g JOIN bas_stock b ON b.infobase = i.name AND b.quantity > 0 WHERE g.account = a.name AND g.stock_by = 'warehouse' GROUP BY b.warehouse) s
+    LEFT JOIN dictionary_value d ON d.scope = i.name AND d.side = 'bas' AND d.dictionary = 'warehouse' AND d.key = s.warehouse::text
+    WHERE s.warehouse NOT IN (SELECT m.warehouse FROM stock_map(a.name) m)
+    UNION ALL
+    SELECT 6, 'warning', 'stock ' || coalesce(m.bas_key, ''), format('Stock %s of SalesDrive gets nothing: its warehouse counts for stock %s.', m.crm_key, t.stock), format('One warehouse of BAS is one stock: DELETE FROM salesdrive.value_map WHERE account = %L AND dictionary = ''warehouse'' AND crm_key = %L; or give it direction to_bas.', m.account, m.crm_key)
+    FROM value_map m CROSS JOIN LATERAL chosen_value(i.name, 'warehouse', m.bas_key, NULL) c JOIN stock_map(a.name) t ON t.warehouse = c.ref
+    WHERE m.account IN (a.name, '*') AND m.dictionary = 'warehouse' AND m.direction IN ('to_crm', 'both') AND m.crm_key NOT IN ('*', t.stock) AND NOT EXISTS (SELECT FROM stock_map(a.name) x WHERE x.stock = m.crm_key)
+      AND EXISTS (SELECT FROM account_goods g WHERE g.account = a.name AND g.stock_by = 'warehouse')
+    UNION ALL
+    SELECT 7, 'warning', 'push ' || p.what, format('%s goods are not sent.', p.left_out), format('SELECT * FROM salesdrive.unsent_good WHERE account = %L; tells each, and what to do.', a.name) FROM push_progress p WHERE p.account = a.name AND p.left_out > 0
+    UNION ALL
+    SELECT 7, 'warning', 'push ' || r.what, format('%s products are refused by SalesDrive.', r.n), format('SELECT * FROM salesdrive.pushed_good WHERE account = %L AND what = %L AND state = ''refused'';', a.name, r.what)
+    FROM (SELECT s.what, count(*) AS n FROM product_sync s WHERE s.account = a.name AND s.state = 'refused' GROUP BY s.what) r
+    UNION ALL
+    SELECT 7, 'warning', 'push ' || p.what, CASE p.state WHEN 'guarded' THEN 'It is stopped: ' ELSE 'It is parked: ' END || p.detail, p.hint FROM push_progress p WHERE p.account = a.name AND p.state IN ('guarded', 'parked') AND p.detail IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION check_pushes(account, infobase) IS 'For check(): warehouses and price types that are not mapped, goods that are not sent or refused, pushes that are stopped';
+
 CREATE FUNCTION check_peers(a account, i infobase, answers peer_answer[]) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -403,7 +438,7 @@ BEGIN
     END IF;
     SELECT array_agg(f) INTO found FROM (
         SELECT * FROM check_database(a, i) UNION ALL SELECT * FROM check_workers(a, i) UNION ALL SELECT * FROM check_settings(a, i)
-        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_goods(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
+        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_goods(a, i) UNION ALL SELECT * FROM check_pushes(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
     RETURN QUERY
     SELECT f.severity, f.subject, f.problem, f.hint FROM unnest(coalesce(found, ARRAY[ROW(99, 'ok', 'account ' || a.name, 'all is well', NULL)::finding])) f
     ORDER BY f.rank, f.severity, f.subject, f.problem;

@@ -56,6 +56,11 @@ INSERT INTO access_function VALUES    -- mapped fields
     ('merged_orders', 'reader'), ('order_parcels', 'reader'), ('carrier_name', 'reader'), ('parcel_keys', 'reader'), ('parcel_part', 'reader'), ('parcel_match', 'reader'), ('body_parcels', 'reader'), ('parcels_after', 'reader'), ('parcels_shown', 'reader'), ('map_field', 'operator'),
     ('account_variable', 'reader'), ('crm_name', 'reader'), ('deal_attributes', 'reader'), ('attribute_place', 'reader'), ('lineage_rows', 'reader');
 
+INSERT INTO access_function VALUES    -- goods, stock and prices
+    ('push_stock', 'operator'), ('push_prices', 'operator'), ('push_products', 'operator'), ('begin_push', 'operator'), ('cancel_push', 'operator'), ('allow_push', 'operator'), ('push_again', 'operator'), ('push_wake', 'operator'), ('require_push', 'operator'), ('check_pushes', 'operator'),
+    ('push_problem', 'operator'), ('no_key', 'reader'), ('card_fields', 'reader'), ('good_problems', 'reader'), ('push_goods', 'reader'), ('stock_map', 'reader'), ('stock_total', 'reader'), ('wanted_stock', 'reader'), ('push_currencies', 'reader'), ('push_price_types', 'reader'), ('wanted_prices', 'reader'), ('pushed_cost', 'reader'),
+    ('card_value', 'reader'), ('wanted_cards', 'reader'), ('wanted_goods', 'reader'), ('loose_characteristics', 'reader');
+
 CREATE TABLE access_table (
     name       name PRIMARY KEY,
     privileges text NOT NULL
@@ -80,6 +85,8 @@ INSERT INTO access_table VALUES
     ('credential_secret', 'SELECT (name)'),
     ('bas_counterparty', 'SELECT, DELETE, UPDATE (read_at)'),
     ('api_refusal', 'SELECT, DELETE'), ('payment_rule', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('account_price', 'SELECT, INSERT, UPDATE, DELETE'), ('card_field', 'SELECT, INSERT, UPDATE, DELETE'), ('crm_product', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('push_run', 'SELECT, UPDATE (state, ended_at, allowed, asked_at)'), ('product_sync', 'SELECT, UPDATE (batch, doubted)'), ('category_sync', 'SELECT, UPDATE (wanted)'),
     ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('cancel_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE');
 
 CREATE FUNCTION access_grants(level text) RETURNS TABLE (object text, privileges text)

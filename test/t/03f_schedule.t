@@ -44,9 +44,12 @@ SKIP:
 	sql("UPDATE salesdrive.account SET status_from_bas = true WHERE name = 'shop'");
 	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d WHERE d = 'statuses'"), 'statuses', 'statuses where they come from BAS');
 	is(sql("SELECT salesdrive.unschedule('shop', 'statuses')"), 't', 'which can be ended alone');
+	sql("INSERT INTO salesdrive.account_goods (account) VALUES ('shop'); INSERT INTO salesdrive.account_price (account, role, price_type) VALUES ('shop', 'main', 'x')");
+	is(sql("SELECT string_agg(job || ' ' || command, '; ') FROM salesdrive.default_schedules('shop') WHERE wanted AND job IN ('stock', 'prices', 'goods')"), "stock SELECT salesdrive.push_stock('shop'); prices SELECT salesdrive.push_prices('shop'); goods SELECT salesdrive.push_products('shop')", 'stock, prices and goods where they are sent');
+	sql('DELETE FROM salesdrive.account_goods; DELETE FROM salesdrive.account_price');
 	sql("SELECT salesdrive.schedule(account => 'shop', job => 'orders', cron => '\@reboot')");
 	sql("SELECT salesdrive.unschedule(account => 'shop', job => 'run')");
-	like(error_of("SELECT salesdrive.schedule('shop', 'nope', '* * * * *')"), qr/there is no job "nope".*Jobs: orders, statuses, payments, bas_payments, receipts, dictionaries, metadata, products, retention, health, run\./s, 'a job that is not there');
+	like(error_of("SELECT salesdrive.schedule('shop', 'nope', '* * * * *')"), qr/there is no job "nope".*Jobs: orders, statuses, payments, bas_payments, receipts, dictionaries, metadata, products, stock, prices, goods, retention, health, run\./s, 'a job that is not there');
 	$node->restart;
 	ok(wait_for_sql($node, 'postgres', 'SELECT count(*) FROM salesdrive.crm_poll', 1), 'a job runs');
 	ok(wait_for_sql($node, 'postgres', "SELECT string_agg(DISTINCT status, ' ') FROM cron.job_run_details", 'succeeded'), 'and succeeds');

@@ -60,7 +60,8 @@ sql("CREATE ROLE stranger LOGIN; CREATE ROLE rea LOGIN; CREATE ROLE ope LOGIN; C
 
 do_as('adm', "SELECT salesdrive.add_infobase(name => 'main', profile => 'unf', url => '" . $bas->url('/base') . "', username => 'Обмен', password => '$PASSWORD');
 	SELECT salesdrive.add_account(name => 'shop', url => 'http://127.0.0.1:9', identity => 'demo-shop', api_key => '$API_KEY', infobase => 'main', webhook_token => '$TOKEN');
-	UPDATE salesdrive.account SET posting = true");
+	UPDATE salesdrive.account SET posting = true;
+	SELECT salesdrive.add_account(name => 'goods', url => 'http://127.0.0.1:9', identity => 'goods', api_key => '$API_KEY', infobase => 'main', webhook_token => '$TOKEN'); INSERT INTO salesdrive.account_goods (account) VALUES ('goods')");
 deliver(1001);
 deliver(1002, sku => 'NO-SUCH');
 deliver(1003, phone => '0501234567');
@@ -105,6 +106,9 @@ my %may = (
 		"SELECT salesdrive.map_field('shop', 'order', 'Заметки', 'comment', transform => 'text'); UPDATE salesdrive.field_map SET note = 'x' WHERE origin = 'user'; SELECT * FROM salesdrive.preview('shop', 1001); DELETE FROM salesdrive.field_map WHERE origin = 'user'",
 		"UPDATE salesdrive.bas_counterparty_phone SET state = 'known', ref_key = ref_key WHERE phone = '380671112233'",
 		"SELECT salesdrive.accept_webhook(account => 'shop', body => '" . body(1009) . "')",
+		"SELECT salesdrive.push_stock('goods'), salesdrive.push_prices('goods'), salesdrive.push_products('goods'); SELECT salesdrive.cancel_push('goods', 'stock'); SELECT salesdrive.push_again('goods', 'card')",
+		"INSERT INTO salesdrive.account_price (account, role, price_type) VALUES ('goods', 'main', 'x'); UPDATE salesdrive.account_price SET price_type = 'y'; DELETE FROM salesdrive.account_price",
+		"INSERT INTO salesdrive.card_field (account, field, source) VALUES ('goods', 'note', 'x'); DELETE FROM salesdrive.card_field; INSERT INTO salesdrive.crm_product (account, product_id, sku) VALUES ('goods', '1', 'x'); DELETE FROM salesdrive.crm_product",
 		'CALL salesdrive.wait(task_id => 1)',
 		'SELECT name FROM salesdrive.credential_secret',
 	],
@@ -123,6 +127,7 @@ my %may = (
 		"INSERT INTO salesdrive.profile (name, title) VALUES ('x', 'x')", "INSERT INTO salesdrive.profile_entity (profile, concept) VALUES ('x', 'x')",
 		"INSERT INTO salesdrive.profile_property (profile, entity, concept) VALUES ('x', 'x', 'x')",
 		"INSERT INTO salesdrive.retention VALUES ('inbox', '1 year')", "UPDATE salesdrive.quota_window SET most = 1", "DELETE FROM salesdrive.quota_use", "UPDATE salesdrive.account_api SET allow_http = true",
+		"UPDATE salesdrive.account_goods SET stock_guard = 1", "INSERT INTO salesdrive.account_goods (account) VALUES ('shop')", "UPDATE salesdrive.product_sync SET accepted = NULL", "UPDATE salesdrive.push_run SET sent = 0", "SELECT salesdrive.open_run('goods', 'stock')",
 		"INSERT INTO salesdrive.order_sync (account, order_id, infobase, ref_key) VALUES ('shop', 1, 'main', gen_random_uuid())",
 		"INSERT INTO salesdrive.order_sync (account, order_id, infobase, ref_key, bas_ref) VALUES ('shop', 1, 'main', gen_random_uuid(), gen_random_uuid())",
 		"INSERT INTO salesdrive.task (scope, kind, key, account, infobase) VALUES ('shop', 'order', '1', 'shop', 'main')", 'DELETE FROM salesdrive.wake_pending', 'DELETE FROM salesdrive.order_sync',

@@ -1,0 +1,648 @@
+-- Purpose: tasks of kind push: goods, stock and prices from what was read of a base to SalesDrive.
+-- Rights: 'operator' asks, cancels and allows; the engine does it.
+--
+-- Of each product SalesDrive's last acceptance is known by value (product_sync); a run compares all of them with what was read of BAS as one set, and sends
+-- what differs, up to 100 a request, one request at a time.
+--
+--   reading ──compared──▶ sending ──nothing left──▶ done          a refused request is halved until the guilty product stands alone
+--      ▲        └─▶ guarded (allow_push(), a larger share)         no answer: the same request again, when the first can be at work no more
+--      └──────────────────┘                                        cancel_push(): cancelled, at any time
+--
+-- SalesDrive ignores keys it does not know, and says success. So no key comes from anywhere but product_keys().
+
+CREATE FUNCTION product_keys() RETURNS TABLE (key text, what text, guard text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    SELECT k.key, k.what, coalesce(k.guard, k.key)    -- what the key is called in dontUpdateFields
+    FROM (VALUES ('costPerItem', 'price', 'price'), ('currency', 'price', NULL), ('additionalPrices', 'price', NULL), ('discount', 'price', NULL),
+                 ('expenses', 'cost', NULL), ('currencyExpenses', 'cost', NULL), ('stockBalance', 'stock', NULL), ('stockBalanceByStock', 'stock', NULL),
+                 ('name', 'card', NULL), ('sku', 'card', NULL), ('category', 'card', NULL), ('set', 'card', NULL), ('parentProductId', 'card', NULL),
+                 ('images', NULL, NULL), ('params', NULL, NULL), ('label', NULL, NULL)) k (key, what, guard)
+    UNION ALL
+    SELECT f, 'card', f FROM unnest(card_fields()) f
+$$;
+COMMENT ON FUNCTION product_keys() IS 'Every key of a product that SalesDrive takes: what it is of (NULL: never sent), and its name in dontUpdateFields';
+
+CREATE FUNCTION kept_fields(account text, what text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    o account_goods;
+BEGIN
+    SELECT * INTO o FROM account_goods g WHERE g.account = kept_fields.account;
+    RETURN (SELECT coalesce(jsonb_agg(k.guard ORDER BY k.guard), '[]') FROM product_keys() k
+            WHERE NOT coalesce(CASE WHEN k.what = 'cost' THEN o.cost = CASE kept_fields.what WHEN 'price' THEN 'prices' ELSE kept_fields.what END
+                                    WHEN k.what IS DISTINCT FROM kept_fields.what THEN false
+                                    WHEN k.key = 'additionalPrices' THEN EXISTS (SELECT FROM account_price p WHERE p.account = kept_fields.account AND p.role = 'additional')
+                                    WHEN k.key = 'discount' THEN EXISTS (SELECT FROM account_price p WHERE p.account = kept_fields.account AND p.role = 'discount')
+                                    WHEN k.key = 'parentProductId' THEN o.characteristics = 'products'
+                                    WHEN k.what = 'card' THEN k.key = ANY (o.owns) OR EXISTS (SELECT FROM card_field f WHERE f.account = kept_fields.account AND f.field = k.key)
+                                    ELSE true END, false));
+END $$;
+COMMENT ON FUNCTION kept_fields(text, text) IS 'Fields of a card that a push leaves as SalesDrive has them: all but its own (dontUpdateFields)';
+
+CREATE FUNCTION product_body(product_id text, name text, fields jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$
+    SELECT jsonb_build_object('id', product_id, 'name', name) || coalesce(jsonb_object_agg(k.key, fields -> k.key), '{}') FROM product_keys() k WHERE fields ? k.key AND k.what IS NOT NULL
+$$;
+COMMENT ON FUNCTION product_body(text, text, jsonb) IS 'A product as SalesDrive takes it: its id, its name, and such fields as it knows';
+
+-- Asking.
+
+CREATE FUNCTION require_push(account text, what text) RETURNS account_goods
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    o account_goods;
+BEGIN
+    PERFORM require_account(account);
+    IF what IS NULL OR what NOT IN ('stock', 'price', 'card') THEN
+        RAISE EXCEPTION 'nothing of goods is called "%"', what USING ERRCODE = '22023', HINT = 'It is stock, price or card.';
+    END IF;
+    SELECT * INTO o FROM account_goods g WHERE g.account = require_push.account;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'nobody said which goods account "%" is to get', account
+            USING ERRCODE = '55000', HINT = format('INSERT INTO salesdrive.account_goods (account) VALUES (%L); its columns are the options.', account);
+    END IF;
+    RETURN o;
+END $$;
+COMMENT ON FUNCTION require_push(text, text) IS 'The row of account_goods of an account, or a clear error';
+
+-- First the task, as the engine does. Runs as the owner of the extension: an operator asks, and must not choose what is asked.
+CREATE FUNCTION begin_push(account text, what text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    asked bigint;
+BEGIN
+    PERFORM require_push(account, what);
+    PERFORM begin_api(account);
+    INSERT INTO task AS t (scope, kind, key, account, lane) VALUES (begin_push.account, 'push', begin_push.what, begin_push.account, 3)
+    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
+        run_at = CASE WHEN t.failures > 0 AND t.state = 'ready' THEN t.run_at ELSE least(t.run_at, excluded.run_at) END, blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock()
+    RETURNING t.id INTO asked;
+    PERFORM open_run(account, what);
+    UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL    -- what could not be read is tried anew
+    WHERE t.id IN (SELECT w.id FROM push_needs(begin_push.account, begin_push.what) n JOIN account a ON a.name = begin_push.account JOIN task w ON w.scope = a.infobase AND w.kind = 'goods' AND w.key = n.key WHERE w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
+    RETURN asked;
+END $$;
+COMMENT ON FUNCTION begin_push(text, text) IS 'Asks for a push; one at work is followed by another, which reads anew';
+
+CREATE FUNCTION open_run(account text, what text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE push_run r SET asked_at = clock() WHERE r.account = open_run.account AND r.what = open_run.what AND r.ended_at IS NULL;
+    IF NOT FOUND THEN
+        INSERT INTO push_run (account, what, unsure_until)
+        VALUES (open_run.account, open_run.what, (SELECT r.unsure_until FROM push_run r WHERE r.account = open_run.account AND r.what = open_run.what ORDER BY r.id DESC LIMIT 1));
+        DELETE FROM push_run r WHERE r.account = open_run.account AND r.what = open_run.what AND r.ended_at < clock() - interval '90 days';
+    END IF;
+END $$;
+COMMENT ON FUNCTION open_run(text, text) IS 'The run under way is asked for once more, or one begins; what ended 90 days ago is forgotten';
+
+CREATE FUNCTION push_stock(account text) RETURNS bigint
+    LANGUAGE sql SET search_path = salesdrive, pg_temp RETURN begin_push(account, 'stock');
+COMMENT ON FUNCTION push_stock(text) IS 'Asks for the stock of a base to be read and sent to SalesDrive, as account_goods says; returns the task';
+
+CREATE FUNCTION push_prices(account text) RETURNS bigint
+    LANGUAGE sql SET search_path = salesdrive, pg_temp RETURN begin_push(account, 'price');
+COMMENT ON FUNCTION push_prices(text) IS 'Asks for prices to be read and sent to SalesDrive, as account_goods and account_price say; returns the task';
+
+CREATE FUNCTION push_products(account text) RETURNS bigint
+    LANGUAGE sql SET search_path = salesdrive, pg_temp RETURN begin_push(account, 'card');
+COMMENT ON FUNCTION push_products(text) IS 'Asks for the catalog to be read and its cards and categories to be sent to SalesDrive, as account_goods and card_field say; returns the task';
+
+-- What a push needs of the base.
+
+CREATE FUNCTION push_needs(account text, what text) RETURNS TABLE (key text, no_older_than interval)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    o account_goods;
+BEGIN
+    SELECT * INTO o FROM account_goods g WHERE g.account = push_needs.account;
+    RETURN QUERY
+    SELECT n.key, n.age
+    FROM (SELECT 'catalog' AS key, CASE push_needs.what WHEN 'card' THEN interval '0' ELSE o.catalog_age END AS age
+          UNION ALL SELECT 'characteristics', o.catalog_age WHERE o.characteristics = 'products'
+          UNION ALL SELECT 'kits', CASE push_needs.what WHEN 'card' THEN interval '0' ELSE o.catalog_age END WHERE 'set' = ANY (o.owns) AND push_needs.what <> 'price'
+          UNION ALL SELECT 'stock', interval '0' WHERE push_needs.what = 'stock'
+          UNION ALL SELECT 'cost', interval '0' WHERE o.cost = CASE push_needs.what WHEN 'price' THEN 'prices' ELSE push_needs.what END
+          UNION ALL SELECT 'prices/' || t.ref_key, interval '0' FROM push_price_types(push_needs.account) t WHERE push_needs.what = 'price' AND t.ref_key IS NOT NULL) n
+    ORDER BY n.key;
+END $$;
+COMMENT ON FUNCTION push_needs(text, text) IS 'Readings of the base that a push compares, as keys of tasks of kind goods, and how long before its beginning each may have been made';
+
+CREATE FUNCTION push_lacks(r push_run) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT n.key FROM push_needs(r.account, r.what) n JOIN account a ON a.name = r.account JOIN account_goods o ON o.account = a.name
+            LEFT JOIN goods_snapshot s ON s.infobase = a.infobase AND s.what = split_part(n.key, '/', 1) AND s.part = split_part(n.key, '/', 2)
+            WHERE NOT coalesce(s.complete_at >= s.asked_at AND s.asked_at >= r.started_at - n.no_older_than AND s.complete_at >= clock() - greatest(o.stale_after, n.no_older_than), false) ORDER BY n.key LIMIT 1);
+END $$;
+COMMENT ON FUNCTION push_lacks(push_run) IS 'The next reading that a run waits for: never made, not complete, begun before the run, or too old by now; NULL: all are here';
+
+CREATE FUNCTION push_unread(account text, what text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT d FROM account a JOIN infobase i ON i.name = a.infobase CROSS JOIN few(CASE push_unread.what WHEN 'stock' THEN ARRAY['warehouse'] WHEN 'price' THEN ARRAY['price_type', 'currency'] ELSE '{}' END) d
+            WHERE a.name = push_unread.account AND entity_set(i.profile, d) IS NOT NULL AND NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = i.name AND l.dictionary = d) LIMIT 1);
+END $$;
+COMMENT ON FUNCTION push_unread(text, text) IS 'A list of the base that the mappings of a push name elements of, and that has not been read yet';
+
+CREATE FUNCTION push_problem(account text, what text, OUT detail text, OUT hint text) RETURNS record
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT p.detail, p.hint INTO detail, hint FROM (
+        SELECT 1 AS n, 'No warehouse of BAS is mapped to a stock of SalesDrive.' AS detail, format('SELECT salesdrive.map_value(%L, ''warehouse'', ''number of the stock'', ''warehouse in BAS''); or UPDATE salesdrive.account_goods SET stock_by = ''total'' …', push_problem.account) AS hint
+        FROM account_goods g WHERE push_problem.what = 'stock' AND g.account = push_problem.account AND g.stock_by = 'warehouse' AND NOT EXISTS (SELECT FROM stock_map(g.account))
+        UNION ALL
+        SELECT 2, 'No price type of BAS is the main price.', format('INSERT INTO salesdrive.account_price (account, role, price_type) VALUES (%L, ''main'', ''name of the price type'');', push_problem.account)
+        WHERE push_problem.what = 'price' AND NOT EXISTS (SELECT FROM account_price p WHERE p.account = push_problem.account AND p.role = 'main')
+        UNION ALL
+        SELECT 3, format('Price type "%s" %s the base (there: %s).', t.price_type, CASE t.problem WHEN 'is not in the base' THEN 'is not in' ELSE 'is not unique in' END, coalesce(t.candidates, 'nothing')),
+               format('Correct it: UPDATE salesdrive.account_price SET price_type = … WHERE account = %L; if it is new in BAS: SELECT salesdrive.load_dictionaries(%L).', push_problem.account, push_problem.account)
+        FROM push_price_types(push_problem.account) t WHERE push_problem.what = 'price' AND t.ref_key IS NULL) p ORDER BY p.n LIMIT 1;
+END $$;
+COMMENT ON FUNCTION push_problem(text, text) IS 'What settings and mappings lack for a push, and what to do; NULL: nothing';
+
+-- Comparing.
+
+CREATE FUNCTION price_moves(accepted jsonb, wanted jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(accepted -> 'costPerItem' <> wanted -> 'costPerItem', false) OR coalesce(accepted -> 'currency' <> wanted -> 'currency', false) OR coalesce(accepted -> 'additionalPrices' <> wanted -> 'additionalPrices', false) OR coalesce(accepted -> 'discount' <> wanted -> 'discount', false);
+COMMENT ON FUNCTION price_moves(jsonb, jsonb) IS 'Whether a price that SalesDrive has would be another one';
+
+CREATE TYPE push_figures AS (
+    goods    bigint,
+    left_out bigint,
+    changed  bigint,
+    known    bigint,
+    base     bigint,
+    hit      bigint,
+    bare     bigint
+);
+COMMENT ON TYPE push_figures IS 'What a comparison found';
+COMMENT ON COLUMN push_figures.goods IS 'Products compared';
+COMMENT ON COLUMN push_figures.left_out IS 'Goods that are not sent';
+COMMENT ON COLUMN push_figures.changed IS 'Products that differ';
+COMMENT ON COLUMN push_figures.known IS 'Products that SalesDrive has taken before';
+COMMENT ON COLUMN push_figures.base IS 'Of these, with a price, or in stock';
+COMMENT ON COLUMN push_figures.hit IS 'Of these, whose price would change, or that would be set to 0';
+COMMENT ON COLUMN push_figures.bare IS 'Products that are to have no stock; goods without a price';
+
+CREATE FUNCTION compare_goods(r push_run) RETURNS push_figures
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
+#variable_conflict use_column
+DECLARE
+    f push_figures;
+BEGIN
+    UPDATE product_sync s SET batch = NULL, doubted = s.doubted OR s.state = 'sent', state = CASE s.state WHEN 'sent' THEN 'wanted' ELSE s.state END
+    WHERE s.account = r.account AND s.what = r.what AND s.batch IS NOT NULL;    -- what a former run left
+    WITH wish AS MATERIALIZED (
+        SELECT w.* FROM wanted_goods(r.account, r.what) w
+    ), compared AS MATERIALIZED (
+        SELECT w.*, s.accepted, s.state, s.product_id IS NULL OR s.accepted IS NULL OR s.doubted OR s.accepted <> w.wanted AS differs, coalesce(s.state = 'refused' AND NOT s.doubted AND s.wanted = w.wanted, false) AS held_back
+        FROM wish w LEFT JOIN product_sync s ON s.account = r.account AND s.what = r.what AND s.product_id = w.product_id WHERE w.problem IS NULL
+    ), noted AS (
+        INSERT INTO product_sync AS s (account, product_id, what, sku, product, characteristic, name, wanted, run, batch)
+        SELECT r.account, c.product_id, r.what, c.sku, c.product, c.characteristic, c.name, c.wanted, r.id, (row_number() OVER (ORDER BY c.turn, c.product_id) - 1) / 100 + 1 FROM compared c WHERE c.differs AND NOT c.held_back
+        ON CONFLICT ON CONSTRAINT product_sync_pkey DO UPDATE SET sku = excluded.sku, product = excluded.product, characteristic = excluded.characteristic, name = excluded.name, wanted = excluded.wanted,
+            run = excluded.run, batch = excluded.batch, state = 'wanted', fails = CASE WHEN s.wanted = excluded.wanted THEN s.fails ELSE 0 END, detail = NULL
+    ), held AS (    -- wanted otherwise for a while
+        UPDATE product_sync s SET wanted = s.accepted, state = 'accepted', fails = 0, detail = NULL FROM compared c
+        WHERE NOT c.differs AND c.state <> 'accepted' AND s.account = r.account AND s.what = r.what AND s.product_id = c.product_id
+    )
+    SELECT count(*) FILTER (WHERE w.problem IS NULL), count(*) FILTER (WHERE w.problem IS NOT NULL), count(*) FILTER (WHERE c.differs AND NOT c.held_back), count(*) FILTER (WHERE c.accepted IS NOT NULL),
+           count(*) FILTER (WHERE v.in_force), count(*) FILTER (WHERE v.in_force AND v.moves), count(*) FILTER (WHERE CASE r.what WHEN 'stock' THEN w.problem IS NULL AND stock_total(w.wanted) <= 0 ELSE w.problem = 'no_price' END)
+    INTO f
+    FROM wish w LEFT JOIN compared c ON c.product_id = w.product_id AND w.problem IS NULL
+    CROSS JOIN LATERAL (SELECT CASE r.what WHEN 'stock' THEN stock_total(c.accepted) > 0 WHEN 'price' THEN c.accepted ? 'costPerItem' END AS in_force,
+                               CASE r.what WHEN 'stock' THEN stock_total(c.wanted) <= 0 WHEN 'price' THEN price_moves(c.accepted, c.wanted) END AS moves) v;
+    RETURN f;
+END $$;
+COMMENT ON FUNCTION compare_goods(push_run) IS 'Compares what SalesDrive is to hold with what it took last, all of it as one set, and writes down what differs, in requests of 100';
+
+-- Guard.
+
+CREATE FUNCTION guard_examples(r push_run) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT string_agg(e.text, '; ' ORDER BY e.product_id) FROM (
+                SELECT s.product_id, format('%s %s: %s → %s', s.sku, brief_text(s.name), coalesce(CASE r.what WHEN 'stock' THEN stock_total(s.accepted)::text ELSE s.accepted ->> 'costPerItem' END, 'not known'),
+                              CASE r.what WHEN 'stock' THEN stock_total(s.wanted)::text ELSE s.wanted ->> 'costPerItem' END) AS text
+                FROM product_sync s WHERE s.account = r.account AND s.what = r.what AND s.batch IS NOT NULL
+                  AND CASE WHEN s.accepted IS NULL THEN true WHEN r.what = 'stock' THEN stock_total(s.accepted) > 0 AND stock_total(s.wanted) <= 0 ELSE price_moves(s.accepted, s.wanted) END
+                ORDER BY s.product_id LIMIT 5) e);
+END $$;
+COMMENT ON FUNCTION guard_examples(push_run) IS 'Some of the products that a guard is concerned about, before and after';
+
+-- The first push has nothing to compare with. What is wrong then is a register or a price type that answers for hardly any good.
+CREATE FUNCTION guard_verdict(r push_run, f push_figures, OUT share numeric, OUT most numeric, OUT sentence text) RETURNS record
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    o     account_goods;
+    total bigint := f.goods + CASE r.what WHEN 'price' THEN f.bare ELSE 0 END;
+BEGIN
+    SELECT * INTO o FROM account_goods g WHERE g.account = r.account;
+    IF r.what NOT IN ('stock', 'price') THEN
+        RETURN;
+    ELSIF f.known = 0 THEN
+        IF total >= 10 THEN
+            share := round(f.bare::numeric / total, 4);
+            most := CASE r.what WHEN 'stock' THEN 0.9 ELSE 0.5 END;
+            sentence := CASE r.what WHEN 'stock' THEN format('The first push would give no stock to %s of %s products.', f.bare, f.goods) ELSE format('The first push has no price for %s of %s products.', f.bare, total) END;
+        END IF;
+    ELSIF f.base > 0 THEN
+        share := round(f.hit::numeric / f.base, 4);
+        most := CASE r.what WHEN 'stock' THEN o.stock_guard ELSE o.price_guard END;
+        sentence := CASE r.what WHEN 'stock' THEN format('It would set %s of %s products in stock to 0', f.hit, f.base) ELSE format('It would change %s of %s prices', f.hit, f.base) END
+                    || format(' (%s %%; account_goods.%s_guard is %s %%).', trim_scale(round(100 * share, 2)), r.what, trim_scale(100 * most));
+    END IF;
+    IF share > 0 AND share > greatest(most, r.allowed + 0.05) THEN
+        sentence := concat_ws(' ', sentence, CASE WHEN f.changed > 0 THEN format('%s products would be sent.', f.changed) END, guard_examples(r));
+    ELSE
+        sentence := NULL;
+    END IF;
+END $$;
+COMMENT ON FUNCTION guard_verdict(push_run, push_figures) IS 'Share of prices a push would change, or of products in stock it would set to 0; the sentence, if that is more than it may: the share of account_goods, or what allow_push() allowed and five hundredths more';
+
+CREATE FUNCTION compare_push(r push_run) RETURNS push_run
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    f push_figures;
+    g record;
+BEGIN
+    PERFORM learn_cards(r.account);
+    IF r.what = 'card' AND EXISTS (SELECT FROM account_goods o WHERE o.account = r.account AND 'category' = ANY (o.owns)) THEN
+        PERFORM want_categories(r.account);
+    END IF;
+    UPDATE push_run x SET started_at = greatest(x.started_at, (SELECT min(s.asked_at) FROM push_needs(r.account, r.what) n JOIN account a ON a.name = r.account JOIN goods_snapshot s ON s.infobase = a.infobase AND s.what = split_part(n.key, '/', 1) AND s.part = split_part(n.key, '/', 2) WHERE n.no_older_than = '0'))
+    WHERE x.id = r.id;    -- who has asked before that reading began is served by it
+    f := compare_goods(r);
+    g := guard_verdict(r, f);
+    UPDATE push_run x SET state = CASE WHEN g.sentence IS NULL THEN 'sending' ELSE 'guarded' END, compared_at = clock(), goods = f.goods, left_out = f.left_out, changed = x.sent + x.failed + f.changed, kept = kept_fields(r.account, r.what), share = g.share, guard_text = g.sentence
+    WHERE x.id = r.id RETURNING x.* INTO r;
+    IF g.sentence IS NULL THEN
+        PERFORM close_incident(r.what || '_guard', r.account);
+    ELSE
+        PERFORM open_incident(r.what || '_guard', r.account, format('Push %s of account "%s" stopped before its first request. %s', r.id, r.account, g.sentence),
+            format('If that is right: SELECT salesdrive.allow_push(%s); else mend it in BAS, and push again. All of it: SELECT * FROM salesdrive.product_sync WHERE run = %s;', r.id, r.id), f.hit);
+    END IF;
+    RETURN r;
+END $$;
+COMMENT ON FUNCTION compare_push(push_run) IS 'Compares, and sends or stops, as the guard says';
+
+-- Plan.
+
+CREATE FUNCTION push_request(r push_run) RETURNS plan_step
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    s plan_step;
+    n integer;
+BEGIN
+    IF r.what = 'card' THEN
+        SELECT min(c.batch) INTO n FROM category_sync c WHERE c.account = r.account AND c.batch IS NOT NULL;
+        IF n IS NOT NULL THEN
+            s.step := 'request'; s.purpose := 'change categories in SalesDrive'; s.method := 'POST'; s.path := 'category-handler/'; s.memo := jsonb_build_object('run', r.id, 'categories', n);
+            SELECT jsonb_build_object('action', 'update', 'category', jsonb_agg(jsonb_build_object('id', c.number) || c.wanted ORDER BY c.place, c.number)) INTO s.body FROM category_sync c WHERE c.account = r.account AND c.batch = n;
+            RETURN s;
+        END IF;
+    END IF;
+    SELECT x.batch INTO n FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch IS NOT NULL ORDER BY x.batch LIMIT 1;
+    IF n IS NOT NULL THEN
+        s.step := 'request'; s.method := 'POST'; s.path := 'product-handler/'; s.memo := jsonb_build_object('run', r.id, 'batch', n);
+        s.purpose := format('change %s in SalesDrive', CASE r.what WHEN 'price' THEN 'prices' WHEN 'card' THEN 'products' ELSE r.what END);
+        SELECT jsonb_build_object('action', 'update', 'dontUpdateFields', r.kept, 'product', jsonb_agg(product_body(x.product_id, x.name, x.wanted) ORDER BY x.product_id)) INTO s.body
+        FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
+    END IF;
+    RETURN s;
+END $$;
+COMMENT ON FUNCTION push_request(push_run) IS 'The next request of a run: categories, then products; without a step: none is left';
+
+CREATE FUNCTION plan_push_of(t task) RETURNS plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    s     plan_step;
+    r     push_run;
+    lacks text;
+    stuck task;
+BEGIN
+    SELECT * INTO r FROM push_run x WHERE x.account = t.account AND x.what = t.key AND x.ended_at IS NULL FOR UPDATE;
+    IF NOT FOUND OR NOT EXISTS (SELECT FROM account_goods g WHERE g.account = t.account) THEN
+        UPDATE push_run x SET state = 'cancelled', ended_at = clock() WHERE x.id = r.id;
+        PERFORM close_incident(t.key || '_guard', t.account);
+        s.task_id := t.id; s.step := 'done';
+        RETURN s;
+    END IF;
+    IF r.state = 'guarded' OR r.state = 'parked' AND (r.asked_at > r.started_at OR r.compared_at IS NULL)    -- asked for anew, allowed, or another share: all of it is looked at afresh
+       OR r.state <> 'reading' AND r.compared_at < clock() - (SELECT g.stale_after FROM account_goods g WHERE g.account = r.account) THEN
+        UPDATE push_run x SET state = 'reading', started_at = CASE WHEN r.asked_at > coalesce(r.compared_at, r.started_at) THEN r.asked_at WHEN r.compared_at IS NULL THEN r.started_at ELSE clock() END WHERE x.id = r.id RETURNING x.* INTO r;
+    END IF;
+    IF r.state = 'reading' THEN
+        lacks := push_unread(r.account, r.what);
+        IF lacks IS NOT NULL THEN
+            s.task_id := t.id; s.step := 'wait'; s.reason := 'dictionary'; s.detail := format('List "%s" of the base is being read.', lacks);
+            s.blocked_on := (SELECT format('dictionary:%s:%s', a.infobase, lacks) FROM account a WHERE a.name = r.account);
+            RETURN s;
+        END IF;
+        SELECT p.detail, p.hint INTO s.detail, s.hint FROM push_problem(r.account, r.what) p;
+        IF s.detail IS NOT NULL THEN
+            UPDATE push_run x SET state = 'parked' WHERE x.id = r.id;
+            s.task_id := t.id; s.step := 'park'; s.reason := 'setting'; s.blocked_on := format('push:%s:', r.account);
+            RETURN s;
+        END IF;
+        lacks := push_lacks(r);
+        IF lacks IS NOT NULL THEN
+            SELECT w.* INTO stuck FROM account a JOIN task w ON w.scope = a.infobase AND w.kind = 'goods' AND w.key = lacks WHERE a.name = r.account AND w.state = 'parked';
+            s.task_id := t.id; s.reason := 'goods';
+            s.step := CASE WHEN stuck.id IS NULL THEN 'wait' ELSE 'park' END;
+            s.detail := CASE WHEN stuck.id IS NULL THEN format('%s of the base is being read.', upper(left(lacks, 1)) || substr(lacks, 2)) ELSE format('%s of the base could not be read: %s', upper(left(lacks, 1)) || substr(lacks, 2), coalesce(stuck.detail, stuck.reason)) END;
+            s.hint := stuck.hint;
+            UPDATE push_run x SET state = 'parked' WHERE x.id = r.id AND s.step = 'park';
+            s.blocked_on := (SELECT format('goods:%s:%s', a.infobase, lacks) FROM account a WHERE a.name = r.account);
+            RETURN s;
+        END IF;
+        r := compare_push(r);
+    END IF;
+    IF r.state = 'guarded' THEN
+        s.task_id := t.id; s.step := 'park'; s.reason := 'guard'; s.detail := r.guard_text; s.blocked_on := format('push:%s:', r.account);
+        s.hint := format('If that is right: SELECT salesdrive.allow_push(%s); else mend it in BAS, and push again.', r.id);
+        RETURN s;
+    END IF;
+    s := push_request(r);
+    s.task_id := t.id;
+    IF s.step = 'request' AND r.unsure_until > clock() THEN
+        s := ROW(t.id, 'wait', NULL, NULL, NULL, NULL, NULL, NULL, r.unsure_until, 'unsure', 'A request without an answer may still be at work in SalesDrive.', NULL, NULL)::plan_step;
+    ELSIF s.step = 'request' THEN
+        UPDATE push_run x SET state = 'sending' WHERE x.id = r.id AND x.state <> 'sending';    -- resumed
+    ELSE
+        UPDATE push_run x SET state = 'done', ended_at = clock() WHERE x.id = r.id;
+        s.step := 'done';
+        IF r.asked_at > r.started_at THEN
+            PERFORM open_run(r.account, r.what);
+            s.step := 'again';
+        END IF;
+    END IF;
+    RETURN s;
+END $$;
+COMMENT ON FUNCTION plan_push_of(task) IS 'Next step of a push: what it needs of the base, the comparison, the next request';
+
+CREATE FUNCTION plan_push(tasks bigint[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT s.* FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t CROSS JOIN LATERAL plan_push_of(t) s;
+END $$;
+COMMENT ON FUNCTION plan_push(bigint[]) IS 'Plan of kind push';
+
+CREATE FUNCTION note_push_writes(steps plan_step[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE push_run r SET requests = r.requests + 1, unsure_until = clock() + 2 * p.total_timeout
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN account_api p ON p.account = t.account WHERE t.kind = 'push' AND r.id = (s.memo ->> 'run')::bigint;
+    UPDATE product_sync x SET state = 'sent', detail = NULL
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE t.kind = 'push' AND x.account = t.account AND x.what = t.key AND x.batch = (s.memo ->> 'batch')::integer;
+    UPDATE category_sync c SET state = 'sent', detail = NULL
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE t.kind = 'push' AND c.account = t.account AND c.batch = (s.memo ->> 'categories')::integer;
+END $$;
+COMMENT ON FUNCTION note_push_writes(plan_step[]) IS 'Before a request of a push leaves: that its outcome is unknown from now on';
+
+-- Settle.
+
+CREATE FUNCTION push_words(body jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN jsonb_typeof(body) = 'object' THEN coalesce(json_text(body -> 'message'), json_text(body -> 'errorMessage'), json_text(body -> 'error')) END;
+COMMENT ON FUNCTION push_words(jsonb) IS 'What SalesDrive says of a request, whole: it may name a hundred products';
+
+-- SalesDrive tells of single products in its message alone, if at all: product[101, 102] successfully added.
+CREATE FUNCTION push_verdicts(message text, ids text[]) RETURNS TABLE (id text, verdict text, words text)
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH said AS (
+        SELECT m[1] AS list, btrim(m[2], E' :;,\n\t') AS words FROM regexp_matches(coalesce(message, ''), '(?:product|category)\[([^\]]*)\]((?:(?!(?:product|category)\[).)*)', 'g') m
+    ), told AS (
+        SELECT i AS id, bool_or(s.words ~* 'success') AS taken, string_agg(s.words, ' ') FILTER (WHERE s.words !~* 'success') AS words
+        FROM unnest(ids) i JOIN said s ON i = btrim(s.list) OR i = ANY (regexp_split_to_array(btrim(s.list), '\s*,\s*')) GROUP BY i
+    )
+    SELECT i, CASE WHEN t.words IS NOT NULL THEN 'refused' WHEN t.taken OR NOT EXISTS (SELECT FROM told) THEN 'accepted' ELSE 'unclear' END, t.words FROM unnest(ids) i LEFT JOIN told t ON t.id = i;
+END $$;
+COMMENT ON FUNCTION push_verdicts(text, text[]) IS 'What an answer with success says of each product: accepted, refused with words, or unclear, when it names others and not this one. An answer that names none of them accepts all';
+
+CREATE FUNCTION settle_push_products(r push_run, n integer, answer http_result) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    ids   text[] := ARRAY(SELECT x.product_id FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch = n ORDER BY x.product_id);
+    alone boolean := cardinality(ids) = 1;
+    last  integer := (SELECT max(x.batch) FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch IS NOT NULL);
+    said  text := coalesce(push_words(result_json(answer)), answer.error);
+    good  integer := 0;
+    bad   integer := 0;
+BEGIN
+    IF answer.class = 'ok' THEN
+        UPDATE product_sync x SET accepted = x.wanted, accepted_at = clock(), state = 'accepted', doubted = false, batch = NULL, fails = 0, detail = NULL
+        FROM push_verdicts(said, ids) v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND v.verdict = 'accepted';
+        GET DIAGNOSTICS good = ROW_COUNT;
+        UPDATE product_sync x SET state = 'refused', doubted = false, batch = NULL, fails = x.fails + 1, detail = left(coalesce(v.words, 'SalesDrive names others as taken, not this one: ' || said), 500)
+        FROM push_verdicts(said, ids) v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND (v.verdict = 'refused' OR v.verdict = 'unclear' AND alone);
+        GET DIAGNOSTICS bad = ROW_COUNT;
+        UPDATE product_sync x SET state = 'wanted', batch = last + v.n
+        FROM (SELECT p.id, row_number() OVER (ORDER BY p.id)::integer AS n FROM push_verdicts(said, ids) p WHERE p.verdict = 'unclear') v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND x.batch = n;
+        PERFORM tie_cards(r, ids);
+    ELSIF alone THEN
+        UPDATE product_sync x SET state = 'refused', doubted = false, batch = NULL, fails = x.fails + 1, detail = left(said, 500) WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
+        bad := 1;
+    ELSE    -- one of them is guilty
+        UPDATE product_sync x SET state = 'wanted', batch = CASE WHEN x.product_id = ANY (ids[1 : cardinality(ids) / 2]) THEN n ELSE last + 1 END WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
+    END IF;
+    UPDATE push_run x SET sent = x.sent + good, failed = x.failed + bad WHERE x.id = r.id;
+END $$;
+COMMENT ON FUNCTION settle_push_products(push_run, integer, http_result) IS 'Takes in what SalesDrive says of a request of products: taken, refused, or to be halved';
+
+CREATE FUNCTION tie_cards(r push_run, ids text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO crm_product AS c (account, product_id, sku, product, characteristic, known_from)
+    SELECT x.account, x.product_id, x.sku, x.product, coalesce(x.characteristic, no_key()), 'push' FROM product_sync x
+    WHERE x.account = r.account AND x.what = r.what AND x.product_id = ANY (ids) AND x.state = 'accepted' AND x.product IS NOT NULL ORDER BY x.product_id
+    ON CONFLICT ON CONSTRAINT crm_product_pkey DO UPDATE SET sku = CASE WHEN r.what = 'card' OR c.sku IS NULL THEN excluded.sku ELSE c.sku END, product = excluded.product, characteristic = excluded.characteristic
+    WHERE (c.product, c.characteristic) IS DISTINCT FROM (excluded.product, excluded.characteristic) OR c.sku IS NULL OR r.what = 'card' AND c.sku <> excluded.sku;
+END $$;
+COMMENT ON FUNCTION tie_cards(push_run, text[]) IS 'Remembers which good a card is, once SalesDrive has taken something of it';
+
+CREATE FUNCTION settle_push_categories(r push_run, n integer, answer http_result) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    numbers text[] := ARRAY(SELECT c.number::text FROM category_sync c WHERE c.account = r.account AND c.batch = n ORDER BY c.place, c.number);
+    last    integer := (SELECT max(c.batch) FROM category_sync c WHERE c.account = r.account);
+    said    text := coalesce(push_words(result_json(answer)), answer.error);
+BEGIN
+    IF answer.class = 'ok' OR cardinality(numbers) = 1 THEN
+        UPDATE category_sync c SET accepted = CASE v.verdict WHEN 'accepted' THEN c.wanted ELSE c.accepted END, state = CASE v.verdict WHEN 'accepted' THEN 'accepted' ELSE 'refused' END, batch = NULL,
+            detail = CASE WHEN v.verdict <> 'accepted' THEN left(coalesce(v.words, said), 500) END
+        FROM (SELECT p.id, CASE answer.class WHEN 'ok' THEN p.verdict ELSE 'refused' END AS verdict, p.words FROM push_verdicts(said, numbers) p) v WHERE c.account = r.account AND c.batch = n AND c.number::text = v.id;
+    ELSE    -- the second half goes behind the first, so that parents stay before their children
+        UPDATE category_sync c SET batch = c.batch + 1 WHERE c.account = r.account AND c.batch > n;
+        UPDATE category_sync c SET state = 'wanted', batch = CASE WHEN c.number::text = ANY (numbers[1 : cardinality(numbers) / 2]) THEN n ELSE n + 1 END WHERE c.account = r.account AND c.batch = n;
+    END IF;
+END $$;
+COMMENT ON FUNCTION settle_push_categories(push_run, integer, http_result) IS 'Takes in what SalesDrive says of a request of categories';
+
+CREATE FUNCTION settle_push(results http_result[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    u record;
+    r push_run;
+    s plan_step;
+BEGIN
+    FOR u IN SELECT x.task_id, x.class, x.error, t.account, t.key, t.memo, x::http_result AS result FROM few(results) x CROSS JOIN LATERAL task_of(x.task_id) t ORDER BY t.account, t.key LOOP
+        SELECT * INTO r FROM push_run x WHERE x.id = (u.memo ->> 'run')::bigint FOR UPDATE;
+        s := ROW(u.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
+        IF u.class <> 'unknown_outcome' THEN    -- also for a run that was begun meanwhile
+            UPDATE push_run x SET unsure_until = NULL WHERE x.id = r.id OR x.account = u.account AND x.what = u.key AND x.ended_at IS NULL;
+        END IF;
+        IF u.class IN ('ok', 'business') THEN
+            IF u.memo ? 'categories' THEN
+                PERFORM settle_push_categories(r, (u.memo ->> 'categories')::integer, u.result);
+            ELSE
+                PERFORM settle_push_products(r, (u.memo ->> 'batch')::integer, u.result);
+            END IF;
+            UPDATE push_run x SET state = 'parked' WHERE x.id = r.id AND x.ended_at IS NULL AND x.sent = 0 AND x.failed / 10 > r.failed / 10 RETURNING x.* INTO r;
+            IF FOUND THEN
+                s.step := 'park'; s.reason := 'business';
+                s.detail := (SELECT format('SalesDrive has refused %s products and taken none. Of the last it says: %s', r.failed, x.detail) FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.run = r.id AND x.state = 'refused' ORDER BY x.product_id DESC LIMIT 1);
+                s.hint := format('Mend the cause; SELECT salesdrive.push_again(%L, %L); has those refused sent once more, resume(%s) goes on with the others.', r.account, r.what, u.task_id);
+            END IF;
+        ELSIF u.class = 'unknown_outcome' THEN
+            UPDATE product_sync x SET detail = 'No answer: ' || concat_ws(': ', (u.result).http_status::text, u.error) WHERE x.account = u.account AND x.what = u.key AND x.batch = (u.memo ->> 'batch')::integer;
+            UPDATE category_sync x SET detail = 'No answer: ' || concat_ws(': ', (u.result).http_status::text, u.error) WHERE x.account = u.account AND x.batch = (u.memo ->> 'categories')::integer;
+            s.step := 'wait'; s.run_at := r.unsure_until; s.reason := 'unsure'; s.detail := 'A request without an answer may still be at work in SalesDrive.';
+        ELSE    -- known not to be done: the class says when it is tried again
+            UPDATE product_sync x SET state = 'wanted', detail = u.error WHERE x.account = u.account AND x.what = u.key AND x.batch = (u.memo ->> 'batch')::integer;
+            UPDATE category_sync x SET state = 'wanted', detail = u.error WHERE x.account = u.account AND x.batch = (u.memo ->> 'categories')::integer;
+            CONTINUE;
+        END IF;
+        RETURN NEXT s;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION settle_push(http_result[]) IS 'Settle of kind push: taken, refused (halved until the guilty product stands alone), or without an answer and sent again as it was';
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, target) VALUES ('push', 'shipped', 'salesdrive.plan_push', 'salesdrive.settle_push', 'account');
+
+-- Deciding.
+
+CREATE FUNCTION push_wake(account text, what text) RETURNS void
+    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL WHERE t.scope = push_wake.account AND t.kind = 'push' AND t.key = push_wake.what AND t.state <> 'in_flight'
+$$;
+COMMENT ON FUNCTION push_wake(text, text) IS 'Has the task of a push looked at';
+
+CREATE FUNCTION cancel_push(account text, what text) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM require_push(account, what);
+    PERFORM push_wake(account, what);    -- first the task, as the engine does
+    UPDATE push_run r SET state = 'cancelled', ended_at = clock() WHERE r.account = cancel_push.account AND r.what = cancel_push.what AND r.ended_at IS NULL;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE product_sync s SET batch = NULL WHERE s.account = cancel_push.account AND s.what = cancel_push.what AND s.batch IS NOT NULL AND s.state <> 'sent';
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION cancel_push(text, text) IS 'Ends a push (stock, price or card): nothing more of it is sent, what SalesDrive has taken counts, the next push goes on from there; false when none is at work';
+
+CREATE FUNCTION allow_push(run bigint) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r push_run;
+BEGIN
+    SELECT * INTO r FROM push_run x WHERE x.id = allow_push.run;
+    IF r.state IS DISTINCT FROM 'guarded' THEN
+        RAISE EXCEPTION 'push % is not stopped by a guard', run USING ERRCODE = '55000', DETAIL = CASE WHEN r.id IS NULL THEN 'There is none of this number.' ELSE format('It is %s.', r.state) END, HINT = 'SELECT * FROM salesdrive.push_progress;';
+    END IF;
+    PERFORM push_wake(r.account, r.what);
+    UPDATE push_run x SET allowed = greatest(x.share, x.allowed), asked_at = clock() WHERE x.id = r.id;
+    RETURN (SELECT t.id FROM task t WHERE t.scope = r.account AND t.kind = 'push' AND t.key = r.what);
+END $$;
+COMMENT ON FUNCTION allow_push(bigint) IS 'Lets a push go on that a guard stopped: what it needs is read afresh, and a share like the one shown is sent; returns the task';
+
+CREATE FUNCTION push_again(account text, what text, product_id text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    many bigint;
+BEGIN
+    PERFORM require_push(account, what);
+    UPDATE product_sync s SET doubted = true WHERE s.account = push_again.account AND s.what = push_again.what AND CASE WHEN push_again.product_id IS NULL THEN s.state = 'refused' ELSE s.product_id = push_again.product_id END;
+    GET DIAGNOSTICS many = ROW_COUNT;
+    IF many = 0 AND push_again.product_id IS NOT NULL THEN
+        RAISE EXCEPTION 'product "%" was never sent to account "%"', push_again.product_id, account USING ERRCODE = '22023', HINT = 'SELECT * FROM salesdrive.unsent_good; tells why.';
+    ELSIF what = 'card' AND push_again.product_id IS NULL THEN
+        UPDATE category_sync c SET wanted = NULL WHERE c.account = push_again.account AND c.state = 'refused';
+    END IF;
+    RETURN many;
+END $$;
+COMMENT ON FUNCTION push_again(text, text, text) IS 'Has a product, or all that SalesDrive refused, sent with the next push although nothing changed; returns how many';
+
+CREATE TRIGGER changed AFTER INSERT OR DELETE OR UPDATE OF product_id, unmatched, folders, services, condition, characteristics, stock_by, total_of, reserves, negative_stock, currency, cost, owns, catalog_age, stale_after, stock_guard, price_guard ON account_goods
+    FOR EACH ROW EXECUTE FUNCTION wake_waiting('push:%s:', 'account');
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON account_price FOR EACH ROW EXECUTE FUNCTION wake_waiting('push:%s:', 'account');
+
+-- A copy does not know what the original has sent since.
+CREATE FUNCTION adopt_pushes() RETURNS void
+    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    UPDATE product_sync SET doubted = true;
+    UPDATE category_sync SET accepted = NULL, wanted = NULL, state = 'wanted';
+    UPDATE push_run SET state = 'reading', started_at = clock() WHERE ended_at IS NULL AND state <> 'guarded'
+$$;
+COMMENT ON FUNCTION adopt_pushes() IS 'For adopt(): all is sent once more, of what is read then';
+
+CREATE VIEW push_progress AS
+    SELECT r.id AS run, r.account, r.what, r.state, r.goods, r.left_out, r.changed, r.sent, r.failed, greatest(r.changed - r.sent - r.failed, 0) AS left_over, r.requests, r.started_at, r.compared_at, r.ended_at,
+           CASE WHEN r.ended_at IS NULL THEN t.run_at END AS run_at, r.share, coalesce(r.guard_text, CASE WHEN r.ended_at IS NULL THEN t.detail END) AS detail, CASE WHEN r.ended_at IS NULL THEN t.hint END AS hint, t.id AS task_id
+    FROM push_run r LEFT JOIN task t ON t.scope = r.account AND t.kind = 'push' AND t.key = r.what
+    WHERE r.id IN (SELECT max(x.id) FROM push_run x GROUP BY x.account, x.what);
+COMMENT ON VIEW push_progress IS 'The last push of each kind to each account, and how far it is';
+COMMENT ON COLUMN push_progress.run IS 'Number; allow_push() takes it';
+COMMENT ON COLUMN push_progress.account IS 'Account';
+COMMENT ON COLUMN push_progress.what IS 'card, stock or price';
+COMMENT ON COLUMN push_progress.state IS 'reading, guarded, sending, parked, done or cancelled';
+COMMENT ON COLUMN push_progress.goods IS 'Products compared';
+COMMENT ON COLUMN push_progress.left_out IS 'Goods that are not sent, see unsent_good';
+COMMENT ON COLUMN push_progress.changed IS 'Products that differ';
+COMMENT ON COLUMN push_progress.sent IS 'Of these, taken by SalesDrive';
+COMMENT ON COLUMN push_progress.failed IS 'Of these, refused';
+COMMENT ON COLUMN push_progress.left_over IS 'Of these, still to be sent';
+COMMENT ON COLUMN push_progress.requests IS 'Requests';
+COMMENT ON COLUMN push_progress.started_at IS 'When it began';
+COMMENT ON COLUMN push_progress.compared_at IS 'When it was known what differs';
+COMMENT ON COLUMN push_progress.ended_at IS 'When it ended';
+COMMENT ON COLUMN push_progress.run_at IS 'When it goes on';
+COMMENT ON COLUMN push_progress.share IS 'Share of prices it changes, or of products in stock it sets to 0';
+COMMENT ON COLUMN push_progress.detail IS 'What it waits for, or why it is stopped';
+COMMENT ON COLUMN push_progress.hint IS 'What to do';
+COMMENT ON COLUMN push_progress.task_id IS 'Task, for wait()';
+
+CREATE VIEW pushed_good AS
+    SELECT s.account, s.what, s.product_id, s.sku, s.name, s.state, s.accepted, s.accepted_at, CASE s.what WHEN 'stock' THEN stock_total(s.accepted) END AS stock, CASE s.what WHEN 'price' THEN (s.accepted ->> 'costPerItem')::numeric END AS price,
+           CASE WHEN s.state <> 'accepted' OR s.doubted THEN s.wanted END AS wanted, s.fails, s.detail
+    FROM product_sync s;
+COMMENT ON VIEW pushed_good IS 'Card, stock and price of each product as exchanged last';
+COMMENT ON COLUMN pushed_good.account IS 'Account';
+COMMENT ON COLUMN pushed_good.what IS 'card, stock or price';
+COMMENT ON COLUMN pushed_good.product_id IS 'External id of the card';
+COMMENT ON COLUMN pushed_good.sku IS 'SKU';
+COMMENT ON COLUMN pushed_good.name IS 'Name';
+COMMENT ON COLUMN pushed_good.state IS 'wanted, sent (no answer yet), accepted or refused';
+COMMENT ON COLUMN pushed_good.accepted IS 'Fields as SalesDrive took them last';
+COMMENT ON COLUMN pushed_good.accepted_at IS 'When';
+COMMENT ON COLUMN pushed_good.stock IS 'Stock of all warehouses together';
+COMMENT ON COLUMN pushed_good.price IS 'Main price';
+COMMENT ON COLUMN pushed_good.wanted IS 'Fields as they are to be, where SalesDrive may not hold them';
+COMMENT ON COLUMN pushed_good.fails IS 'Times in a row that it was refused';
+COMMENT ON COLUMN pushed_good.detail IS 'Why it is refused';

@@ -158,6 +158,8 @@ inside() {
 	compare
 	both_ways
 	show_history
+	goods
+	payments
 	farewell
 	trap - EXIT
 }
@@ -357,6 +359,41 @@ both_ways() {
 		AND NOT EXISTS (SELECT FROM salesdrive.inbox_pending) AND NOT EXISTS (SELECT FROM salesdrive.task)"
 	show ways.sql orders="$all" since="$since"
 }
+
+# What a warehouse has and a shop asks for it: registers of the base, which have no rows until somebody works in it.
+goods() {
+	say 'Goods: cards, stock and prices of BAS go to SalesDrive'
+	bas POST /load "$(perl -CO -Mutf8 -e '
+		my @goods = map { sprintf "8c1f4a10-0001-11ee-8000-%012d", $_ } 1 .. 60;
+		my $n = 0;
+		printf q({"AccumulationRegister_ЗапасыНаСкладах": [%s], ), join ", ", map { $n++; sprintf q({"Организация_Key": "8c1f4a10-00aa-11ee-8000-000000000001", "Номенклатура_Key": "%s", "СтруктурнаяЕдиница_Key": "8c1f4a10-00ee-11ee-8000-000000000001", "Количество": "%d"}), $_, $n * 7 % 40 + 1 } @goods;
+		$n = 0;
+		printf q("InformationRegister_ЦеныНоменклатуры": [%s]}), join ", ", map { $n++; sprintf q({"Period": "2026-01-01T00:00:00", "ВидЦен_Key": "8c1f4a10-00f1-11ee-8000-000000000001", "Номенклатура_Key": "%s", "Цена": "%.2f", "Актуальность": true}), $_, $n * 12.5 + 0.45 } @goods;')" >/dev/null
+	show goods.sql
+	await holds "SELECT count(*) = 3 AND bool_and(state = 'done') FROM salesdrive.push_progress"
+	show pushed.sql
+}
+
+# One payment that a bank told SalesDrive of, and one that an accountant entered in BAS.
+payments() {
+	local there here
+	{ read -r there; read -r here; } < <(value "SELECT order_id FROM salesdrive.order_status WHERE state = 'synced' AND payment_amount > 0 ORDER BY order_id DESC LIMIT 2")
+	say "Payments: one of order $there in SalesDrive, one of order $here in BAS"
+	crm POST /payments "{\"payments\": [{\"id\": 501, \"sum\": \"$(due "$there")\", \"date\": \"$(kyiv)\", \"organizationAccount\": {\"id\": 42, \"title\": \"Privat\", \"accountNumber\": \"UA463052990000026008016227980\"},
+		\"paymentBreakdown\": [{\"sum\": \"$(due "$there")\", \"order\": {\"id\": $there, \"formId\": 1}}]}]}" >/dev/null
+	bas POST /load "{\"Document_ПоступлениеНаСчет\": [{\"Ref_Key\": \"8c1f4a10-0bbb-11ee-8000-000000000001\", \"Number\": \"НФНФ-000077\", \"Date\": \"$(kyiv | tr ' ' T)\", \"Posted\": true,
+		\"Организация_Key\": \"8c1f4a10-00aa-11ee-8000-000000000001\", \"Контрагент_Key\": \"8c1f4a10-00bb-11ee-8000-000000000001\", \"БанковскийСчет_Key\": \"8c1f4a10-00f5-11ee-8000-000000000001\", \"СуммаДокумента\": $(due "$here"),
+		\"РасшифровкаПлатежа\": [{\"LineNumber\": 1, \"Заказ\": \"$(reference "$here")\", \"Заказ_Type\": \"StandardODATA.Document_ЗаказПокупателя\", \"СуммаПлатежа\": $(due "$here"), \"СуммаРасчетов\": $(due "$here")}]}]}" >/dev/null
+	show payments.sql
+	await holds "SELECT count(*) FILTER (WHERE way = 'to_bas' AND state = 'made') = 1 AND count(*) FILTER (WHERE way = 'from_bas' AND state = 'sent') = 1 FROM salesdrive.payment_status"
+	value "SELECT salesdrive.fetch_payments(account => 'shop')" >/dev/null			# SalesDrive lists its own payment and the one that came from BAS
+	await holds "SELECT count(*) = 2 FROM salesdrive.crm_payment"
+	show paid.sql orders="$there,$here"
+}
+
+due() { value "SELECT payment_amount FROM salesdrive.crm_order WHERE order_id = $1"; }
+
+kyiv() { value "SELECT to_char(now() AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')"; }
 
 reference() { value "SELECT bas_ref FROM salesdrive.order_status WHERE order_id = $1"; }
 

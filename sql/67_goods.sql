@@ -153,7 +153,7 @@ COMMENT ON FUNCTION goods_register_path(infobase, text, text, jsonb) IS 'Request
 -- The codes of goods at the borders of parts. What the catalog does not know lies in a part, too.
 CREATE FUNCTION goods_parts(i infobase, entity text, size integer) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     names   jsonb := property_names(i.profile, entity);
     borders text[] := '{}';
@@ -264,7 +264,7 @@ COMMENT ON FUNCTION goods_measures() IS 'Concepts of a register that are no dime
 
 CREATE FUNCTION keep_goods(i infobase, what text, part text, entity text, keys boolean, rows jsonb) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     measures text[] := ARRAY(SELECT v FROM jsonb_each_text(property_names(i.profile, entity)) n (k, v) WHERE k = ANY (goods_measures())) || ARRAY['Period'];
     whole    boolean := property_names(i.profile, entity) ? 'extra_1';    -- in one part, by more dimensions than are asked for: each row counts
@@ -330,7 +330,7 @@ COMMENT ON FUNCTION goods_again(bigint) IS 'Step that goes on with a reading';
 
 CREATE FUNCTION vanished_goods(i infobase, what text, part text) RETURNS uuid[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     named text := CASE WHEN what = ANY (goods_lists()) THEN 'Ref_Key' ELSE property_names(i.profile, goods_entity(i, what)) ->> 'product' END;
 BEGIN

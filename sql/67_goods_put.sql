@@ -4,7 +4,7 @@
 
 CREATE FUNCTION put_catalog(i infobase, whole boolean) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     n          jsonb := property_names(i.profile, 'product');
     stock_kind text := profile_constant(i.profile, 'product', 'stock_kind');
@@ -32,7 +32,7 @@ COMMENT ON FUNCTION put_catalog(infobase, boolean) IS 'Puts goods read in the pl
 
 CREATE FUNCTION put_characteristics(i infobase) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     n        jsonb := property_names(i.profile, 'characteristic');
     products text := 'StandardODATA.' || entity_set(i.profile, 'product');
@@ -47,7 +47,7 @@ COMMENT ON FUNCTION put_characteristics(infobase) IS 'Puts characteristics read 
 
 CREATE FUNCTION put_units(i infobase) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     n jsonb := property_names(i.profile, 'pack');
 BEGIN
@@ -62,7 +62,7 @@ COMMENT ON FUNCTION put_units(infobase) IS 'Puts packs read in the place of thos
 -- A product may have several compositions: the one marked as the main one counts, or the only one.
 CREATE FUNCTION put_kits(i infobase) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     n        jsonb := property_names(i.profile, 'kit');
     m        jsonb := property_names(i.profile, 'kit_row');
@@ -98,7 +98,7 @@ COMMENT ON FUNCTION goods_reference(jsonb, jsonb, text, text) IS 'Product or war
 
 CREATE FUNCTION put_stock(i infobase, entity text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     n          jsonb := property_names(i.profile, entity);
     products   text := 'StandardODATA.' || entity_set(i.profile, 'product');
@@ -119,7 +119,7 @@ COMMENT ON FUNCTION put_stock(infobase, text) IS 'Puts stock read in the place o
 
 CREATE FUNCTION price_rows(i infobase, part text) RETURNS TABLE (product uuid, characteristic uuid, price numeric, currency uuid, unit uuid, base boolean, coefficient numeric, period text)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     n jsonb := property_names(i.profile, 'price');
 BEGIN
@@ -137,7 +137,7 @@ COMMENT ON FUNCTION price_rows(infobase, text) IS 'Prices read of a type that ar
 
 CREATE FUNCTION put_prices(i infobase, part text) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     omitted integer;
 BEGIN
@@ -154,7 +154,7 @@ COMMENT ON FUNCTION put_prices(infobase, text) IS 'Puts prices of a type in the 
 -- By sums: what the register holds, divided by its quantity. By a unit cost: of the latest month in which a product has any, the mean of its rows.
 CREATE FUNCTION put_cost(i infobase) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     n        jsonb := property_names(i.profile, 'cost');
     k        jsonb := property_names(i.profile, 'cost_key');
@@ -183,7 +183,7 @@ COMMENT ON FUNCTION put_cost(infobase) IS 'Puts cost read in the place of what w
 
 CREATE FUNCTION goods_finish(id bigint, i infobase, what text, part text, whole boolean DEFAULT true) RETURNS plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
-    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
+    SET plan_cache_mode = auto SET enable_hashjoin = on SET enable_nestloop = off SET enable_seqscan = on SET cpu_tuple_cost = 0.01 AS $$
 DECLARE
     step    plan_step := ROW(id, 'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
     asked   timestamptz := (SELECT s.asked_at FROM goods_snapshot s WHERE s.infobase = i.name AND s.what = goods_finish.what AND s.part = goods_finish.part);

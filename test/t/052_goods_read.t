@@ -367,6 +367,7 @@ $bas->stop;
 
 $bas = base('many', 'unf', 'unf');
 $bas->control(POST => '/config', { log => JSON::PP::false() });
+sql('ANALYZE');    # of what was there before: what the planner knows says nothing of these goods
 $bas->control(POST => '/generate', { from => 1, count => 20000, rows => { $SET => { Ref_Key => '{key}', Code => '{n6}', 'Артикул' => 'G-{n6}', Description => 'Товар {n}', 'ТипНоменклатуры' => 'Запас', 'ЕдиницаИзмерения_Key' => $UNIT },
 	'AccumulationRegister_ЗапасыНаСкладах' => { 'Номенклатура_Key' => '{key}', 'СтруктурнаяЕдиница_Key' => $WAREHOUSE, 'Количество' => '{n}' },
 	'InformationRegister_ЦеныНоменклатуры' => { Period => '2026-01-01T00:00:00', 'ВидЦен_Key' => $TYPE, 'Номенклатура_Key' => '{key}', 'Цена' => '{n}.50', 'Актуальность' => JSON::PP::true(), 'ЕдиницаИзмерения' => $UNIT, 'ЕдиницаИзмерения_Type' => 'StandardODATA.Catalog_КлассификаторЕдиницИзмерения' } } });

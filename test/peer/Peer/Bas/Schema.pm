@@ -13,7 +13,7 @@
 #   register NAME KIND       begins a register with virtual tables: independent, subordinate (to recorders), balance, turnover (accumulation) or accounting;
 #   dim|res|attr LINE        its dimensions, resources and further columns
 #   role NAME WORD           what the order, its section, its properties … are called, for Seed and Audit; -: there is none
-#   ?WORD LINE               only in the variant WORD of the configuration
+#   ?WORD LINE               only in configurations of the variant WORD
 package Peer::Bas::Schema;
 use v5.36;
 no feature 'unicode_strings';
@@ -45,9 +45,9 @@ our %ROLE = (order => 'Document_ЗаказПокупателя', section => 'З�
 	product_set => 'Catalog_Номенклатура', article => 'Артикул', product => 'Номенклатура_Key', quantity => 'Количество', price => 'Цена', percent => 'ПроцентСкидкиНаценки',
 	full => '-', discount => '-', sum => 'Сумма', vat_rate => 'СтавкаНДС', vat_sum => 'СуммаНДС', total => 'Всего');
 
-# Configuration => file of its table and variant; those of УНФ are here.
-my %CONFIGURATION = (unf => [], small_business => [], crm3 => [], 'unf:3.0' => [ undef, 'v3' ], trade32 => [ 'trade', 'enum' ], 'trade32:3.5' => [ 'trade', 'key' ], erp => [ 'trade', 'enum' ],
-	'erp:2.5' => [ 'trade', 'key' ], kup => [ 'trade', 'enum' ], 'kup:2.5' => [ 'trade', 'key' ], accounting2 => ['accounting'], alfa_auto6 => ['alfa'], retail => ['retail'], tenth => ['tenth']);
+# Configuration => file of its table and variants; those of УНФ are here.
+my %CONFIGURATION = (unf => [], small_business => [], crm3 => [], 'unf:3.0' => [ undef, 'v3' ], trade32 => [qw(trade enum unit)], 'trade32:3.5' => [qw(trade key unit)], erp => [qw(trade enum units)],
+	'erp:2.5' => [qw(trade key unit)], kup => [qw(trade enum units)], 'kup:2.5' => [qw(trade key unit)], accounting2 => ['accounting'], alfa_auto6 => ['alfa'], retail => ['retail'], tenth => ['tenth']);
 
 my $CONTACT = <<'EOT';
 section КонтактнаяИнформация
@@ -529,15 +529,16 @@ sub _section ($set, $name)
 sub _build
 {
 	my ($set, $type, @registers);
-	my ($file, $variant) = ($CONFIGURATION{ $ENV{BAS_CONFIGURATION} // 'unf' } // die "there is no configuration $ENV{BAS_CONFIGURATION}\n")->@*;
+	my ($file, @variants) = ($CONFIGURATION{ $ENV{BAS_CONFIGURATION} // 'unf' } // die "there is no configuration $ENV{BAS_CONFIGURATION}\n")->@*;
 	my $table = $TABLE;
 	if (defined $file) {
 		open my $h, '<:raw', __FILE__ =~ s{Peer/Bas/Schema\.pm\z}{configurations/$file.txt}r or die "configurations/$file.txt: $!";
 		local $/;
 		$table = <$h> =~ s/^#.*\n//gmr =~ s/^(\?\w+ )?include contact\n/$CONTACT/gmr =~ s/^include attributes\n/$ATTRIBUTES/gmr;
 	}
+	@variants = ('v1') if !@variants;
 	for my $line (split /\n/, $table) {
-		if ($line =~ s/\A\?(\w+) //) { next if $1 ne ($variant // 'v1') }
+		if ($line =~ s/\A\?(\w+) //) { next if !grep { $_ eq $1 } @variants }
 		my $part = $line =~ s/\A(dim|res|attr) // ? $1 : undef;
 		my ($name, $kind, @w) = split ' ', $line or next;
 		my $known = $type ? $type->{order}->@* : 0;

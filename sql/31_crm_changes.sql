@@ -19,6 +19,7 @@ CREATE TABLE crm_change (
     sends          integer NOT NULL DEFAULT 0,
     alone          boolean NOT NULL DEFAULT false,
     doubted        boolean NOT NULL DEFAULT false,
+    read_at        timestamptz,
     detail         text,
     PRIMARY KEY (account, order_id, field)
 ) WITH (fillfactor = 80);
@@ -39,7 +40,8 @@ COMMENT ON COLUMN crm_change.confirmed IS 'Last value answered with success that
 COMMENT ON COLUMN crm_change.unsure_until IS 'From when on its absence in SalesDrive counts, if no answer came';
 COMMENT ON COLUMN crm_change.sends IS 'How often the value wanted was sent since it was seen last: after the fifth time it is parked';
 COMMENT ON COLUMN crm_change.alone IS 'Sent without other fields: SalesDrive refused them together';
-COMMENT ON COLUMN crm_change.doubted IS 'To be read back: a version received does not show what was answered with success, or this database was adopted';
+COMMENT ON COLUMN crm_change.doubted IS 'To be read back: a version received does not show what was answered with success, this database was adopted, or it is a comment about to be written';
+COMMENT ON COLUMN crm_change.read_at IS 'Of a comment: when SalesDrive was read for it, before it is written';
 COMMENT ON COLUMN crm_change.detail IS 'Why it is refused, unknown or dropped';
 
 CREATE TYPE crm_wish AS (

@@ -7,6 +7,7 @@
 --   wanted ──claimed──▶ unknown ──success──▶ sent ──seen in a version──▶ held
 --      ▲                  │ no answer: read back when it can no more be at work ──▶ held · not there, nobody changed the order: wanted · else dropped
 --      └──known undone────┘ refused: parked with the words of SalesDrive
+--   A comment is people's own field: the order is read back before it is written, and what they wrote there meanwhile has it dropped.
 --   A note (field note, or note:cause) can neither be read back nor be repeated: after no answer it stays unknown.
 
 CREATE FUNCTION is_note(field text) RETURNS boolean
@@ -75,7 +76,7 @@ BEGIN
     IF coalesce(cardinality(wishes), 0) = 0 THEN
         RETURN;
     END IF;
-    SELECT array_agg(ROW(n.account, n.order_id, n.field, n.wanted, n.cause, clock(), n.state, n.before, n.version, NULL, NULL, NULL, NULL, NULL, 0, false, false, NULL)::crm_change ORDER BY n.account, n.order_id, n.field) INTO news
+    SELECT array_agg(ROW(n.account, n.order_id, n.field, n.wanted, n.cause, clock(), n.state, n.before, n.version, NULL, NULL, NULL, NULL, NULL, 0, false, false, NULL, NULL)::crm_change ORDER BY n.account, n.order_id, n.field) INTO news
     FROM (SELECT w.account, w.order_id, w.field, w.wanted, w.cause, w.version, coalesce(c.confirmed, crm_text(w.held)) AS before, c AS row,
                  CASE WHEN c.state = 'unknown' THEN 'unknown' WHEN c.sent_version IS NOT NULL AND c.state = 'sent' AND w.wanted = c.sent THEN 'sent'
                       WHEN NOT is_note(w.field) AND c.confirmed IS NULL AND crm_same(w.account, w.field, w.held, w.wanted) THEN 'held' ELSE 'wanted' END AS state
@@ -92,7 +93,7 @@ BEGIN
     PERFORM enqueue_updates(array_agg((n.account, n.order_id)::order_key)) FROM few(news) n WHERE n.state <> 'held' HAVING count(*) > 0;
     INSERT INTO crm_change AS c SELECT n.* FROM few(news) n
     ON CONFLICT ON CONSTRAINT crm_change_pkey DO UPDATE SET wanted = excluded.wanted, cause = excluded.cause, wanted_at = excluded.wanted_at, state = excluded.state,
-        before = excluded.before, before_version = excluded.before_version, sends = CASE WHEN c.wanted = excluded.wanted THEN c.sends ELSE 0 END, alone = false, detail = NULL;
+        before = excluded.before, before_version = excluded.before_version, sends = CASE WHEN c.wanted = excluded.wanted THEN c.sends ELSE 0 END, alone = false, read_at = NULL, detail = NULL;
 END $$;
 COMMENT ON FUNCTION want_in_crm(crm_wish[]) IS 'What fields of orders in SalesDrive are to hold from now on: a later wish replaces an earlier one, what is held already costs nothing, what SalesDrive refused is not asked for again';
 
@@ -185,7 +186,7 @@ BEGIN
     IF overtaken IS NULL THEN
         RETURN;
     END IF;
-    UPDATE crm_change c SET state = 'dropped', confirmed = NULL, sent_version = NULL, detail = format('SalesDrive holds %s by now: decided anew.', brief_text(crm_text(crm_held(c.account, c.order_id, c.field))))
+    UPDATE crm_change c SET state = 'dropped', doubted = false, confirmed = NULL, sent_version = NULL, detail = format('SalesDrive holds %s by now: decided anew.', brief_text(crm_text(crm_held(c.account, c.order_id, c.field))))
     FROM few(overtaken) w WHERE c.account = w.account AND c.order_id = w.order_id AND c.field = w.field;
     INSERT INTO order_event (account, order_id, event, version, text)
     SELECT c.account, c.order_id, 'crm_not_changed', o.version, format('%s is not sent. %s', c.field, c.detail)
@@ -194,12 +195,30 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION drop_overtaken(order_key[]) IS 'Takes back what was wanted where SalesDrive holds another value than when it was decided; the order decides anew';
 
+-- Between the reading and the write there is only the write itself, unless that has to wait: then the order is read again.
+CREATE FUNCTION doubt_comments(orders order_key[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE crm_change c SET doubted = true FROM few(orders) k
+    WHERE c.account = k.account AND c.order_id = k.order_id AND c.field = 'comment' AND c.state = 'wanted' AND NOT c.doubted AND (c.read_at BETWEEN clock() - interval '1 minute' AND clock()) IS NOT TRUE;
+END $$;
+COMMENT ON FUNCTION doubt_comments(order_key[]) IS 'Has orders read back whose comment is to be written, and was not read just now';
+
+CREATE FUNCTION update_room(account text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT min(CASE WHEN w.closed_until > clock() THEN 0 ELSE w.most - (SELECT count(*) FROM quota_use u WHERE u.account = w.account AND u.method = w.method AND u.counted_at > clock() - w.span) END)
+            FROM quota_window w WHERE w.account = update_room.account AND w.method = 'order/update');
+END $$;
+COMMENT ON FUNCTION update_room(text) IS 'How many changes of orders the quota has room for; NULL: it has no limits';
+
 CREATE FUNCTION plan_order_update(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     orders order_key[] := ARRAY(SELECT (t.account, t.key::bigint)::order_key FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t WHERE t.key ~ '^[1-9]\d{0,10}$');
 BEGIN
     PERFORM drop_overtaken(orders);
+    PERFORM doubt_comments(orders);
     UPDATE crm_change c SET state = 'wanted', sends = 0, detail = NULL, alone = true    -- resumed: nothing else makes such a task due
     FROM few(orders) k WHERE c.account = k.account AND c.order_id = k.order_id
       AND (c.state = 'refused' AND NOT EXISTS (SELECT FROM crm_change x WHERE x.account = k.account AND x.order_id = k.order_id AND (x.state = 'wanted' OR x.doubted OR x.state = 'unknown' AND (NOT is_note(x.field) OR x.wanted <> x.sent)))
@@ -211,22 +230,25 @@ BEGIN
            CASE w.purpose WHEN 'change order in SalesDrive' THEN jsonb_build_object('id', t.key::bigint, 'data', c.data)
                 WHEN 'add note in SalesDrive' THEN jsonb_build_object('orderId', t.key::bigint, 'note', c.note, 'text', c.note) END,    -- clients differ about the name
            CASE w.purpose WHEN 'change order in SalesDrive' THEN jsonb_build_object('fields', c.fields) WHEN 'add note in SalesDrive' THEN jsonb_build_object('fields', jsonb_build_object(c.note_field, c.note)) END,
-           false, CASE w.step WHEN 'wait' THEN c.unsure_until END, CASE w.step WHEN 'wait' THEN 'unsure' END,
-           CASE w.step WHEN 'wait' THEN 'A change without an answer may still be at work in SalesDrive.' END, NULL::text, NULL::text
-    FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t
+           false, CASE w.reason WHEN 'unsure' THEN c.unsure_until WHEN 'quota' THEN greatest(quota_free_at(t.account, 'order/update', t.lane), clock() + interval '10 s') END, w.reason,
+           CASE w.reason WHEN 'unsure' THEN 'A change without an answer may still be at work in SalesDrive.' WHEN 'quota' THEN format('The quota of order/update in account "%s" has no room now: the order is read when it can be written.', t.account) END,
+           CASE w.reason WHEN 'quota' THEN 'It goes on by itself. What was spent on what: SELECT * FROM salesdrive.quota_status.' END, CASE w.reason WHEN 'quota' THEN format('quota:%s:order/update', t.account) END
+    FROM (SELECT u AS t, row_number() OVER (PARTITION BY u.account ORDER BY u.lane, u.run_at, u.id) AS turn FROM few(tasks) k CROSS JOIN LATERAL task_of(k) u) q
+    CROSS JOIN LATERAL (SELECT (q.t).*) t
     CROSS JOIN LATERAL (
-        SELECT max(x.unsure_until) FILTER (WHERE x.state = 'unknown' AND NOT is_note(x.field)) AS unsure_until, coalesce(bool_or(x.state = 'unknown' AND NOT is_note(x.field)), false) AS unsure, coalesce(bool_or(x.doubted), false) AS doubted,
+        SELECT max(x.unsure_until) FILTER (WHERE x.state = 'unknown' AND NOT is_note(x.field)) AS unsure_until, coalesce(bool_or(x.state = 'unknown' AND NOT is_note(x.field)), false) AS unsure, coalesce(bool_or(x.doubted), false) AS doubted, coalesce(bool_or(x.doubted AND x.field = 'comment' AND x.state = 'wanted'), false) AS comment,
                jsonb_object_agg(x.field, crm_value(x.field, x.wanted)) FILTER (WHERE x.n = 1 OR NOT x.any_alone) AS data, jsonb_object_agg(x.field, x.wanted) FILTER (WHERE x.n = 1 OR NOT x.any_alone) AS fields,
                (array_agg(x.wanted ORDER BY x.field) FILTER (WHERE is_note(x.field) AND x.state = 'wanted'))[1] AS note, min(x.field) FILTER (WHERE is_note(x.field) AND x.state = 'wanted') AS note_field
         FROM (SELECT y.*, CASE WHEN y.state = 'wanted' AND NOT is_note(y.field) THEN row_number() OVER (PARTITION BY y.state = 'wanted' AND NOT is_note(y.field) ORDER BY y.field) END AS n,
                      CASE WHEN y.state = 'wanted' AND NOT is_note(y.field) THEN bool_or(y.alone AND y.state = 'wanted') OVER () ELSE true END AS any_alone
               FROM crm_change y WHERE y.account = t.account AND y.order_id = t.key::bigint) x) c
     CROSS JOIN LATERAL (
-        SELECT 'wait' AS step, NULL AS purpose WHERE c.unsure AND c.unsure_until > clock()
-        UNION ALL SELECT 'request', 'read order back' WHERE c.unsure OR c.doubted
-        UNION ALL SELECT 'request', 'change order in SalesDrive' WHERE c.data IS NOT NULL
-        UNION ALL SELECT 'request', 'add note in SalesDrive' WHERE c.note IS NOT NULL
-        UNION ALL SELECT 'done', NULL
+        SELECT 'wait' AS step, NULL AS purpose, 'unsure' AS reason WHERE c.unsure AND c.unsure_until > clock()
+        UNION ALL SELECT 'wait', NULL, 'quota' WHERE c.comment AND NOT c.unsure AND q.turn > update_room(t.account)
+        UNION ALL SELECT 'request', 'read order back', NULL WHERE c.unsure OR c.doubted
+        UNION ALL SELECT 'request', 'change order in SalesDrive', NULL WHERE c.data IS NOT NULL
+        UNION ALL SELECT 'request', 'add note in SalesDrive', NULL WHERE c.note IS NOT NULL
+        UNION ALL SELECT 'done', NULL, NULL
         LIMIT 1) w
     WHERE t.key ~ '^[1-9]\d{0,10}$' AND EXISTS (SELECT FROM account a WHERE a.name = t.account);
 END $$;
@@ -235,7 +257,7 @@ COMMENT ON FUNCTION plan_order_update(bigint[]) IS 'Plan of kind order_update: r
 CREATE FUNCTION note_crm_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE crm_change c SET state = 'unknown', sent = f.value, sent_at = clock(), unsure_until = clock() + 2 * p.total_timeout, sends = c.sends + 1, doubted = false, detail = 'No answer yet.',
+    UPDATE crm_change c SET state = 'unknown', sent = f.value, sent_at = clock(), unsure_until = clock() + 2 * p.total_timeout, sends = c.sends + 1, doubted = false, read_at = NULL, detail = 'No answer yet.',
         sent_version = CASE WHEN NOT is_note(c.field) THEN greatest((SELECT o.version FROM crm_order o WHERE o.account = c.account AND o.order_id = c.order_id),
                                 (SELECT max(x.sent_version) + 1 FROM crm_change x WHERE x.account = c.account AND x.order_id = c.order_id AND NOT is_note(x.field) AND x.state <> 'unknown')) END    -- our own changes that no version received shows yet
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN account_api p ON p.account = t.account CROSS JOIN LATERAL jsonb_each_text(s.memo -> 'fields') f
@@ -293,6 +315,7 @@ BEGIN
             ELSE
                 PERFORM keep_deliveries(ARRAY[r.account], ARRAY[convert_to(row::text, 'UTF8')], ARRAY[NULL::text], ARRAY[NULL::text], 'poll');
                 PERFORM note_crm_seen(ARRAY[ROW(r.account, r.order_id, coalesce(json_bigint(row -> 'version'), 0), json_time(row -> 'updateAt'), row, 1, clock(), clock())::merged_order], true);
+                UPDATE crm_change c SET doubted = false, read_at = CASE WHEN c.field = 'comment' THEN clock() END WHERE c.account = r.account AND c.order_id = r.order_id AND (c.doubted OR c.field = 'comment');
             END IF;
             RETURN NEXT order_update_step(r.task);
             CONTINUE;

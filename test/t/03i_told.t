@@ -207,6 +207,49 @@ run_engine();
 is(crm_comment(1009), "Менеджер\n" . line('6.00'), 'a comment edited there meanwhile is kept, and gets the line');
 is(comment_of(1009), "Менеджер\n" . line('6.00'), 'here too');
 
+# edited there, which nothing has told of yet: the order is read before its comment is written
+$crm->control(POST => '/orders', { count => 6, seed => 5, first_id => 1201, from => '2026-11-22 08:00:00', days => 1, plain => 1, versions => [ 1, 1 ] });
+edit($_) for 1201 .. 1206;
+poll();
+sub lists { return $crm->control(GET => '/requests')->{counts}{'GET /api/order/list/'} // 0 }
+sub told { my ($id, $event) = @_; return sql("SELECT count(*) FROM salesdrive.order_event WHERE order_id = $id AND event = '$event'") }
+edit(1201, comment => 'Дзвонити після 18:00');
+seen_in_bas(1201, 'СуммаДокумента' => 9);
+is(crm_comment(1201), "Дзвонити після 18:00\n" . line('9.00'), 'an edit that is not known yet stays, and gets the line');
+is(told(1201, 'crm_not_changed'), 1, 'which the history tells');
+is(comment_of(1201), "Дзвонити після 18:00\n" . line('9.00'), 'and it goes to BAS');
+my $lists = lists();
+seen_in_bas(1202, 'СуммаДокумента' => 9);
+is(lists() - $lists, 1, 'one reading for each write');
+sql("SELECT salesdrive.want_in_crm('shop', 1203, 'comment', salesdrive.crm_text(salesdrive.crm_held('shop', 1203, 'comment')), 'user')");
+run_engine();
+is(change(1203, 'comment', 'state') . ' ' . (lists() - $lists), 'held 1', 'and none for a comment that is there already');
+edit(1203, comment => 'Менеджер');
+sql("SELECT salesdrive.want_in_crm('shop', 1203, 'comment', 'користувач', 'user')");
+run_engine();
+is(crm_comment(1203) . ' ' . change(1203, 'comment', 'state'), 'Менеджер dropped', 'any other wish is dropped by such an edit');
+
+# written at last after a time: read again; and not read before it can be written
+$crm->control(POST => '/faults', { path => 'POST /api/order/', action => 'status', status => 429, body => 'json', text => '{"error":"Too many requests"}' });
+sql("SELECT salesdrive.want_in_crm('shop', 1204, 'comment', 'користувач', 'user')");
+run_engine();
+$crm->control(DELETE => '/faults');
+edit(1204, comment => 'Менеджер');
+later(120);
+run_engine();
+run_engine();
+is(crm_comment(1204) . ' ' . change(1204, 'comment', 'state'), 'Менеджер dropped', 'a write that was put off is preceded by another reading');
+sql("INSERT INTO salesdrive.quota_window AS w (account, method, span, most) VALUES ('shop', 'order/update', '1 hour', 1) ON CONFLICT (account, method, span) DO UPDATE SET most = 1; DELETE FROM salesdrive.quota_use");
+$lists = lists();
+sql("SELECT salesdrive.want_in_crm(ARRAY[('shop', 1205, 'comment', 'а', 'user'), ('shop', 1206, 'comment', 'б', 'user')]::salesdrive.crm_wish[])");
+run_engine();
+is(crm_comment(1205) . ' ' . crm_comment(1206) . ' ' . (lists() - $lists), 'а Замовлення 1206 1', 'what the quota has no room to write is not read');
+like(sql("SELECT concat_ws(' ', reason, blocked_on) FROM salesdrive.task WHERE kind = 'order_update' AND key = '1206'"), qr/^quota quota:shop:order\/update$/, 'but waits for it');
+later(3700);
+run_engine();
+is(crm_comment(1206) . ' ' . (lists() - $lists), 'б 2', 'and goes on then');
+sql("UPDATE salesdrive.quota_window SET most = NULL");
+
 # found by pull_statuses(), also where the configuration has neither a status nor the time of a change: by the keys of recent orders
 sql("SELECT salesdrive.pull_statuses('main', days => 3650)");
 run_engine();
@@ -223,8 +266,8 @@ my $read = sql("SELECT count(*) FROM salesdrive.exchange_log WHERE purpose = 're
 sql("SELECT salesdrive.pull_statuses('main')");
 run_engine();
 is(comment_of(1011), "Замовлення 1011\n" . line('8.00'), 'or by the keys of the documents');
-is(sql("SELECT count(*) - $read FROM salesdrive.exchange_log WHERE purpose = 'read statuses'") . ' ' . sql("SELECT max(length(url)) <= 1000 FROM salesdrive.exchange_log WHERE purpose = 'read statuses' AND url LIKE '%Ref_Key\%20eq%'"), '3 t', 'as many at once as an address holds');
-is(sql("SELECT documents FROM salesdrive.status_poll"), 15, 'each once');
+is(sql("SELECT count(*) - $read FROM salesdrive.exchange_log WHERE purpose = 'read statuses'") . ' ' . sql("SELECT max(length(url)) <= 1000 FROM salesdrive.exchange_log WHERE purpose = 'read statuses' AND url LIKE '%Ref_Key\%20eq%'"), '5 t', 'as many at once as an address holds');
+is(sql("SELECT documents FROM salesdrive.status_poll"), 21, 'each once');
 sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'order', 'total', NULL)");
 like(error_of("SELECT salesdrive.pull_statuses('main')"), qr/have neither status nor sum/, 'without either there is nothing to ask for');
 sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user'");

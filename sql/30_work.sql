@@ -135,6 +135,7 @@ CREATE TABLE order_sync (
     not_wanted         text,
     not_wanted_detail  text,
     told_sum           numeric,
+    told_lines         text[],
     crm_status         text,
     bas_status         text,
     agreed_at          timestamptz,
@@ -168,6 +169,7 @@ COMMENT ON COLUMN order_sync.requests IS 'Requests spent on it';
 COMMENT ON COLUMN order_sync.not_wanted IS 'Why the order, or the change of it, is not wanted in BAS: a code; counts while it has no task';
 COMMENT ON COLUMN order_sync.not_wanted_detail IS 'The same in a sentence';
 COMMENT ON COLUMN order_sync.told_sum IS 'Sum changed in BAS that SalesDrive was told of; NULL: none';
+COMMENT ON COLUMN order_sync.told_lines IS 'Lines that told of such sums in either comment, the last one last: known by that, they are no text of people';
 COMMENT ON COLUMN order_sync.crm_status IS 'Status in SalesDrive when both sides agreed last: another one by now was set there';
 COMMENT ON COLUMN order_sync.bas_status IS 'Status of the document then, as BAS writes it ("" for none): another one by now was set in BAS';
 COMMENT ON COLUMN order_sync.agreed_at IS 'When that was';

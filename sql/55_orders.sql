@@ -134,7 +134,7 @@ BEGIN
         LEFT JOIN doc d ON d.order_id = k.order_id AND d.account = k.account
         LEFT JOIN few(fields) e ON e.order_id = k.order_id AND e.account = k.account
         LEFT JOIN few(statuses) st ON st.order_id = k.order_id AND st.account = k.account
-        CROSS JOIN LATERAL (SELECT CASE WHEN a.sum_comment IS NULL THEN d.document ELSE unsummed_document(d.document, a.sum_comment, s.profile) END AS document) u
+        CROSS JOIN LATERAL (SELECT CASE WHEN y.told_lines IS NULL THEN d.document ELSE unsummed_document(d.document, y.told_lines, s.profile) END AS document) u
     ), own AS MATERIALIZED (    -- without the status, which is decided for itself
         SELECT z.*, CASE WHEN z.status IS NULL THEN z.document ELSE z.document - (z.status).names END AS plain FROM state z
     ), change AS MATERIALIZED (
@@ -148,7 +148,7 @@ BEGIN
         FROM change c
     ), todo AS MATERIALIZED (
         SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.status, c.sum_comment,
-               CASE WHEN c.sum_comment IS NOT NULL AND (c.y).bas_ref IS NOT NULL AND c.policy <> 'never' THEN sum_patch(c.b, c.payment_amount, c.sum_comment, c.profile) END AS telling,
+               CASE WHEN c.sum_comment IS NOT NULL AND (c.y).bas_ref IS NOT NULL AND c.policy <> 'never' THEN sum_patch(c.b, c.payment_amount, c.sum_comment, (c.y).told_lines, c.profile) END AS telling,
                CASE WHEN c.out THEN c.plain - ARRAY(SELECT jsonb_object_keys(c.other)) || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.other) ELSE c.plain END
                || coalesce(CASE WHEN (c.y).bas_ref IS NULL THEN (c.status).properties ELSE c.status_patch END, '{}') AS document,
                CASE WHEN c.out OR c.other IS NULL THEN c.status_patch ELSE c.other || coalesce(c.status_patch, '{}') END AS changed, CASE WHEN c.out THEN c.other END AS left_out,
@@ -365,6 +365,8 @@ BEGIN
         customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> i.reference) ELSE y.customer_reference END
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN base i ON i.name = t.infobase
     WHERE t.kind = 'order' AND y.account = t.account AND y.order_id = t.key::bigint;
+
+    PERFORM note_lines_told(array_agg((t.account, t.key::bigint)::order_key)) FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE t.kind = 'order' AND s.purpose = 'tell changed sum' HAVING count(*) > 0;
 
     INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
     SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key' || coalesce(s.memo -> 'own', '{}'), (s.memo ->> 'version')::bigint, clock()

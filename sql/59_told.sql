@@ -33,7 +33,7 @@ CREATE FUNCTION sums_to_tell(orders order_key[]) RETURNS TABLE (account text, or
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT y.account, y.order_id, c.sum, with_sum_line(a.sum_comment, o.comment, c.sum, NULL)
+    SELECT y.account, y.order_id, c.sum, with_sum_line(o.comment, y.told_lines, sum_line(a.sum_comment, c.sum), NULL)
     FROM few(orders) k
     JOIN account a ON a.name = k.account AND a.sum_comment IS NOT NULL
     JOIN infobase i ON i.name = a.infobase
@@ -53,6 +53,7 @@ BEGIN
         PERFORM want_in_crm(ARRAY(SELECT w FROM document_wishes(orders) w));
     END IF;
     IF EXISTS (SELECT FROM account a WHERE a.sum_comment IS NOT NULL) THEN
+        PERFORM note_lines_told(orders);
         PERFORM want_in_crm(ARRAY(SELECT (s.account, s.order_id, 'comment', s.comment, 'sum')::crm_wish FROM sums_to_tell(orders) s));
         UPDATE order_sync y SET told_sum = s.sum FROM sums_to_tell(orders) s WHERE y.account = s.account AND y.order_id = s.order_id;
     END IF;

@@ -45,7 +45,7 @@ INSERT INTO access_function VALUES    -- information records
 INSERT INTO access_function VALUES    -- cancelled orders
     ('cancel_kinds', 'reader'), ('cancel_kind', 'reader'), ('cancel_rule_of', 'reader'), ('status_title', 'reader'), ('cancellations', 'reader'), ('cancel_decisions', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
-    ('sum_text', 'operator'), ('sum_line', 'operator'), ('sum_pattern', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
+    ('sum_text', 'operator'), ('sum_line', 'operator'), ('line_key', 'operator'), ('has_line', 'operator'), ('without_lines', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- payments
     ('pull_payments', 'operator'), ('skip_payment', 'operator'), ('accept_payment', 'operator'), ('link_payment', 'operator'), ('resend_payment', 'operator'), ('check_payments', 'operator'), ('payment_rule_of', 'reader'), ('payment_entities', 'reader'), ('payment_place', 'reader'), ('is_payment_concept', 'reader');
 INSERT INTO access_function VALUES    -- mapped fields

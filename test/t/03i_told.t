@@ -123,18 +123,20 @@ sub seen_in_bas
 	run_engine();
 	return;
 }
-sub f { my ($comment, $sum, $max) = @_; return sql("SELECT replace(salesdrive.with_sum_line('ru', " . (defined $comment ? "E'$comment'" : 'NULL') . ", $sum, " . ($max // 'NULL') . "), E'\\n', '|')") }
+# A comment of which the lines 1.00 and 3.00 are known to be ours.
+sub f { my ($comment, $sum, $max) = @_; return sql("SELECT replace(salesdrive.with_sum_line(" . (defined $comment ? "E'$comment'" : 'NULL') . ", ARRAY['" . line('1.00') . "', '" . line('3.00', 'uk') . "'], salesdrive.sum_line('ru', $sum), " . ($max // 'NULL') . "), E'\\n', '|')") }
 
 is(f('текст', '1234.5'), 'текст|' . line('1234.50'), 'the line is the last of the comment');
 is(f(undef, 10), line('10.00'), 'or all of it');
 is(f('текст\n' . line('1.00'), 2), 'текст|' . line('2.00'), 'an older one gives way');
-is(f('перед ' . line('1.00') . "\n" . line('3.00', 'uk') . '\nпісля', 2), 'перед|після|' . line('2.00'), 'wherever it is, and in whatever shipped text');
-is(f('текст  Внимание  измененная сумма заказа - 1,00 грн. далі', 'NULL'), 'текст далі', 'blanks, dashes and commas may have changed');
+is(f('перед\n' . line('1.00') . "\n" . line('3.00', 'uk') . '\nпісля', 2), 'перед|після|' . line('2.00'), 'wherever it is, and in whatever text');
+is(f('текст\r\n Внимание  измененная сумма заказа - 1,00 грн. \nдалі', 'NULL'), 'текст|далі', 'blanks, dashes and commas may have changed');
+is(f($_, 'NULL'), s/\n/|/r, 'what is not a line that was written stays') for 'перед ' . line('1.00'), line('1.00') . ' передоплата', "текст\n" . line('7.00');
 is(f('текст\n' . line('1.00'), 'NULL'), 'текст', 'without a sum it goes');
 is(f(' рівно так\n', 'NULL'), ' рівно так|', 'and a comment without it stays as it is');
 is(f('x' x 100, 5, 60), 'x' x (59 - length line('5.00')) . '|' . line('5.00'), 'a comment that is too long makes room for it');
-is(sql("SELECT replace(salesdrive.with_sum_line('[Сума: 0000.00 (UAH)?]', E'a [Сума: 5.00 (UAH)?]', 7, NULL), E'\\n', '|')"), 'a|[Сума: 7.00 (UAH)?]', 'a text of your own');
-is(sql("SELECT string_agg(salesdrive.unsummed_document(jsonb_build_object('Комментарий', c || E'" . line('5.00') . "'), 'ru', 'accounting2') ->> 'Комментарий', '|' ORDER BY c) FROM unnest(ARRAY['shop/7: ', E'shop/7: a\\n']) c"), 'shop/7|shop/7: a', 'a comment that begins with a marker');
+is(sql("SELECT replace(salesdrive.with_sum_line(E'a\\n[Сума: 5.00 (UAH)?]', ARRAY['[Сума: 5.00 (UAH)?]'], salesdrive.sum_line('[Сума: 0000.00 (UAH)?]', 7), NULL), E'\\n', '|')"), 'a|[Сума: 7.00 (UAH)?]', 'a text of your own');
+is(sql("SELECT string_agg(salesdrive.unsummed_document(jsonb_build_object('Комментарий', c || E'" . line('5.00') . "'), ARRAY['" . line('5.00') . "'], 'accounting2') ->> 'Комментарий', '|' ORDER BY c) FROM unnest(ARRAY['shop/7: ', E'shop/7: a\\n']) c"), 'shop/7|shop/7: a', 'a comment that begins with a marker');
 like(error_of("UPDATE salesdrive.account SET sum_comment = 'сума'"), qr/account_sum_comment_check/, 'which has a place for the sum');
 
 seen_in_bas(1005, 'СуммаДокумента' => 777.5);
@@ -189,6 +191,25 @@ $bas->control(POST => '/faults', { method => 'PATCH', action => 'reset_after', t
 seen_in_bas(1008, 'СуммаДокумента' => 5);
 ok(wait_for('the end', sub { run_engine(); state_of(1008) eq 'synced' }, 30), 'a document that is posted, an answer that is lost');
 is(comment_of(1008) . ' ' . patches(1008), "Замовлення 1008\n" . line('5.00') . ' 1', 'is told in once');
+
+# a text that is short, and users who write the like
+sql("UPDATE salesdrive.account SET sum_comment = 'Сума 0000.00 грн'");
+edit(1012, comment => 'Сума 150.00 грн передоплата, решта 200.00 готівкою');
+poll();
+is(comment_of(1012), 'Сума 150.00 грн передоплата, решта 200.00 готівкою', 'what a user wrote is no line of ours, whatever it looks like');
+edit(1012, comment => "Сума 150.00 грн\nпередоплата");
+poll();
+seen_in_bas(1012, 'СуммаДокумента' => 11);
+poll();
+is(comment_of(1012) . '/' . crm_comment(1012), join('/', ("Сума 150.00 грн\nпередоплата\nСума 11.00 грн") x 2), 'nor when a sum is told');
+sql("UPDATE salesdrive.account SET sum_comment = 'ru'");
+seen_in_bas(1012, 'СуммаДокумента' => 12);
+poll();
+is(comment_of(1012) . '/' . crm_comment(1012), join('/', ("Сума 150.00 грн\nпередоплата\n" . line('12.00')) x 2), 'the line told gives way, also when the text is another by now');
+seen_in_bas(1012, 'СуммаДокумента' => 11);
+seen_in_bas(1012, 'СуммаДокумента' => amount(1012));
+poll();
+is(comment_of(1012) . '/' . crm_comment(1012), join('/', ("Сума 150.00 грн\nпередоплата") x 2), 'and goes when the sum is that of the order again');
 
 # overtaken in SalesDrive
 sql("SELECT salesdrive.pause_api('shop', 'later')");

@@ -28,12 +28,28 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION document_wishes(order_key[]) IS 'What SalesDrive is to hold of the documents of orders, where their accounts tell it and it was not asked for yet';
 
+CREATE FUNCTION coming_comment(o crm_order, c crm_change) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN c.state IN ('wanted', 'unknown', 'sent') THEN c.wanted ELSE o.comment END;
+COMMENT ON FUNCTION coming_comment(crm_order, crm_change) IS 'Comment an order has in SalesDrive once the one under way is there';
+
+CREATE FUNCTION comment_with_told_line(account text, order_id bigint, comment text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT with_sum_line(comment_with_told_line.comment, y.told_lines, l.line, NULL)
+                     FROM order_sync y JOIN crm_order o ON o.account = y.account AND o.order_id = y.order_id
+                     LEFT JOIN crm_change c ON c.account = y.account AND c.order_id = y.order_id AND c.field = 'comment'
+                     CROSS JOIN LATERAL (SELECT y.told_lines[cardinality(y.told_lines)] AS line) l
+                     WHERE y.account = comment_with_told_line.account AND y.order_id = comment_with_told_line.order_id AND y.told_sum IS NOT NULL AND has_line(coming_comment(o, c), ARRAY[l.line])), comment);
+END $$;
+COMMENT ON FUNCTION comment_with_told_line(text, bigint, text) IS 'A comment that somebody wants an order to have, with the line of its sum, if the comment it takes the place of has that';
+
 CREATE FUNCTION sums_to_tell(orders order_key[]) RETURNS TABLE (account text, order_id bigint, sum numeric, comment text)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT y.account, y.order_id, c.sum, with_sum_line(o.comment, y.told_lines, sum_line(a.sum_comment, c.sum), NULL)
+    SELECT y.account, y.order_id, c.sum, with_sum_line(coming_comment(o, w), y.told_lines, sum_line(a.sum_comment, c.sum), NULL)
     FROM few(orders) k
     JOIN account a ON a.name = k.account AND a.sum_comment IS NOT NULL
     JOIN infobase i ON i.name = a.infobase
@@ -41,8 +57,9 @@ BEGIN
     JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     CROSS JOIN LATERAL (SELECT changed_sum(b, o.payment_amount, property_names(i.profile, 'order') ->> 'total') AS sum OFFSET 0) c
+    LEFT JOIN crm_change w ON w.account = k.account AND w.order_id = k.order_id AND w.field = 'comment'
     WHERE c.sum IS DISTINCT FROM y.told_sum
-       OR c.sum IS NOT NULL AND EXISTS (SELECT FROM crm_change w WHERE w.account = k.account AND w.order_id = k.order_id AND w.field = 'comment' AND w.cause = 'sum' AND w.state = 'dropped');
+       OR w.state = 'dropped' AND CASE WHEN c.sum IS NULL THEN w.cause = 'sum' AND has_line(o.comment, y.told_lines) ELSE has_line(w.wanted, ARRAY[sum_line(a.sum_comment, c.sum)]) END;
 END $$;
 COMMENT ON FUNCTION sums_to_tell(order_key[]) IS 'Orders whose sum was changed in BAS, or is as it was again, since SalesDrive was told, and the comment they are to have there';
 

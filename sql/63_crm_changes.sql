@@ -80,7 +80,7 @@ BEGIN
     FROM (SELECT w.account, w.order_id, w.field, w.wanted, w.cause, w.version, coalesce(c.confirmed, crm_text(w.held)) AS before, c AS row,
                  CASE WHEN c.state = 'unknown' THEN 'unknown' WHEN c.sent_version IS NOT NULL AND c.state = 'sent' AND w.wanted = c.sent THEN 'sent'
                       WHEN NOT is_note(w.field) AND c.confirmed IS NULL AND crm_same(w.account, w.field, w.held, w.wanted) THEN 'held' ELSE 'wanted' END AS state
-          FROM (SELECT DISTINCT ON (u.account, u.order_id, u.field) u.account, u.order_id, u.field, coalesce(u.wanted, '') AS wanted, u.cause, o.version, CASE WHEN NOT is_note(u.field) THEN crm_held(u.account, u.order_id, u.field) END AS held
+          FROM (SELECT DISTINCT ON (u.account, u.order_id, u.field) u.account, u.order_id, u.field, CASE WHEN u.field = 'comment' AND u.cause <> 'sum' THEN comment_with_told_line(u.account, u.order_id, coalesce(u.wanted, '')) ELSE coalesce(u.wanted, '') END AS wanted, u.cause, o.version, CASE WHEN NOT is_note(u.field) THEN crm_held(u.account, u.order_id, u.field) END AS held
                 FROM few(wishes) u CROSS JOIN LATERAL (SELECT c.version FROM crm_order c WHERE c.account = u.account AND c.order_id = u.order_id OFFSET 0) o
                 ORDER BY u.account, u.order_id, u.field) w
           LEFT JOIN crm_change c ON c.account = w.account AND c.order_id = w.order_id AND c.field = w.field) n

@@ -271,6 +271,57 @@ run_engine();
 is(crm_comment(1206) . ' ' . (lists() - $lists), 'б 2', 'and goes on then');
 sql("UPDATE salesdrive.quota_window SET most = NULL");
 
+# a wish of a user and the line: both arrive, whichever came first
+my @more = (1301 .. 1305);
+$crm->control(POST => '/orders', { count => 5, seed => 6, first_id => 1301, from => '2026-11-23 08:00:00', days => 1, plain => 1, versions => [ 1, 1 ] });
+edit($_) for @more;
+poll();
+sub wish { my ($id, $text) = @_; return sql("SELECT salesdrive.want_in_crm('shop', $id, 'comment', '$text', 'user')") }
+sql("SELECT salesdrive.pause_api('shop', 'later')");
+wish(1301, 'чекає клієнт');
+seen_in_bas(1301, 'СуммаДокумента' => 9);
+seen_in_bas(1302, 'СуммаДокумента' => 9);
+wish(1302, 'чекає клієнт');
+wish(1302, 'чекає клієнт');
+sql("SELECT salesdrive.unpause_api('shop')");
+run_engine();
+is(crm_comment(1301), "чекає клієнт\n" . line('9.00'), 'the line joins a wish that is not sent yet');
+is(crm_comment(1302), "чекає клієнт\n" . line('9.00'), 'a wish keeps a line that is not sent yet');
+wish(1303, 'чекає клієнт');
+run_engine();
+seen_in_bas(1303, 'СуммаДокумента' => 9);
+is(crm_comment(1303), "чекає клієнт\n" . line('9.00'), 'and one that was sent, and that no version shows yet');
+wish(1303, 'інше');
+run_engine();
+is(crm_comment(1303), "інше\n" . line('9.00'), 'and so does the next wish');
+poll();
+wish(1303, 'ще');
+run_engine();
+poll();
+is(crm_comment(1303) . ' ' . change(1303, 'comment', 'state'), "ще\n" . line('9.00') . ' held', 'and one after the line was seen');
+edit(1303, comment => 'ще');
+poll();
+wish(1303, 'останнє');
+run_engine();
+is(crm_comment(1303), 'останнє', 'a line that was taken away there does not come back');
+is(join(' ', map { scalar(updates($_)) } 1301 .. 1303), '1 1 5', 'and each is one write');
+# overtaken by an edit, the line is told all the same
+sql("SELECT salesdrive.pause_api('shop', 'later')");
+wish(1304, 'чекає клієнт');
+seen_in_bas(1304, 'СуммаДокумента' => 9);
+wish(1304, 'інше');
+edit(1304, comment => 'Менеджер');
+sql("SELECT salesdrive.unpause_api('shop')");
+run_engine();
+poll();
+is(crm_comment(1304), "Менеджер\n" . line('9.00'), 'a wish with the line that is overtaken: the line is told');
+seen_in_bas(1305, 'СуммаДокумента' => 9);
+poll();
+edit(1305, comment => "Менеджер\n" . line('9.00'));
+seen_in_bas(1305, 'СуммаДокумента' => amount(1305));
+poll();
+is(crm_comment(1305), 'Менеджер', 'so it is when the line is to go');
+
 # found by pull_statuses(), also where the configuration has neither a status nor the time of a change: by the keys of recent orders
 sql("SELECT salesdrive.pull_statuses('main', days => 3650)");
 run_engine();
@@ -287,8 +338,8 @@ my $read = sql("SELECT count(*) FROM salesdrive.exchange_log WHERE purpose = 're
 sql("SELECT salesdrive.pull_statuses('main')");
 run_engine();
 is(comment_of(1011), "Замовлення 1011\n" . line('8.00'), 'or by the keys of the documents');
-is(sql("SELECT count(*) - $read FROM salesdrive.exchange_log WHERE purpose = 'read statuses'") . ' ' . sql("SELECT max(length(url)) <= 1000 FROM salesdrive.exchange_log WHERE purpose = 'read statuses' AND url LIKE '%Ref_Key\%20eq%'"), '5 t', 'as many at once as an address holds');
-is(sql("SELECT documents FROM salesdrive.status_poll"), 21, 'each once');
+is(sql("SELECT count(*) - $read FROM salesdrive.exchange_log WHERE purpose = 'read statuses'") . ' ' . sql("SELECT max(length(url)) <= 1000 FROM salesdrive.exchange_log WHERE purpose = 'read statuses' AND url LIKE '%Ref_Key\%20eq%'"), '6 t', 'as many at once as an address holds');
+is(sql("SELECT documents FROM salesdrive.status_poll"), 26, 'each once');
 sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'order', 'total', NULL)");
 like(error_of("SELECT salesdrive.pull_statuses('main')"), qr/have neither status nor sum/, 'without either there is nothing to ask for');
 sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user'");

@@ -146,6 +146,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_cancel_write(text, bigint, text, boolean, text, bigint) IS 'Keeps that a document was unposted, marked for deletion or freed of the mark, and tells it';
 
+-- It is not posted again by itself: the order is cancelled, so that would reserve and move goods for nothing, and BAS may refuse that as well.
+CREATE FUNCTION unmarked_step(t task, s plan_step) RETURNS plan_step
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    y order_sync;
+BEGIN
+    IF t.kind = 'order' AND t.purpose = 'mark order' AND s.step = 'park' THEN
+        SELECT o.* INTO y FROM order_sync o WHERE o.account = t.account AND o.order_id = t.key::bigint;
+        IF y.needs_post THEN
+            s.detail := format('%s. Document %s was unposted to be marked and is left so, without the mark.', rtrim(s.detail, '. '), y.number);
+            s.hint := 'The words are those of BAS. Mend the cause there: resume() marks it; to have it posted again, set the action of its row in salesdrive.cancel_rule to ''tell'' first, and resume() posts it; or skip() leaves it as it is.';
+        END IF;
+    END IF;
+    RETURN s;
+END $$;
+COMMENT ON FUNCTION unmarked_step(task, plan_step) IS 'The step after a refusal; where a document was unposted to be marked and the mark is refused, it tells that';
+
 CREATE FUNCTION cancel_write_seen(y order_sync, held jsonb) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN

@@ -635,7 +635,7 @@ BEGIN
         EXECUTE format('SELECT array_agg(s) FROM %s($1) s', k.settle_function) INTO part USING k.results;
         steps := steps || part;
     END LOOP;
-    steps := steps || ARRAY(SELECT class_step(t, u) FROM few(live) u CROSS JOIN LATERAL task_of(u.task_id) t
+    steps := steps || ARRAY(SELECT unmarked_step(t, class_step(t, u)) FROM few(live) u CROSS JOIN LATERAL task_of(u.task_id) t
                             WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = u.task_id));
     PERFORM apply_steps(steps);
     RETURN cardinality(live);

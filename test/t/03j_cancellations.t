@@ -256,6 +256,29 @@ $bas->control(DELETE => '/faults');
 run_engine();
 is(state_of(11) . ', ' . in_bas(11), 'parked cancelled_posted, posted not marked', 'posted meanwhile: found so before it is tried again');
 
+# unposted, and then BAS refuses the mark
+rule('deleted', 'mark', 1);
+for my $id (91, 92)
+{
+	deliver($id);
+	user($id, post => $yes);
+}
+$bas->control(POST => '/faults', { method => 'PATCH', action => 'status', status => 500, body => 'odata', text => 'Період закрито' });
+deliver($_, statusId => 8) for 91, 92;
+ok(wait_for('the end', sub { run_engine(); state_of(91) . state_of(92) eq 'parked business' x 2 }, 60), 'a mark that BAS refuses is tried, and then parked');
+is(in_bas(91), 'not posted not marked', 'with the document unposted');
+like(status(91, 'detail'), qr/Період закрито.*\. Document НФ\S+ was unposted to be marked and is left so, without the mark\.$/s, 'which is told beside the words of BAS');
+like(status(91, 'hint'), qr/resume\(\) marks it; to have it posted again.*cancel_rule.*'tell'.*resume\(\)/s, 'with both ways on');
+$bas->control(DELETE => '/faults');
+sql("SELECT salesdrive.resume('shop', 91)");
+run_engine();
+is(in_bas(91) . ', ' . state_of(91), 'not posted marked, synced', 'resume() marks it');
+rule('deleted', 'tell');
+sql("SELECT salesdrive.resume('shop', 92)");
+run_engine();
+is(in_bas(92) . ', ' . state_of(92), 'posted not marked, synced', 'or, by another rule, posts it again');
+rule('deleted', 'mark');
+
 # ---- back to life
 
 deliver(2, statusId => 1, comment => 'знову', products => [ { sku => 'SKU-0001', amount => 1, price => 120 } ]);

@@ -46,7 +46,24 @@ my $HERE = qr/^(psql|curl|pg_dump|pg_restore|createdb) /;
 my @AFTER = (
 	[ qr/^curl /m => sub { ok(wait_for_sql(node(), 'shop', "SELECT state FROM salesdrive.order_status WHERE order_id = 1001", 'synced'), 'the order of README is in BAS') } ],
 	[ qr/CALL salesdrive\.wait/ => sub { is(state_of(1002), 'synced', 'without workers, too') } ],
+	[ qr/salesdrive\.add_account\(/ => sub { ok(own_rows(), 'a user has rows of his own') } ],
 	[ qr/cron\.schedule/ => sub { shell(q(psql -XAtq postgres -c "SELECT cron.unschedule('salesdrive history')")) } ]);
+
+# Rows that a reader has already when he types the chapters in order, in every table whose examples README takes back; and how many of them are there.
+my $OWN = <<'SQL';
+INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VALUES ('shop', 'status', '99', 'own'), ('*', 'status', '99', 'own');
+INSERT INTO salesdrive.dictionary_rule VALUES ('shop', 'own', 'empty');
+INSERT INTO salesdrive.cancel_rule (account, status, action) VALUES ('*', '99', 'none'), ('shop', '99', 'none');
+INSERT INTO salesdrive.order_filter (account, rule, condition) VALUES ('shop', 'not', '{"site": "999"}'), ('*', 'not', '{"site": "999"}');
+INSERT INTO salesdrive.header_rule (account, dictionary, condition) VALUES ('shop', 'warehouse', '{"site": "999"}');
+INSERT INTO salesdrive.check_rule (account, name, condition, enabled) VALUES ('shop', 'own', 'true', false), ('*', 'own', 'true', false);
+INSERT INTO salesdrive.field_map (account, target, property, source, enabled) VALUES ('shop', 'order', 'own', 'own', false), ('*', 'order', 'own', 'own', false);
+INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'order', 'own', NULL), ('accounting2', 'stock', 'own', NULL);
+SQL
+sub own_rows { return node()->safe_psql('shop', $OWN) eq '' }
+sub own_left { return node()->safe_psql('shop', "SELECT concat_ws(' ', (SELECT count(*) FROM salesdrive.value_map WHERE crm_key = '99'), (SELECT count(*) FROM salesdrive.dictionary_rule WHERE dictionary = 'own'),
+	(SELECT count(*) FROM salesdrive.cancel_rule WHERE status = '99'), (SELECT count(*) FROM salesdrive.order_filter WHERE condition = '{\"site\": \"999\"}'), (SELECT count(*) FROM salesdrive.header_rule WHERE condition = '{\"site\": \"999\"}'),
+	(SELECT count(*) FROM salesdrive.check_rule WHERE name = 'own'), (SELECT count(*) FROM salesdrive.field_map WHERE property = 'own'), (SELECT count(*) FROM salesdrive.profile_property WHERE concept = 'own'))") }
 
 sub slurp { my ($file) = @_; open my $h, '<:utf8', $file or die "$file: $!"; local $/; return scalar <$h> }
 sub spew { my ($file, $text) = @_; open my $h, '>:utf8', $file or die "$file: $!"; print $h $text; close $h or die $!; return }
@@ -382,6 +399,7 @@ for my $block (@blocks)
 }
 
 # what is left when all of it has been done
+is(own_left(), '2 1 2 2 1 2 2 2', 'no row that README did not make is taken away');
 ok(wait_for_sql($node, 'shop', "SELECT string_agg(concat_ws(' ', order_id, state, reason, detail), ', ' ORDER BY order_id) FROM salesdrive.order_status", '1001 synced, 1002 synced'), 'all orders are in BAS');
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'and each is there once');
 ok(wait_for_sql($node, 'shop', "SELECT string_agg(role || ' ' || runs_as, ', ' ORDER BY role) FROM salesdrive.worker_status WHERE role <> 'launcher'", 'exchanger exchange, receiver exchange'), 'the workers run as the role README makes');

@@ -28,12 +28,17 @@ BEGIN
     END IF;
     task := order_task(o.account, o.order_id);    -- first the task, as the engine does
     SELECT * INTO d FROM status_decisions(order_keys(o.account, o.order_id));
-    UPDATE order_sync y SET crm_status = CASE side WHEN 'bas' THEN d.crm_status ELSE y.crm_status END, bas_status = CASE side WHEN 'salesdrive' THEN d.bas_status ELSE y.bas_status END
-    WHERE y.account = o.account AND y.order_id = o.order_id AND d.account IS NOT NULL;
-    IF NOT FOUND THEN
+    IF d.account IS NULL OR NOT EXISTS (SELECT FROM order_sync y WHERE y.account = o.account AND y.order_id = o.order_id) THEN
         RAISE EXCEPTION 'the status of order % of account "%" does not travel', o.order_id, o.account
             USING ERRCODE = '55000', HINT = 'Switch it on: account.status_to_bas, account.status_from_bas; some configurations have no status of orders: SELECT * FROM salesdrive.check(…).';
+    ELSIF d.decision IS DISTINCT FROM 'ask' THEN    -- moving the pair would hide what one side changed
+        RAISE NOTICE 'the statuses of order % of account "%" do not conflict: nothing is decided', o.order_id, o.account
+            USING DETAIL = format('SalesDrive: %s; document %s: %s.', status_title(o.account, d.crm_status), coalesce((SELECT y.number FROM order_sync y WHERE y.account = o.account AND y.order_id = o.order_id), 'not made yet'), coalesce(nullif(d.bas_status, ''), 'none')),
+                  HINT = 'What one side changes travels by itself. Conflicts are parked where account.status_conflict is "ask": SELECT * FROM salesdrive.parked WHERE reason = ''status_conflict''.';
+        RETURN task;
     END IF;
+    UPDATE order_sync y SET crm_status = CASE side WHEN 'bas' THEN d.crm_status ELSE y.crm_status END, bas_status = CASE side WHEN 'salesdrive' THEN d.bas_status ELSE y.bas_status END
+    WHERE y.account = o.account AND y.order_id = o.order_id;
     INSERT INTO order_event (account, order_id, event, version, text) VALUES (o.account, o.order_id, 'resumed', o.version, format('Status of %s chosen by %s.', CASE side WHEN 'bas' THEN 'BAS' ELSE 'SalesDrive' END, session_user));
     RETURN task;
 END $$;

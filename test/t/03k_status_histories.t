@@ -108,6 +108,11 @@ is(join(' ', in_crm(1003), in_bas(1003), patches(1003)), '1 A 0', 'nor does it c
 # ---- ask
 
 option("status_conflict = 'ask'");
+my $pair = sub { return sql("SELECT concat_ws(' ', crm_status, bas_status, (SELECT count(*) FROM salesdrive.order_event WHERE order_id = 1004)) FROM salesdrive.order_sync WHERE order_id = 1004") };
+my $agreed = $pair->();
+like(error_of("SELECT salesdrive.decide_status('shop', 1004, 'salesdrive')"), qr/the statuses of order 1004 of account "shop" do not conflict: nothing is decided\nDETAIL:  SalesDrive: 1.*; document НФ\S+: .*\nHINT:/s, 'without a conflict there is nothing to decide');
+run_engine();
+is($pair->(), $agreed, 'and nothing moves');
 bas_sets(1004, 'C');
 crm_sets(1004, 2);
 poll();
@@ -122,6 +127,7 @@ bas_sets(1004, 'A');
 crm_sets(1004, 2);
 poll();
 sql("SELECT salesdrive.decide_status('shop', 1004, 'salesdrive')");
+like(error_of("SELECT salesdrive.decide_status('shop', 1004, 'bas')"), qr/do not conflict/, 'once');
 run_engine();
 is(in_bas(1004) . ' ' . in_crm(1004) . ' ' . state_of(1004), 'B 2 synced', 'decided for SalesDrive');
 

@@ -477,6 +477,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION property_rules(text) IS 'Rule behind each property of the documents of an account; of a mapped one its row of field_map';
 
+CREATE FUNCTION unkept(differences jsonb, written jsonb, before jsonb, body jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT jsonb_object_agg(d.key, d.value) FROM jsonb_each(differences) d WHERE written ? d.key OR body -> d.key IS DISTINCT FROM before -> d.key);
+END $$;
+COMMENT ON FUNCTION unkept(jsonb, jsonb, jsonb, jsonb) IS 'Of what BAS holds otherwise than it was ever sent, what this write sent or brought about; the rest was changed there before';
+
 CREATE FUNCTION settle_order_written(answers order_answer[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -500,7 +507,7 @@ BEGIN
         LEFT JOIN header_lineages(ARRAY(SELECT (x.account, x.order_id)::order_key FROM few(answers) x)) h ON h.account = a.account AND h.order_id = a.order_id
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
         RETURNING a.account, a.order_id, a.purpose, a.memo ? 'status' AS with_status, a.memo ->> 'status' AS crm_status,
-                  CASE WHEN a.memo ? 'status' THEN held_status(a.body, property_names(a.profile, 'order') ->> 'status') END AS bas_status, b.ref_key, b.number, b.posted, b.sent_version, b.differences,
+                  CASE WHEN a.memo ? 'status' THEN held_status(a.body, property_names(a.profile, 'order') ->> 'status') END AS bas_status, b.ref_key, b.number, b.posted, b.sent_version, unkept(b.differences, changed_properties(o.sent_body, o.accepted_body), o.read_body, a.body) AS differences,
                   CASE a.purpose WHEN 'change order' THEN change_list(o.read_body, changed_properties(o.sent_body, o.accepted_body), b.lineage) END AS changes
     ), synced AS (
         UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, needs_post = w.posted AND w.purpose = 'change order',

@@ -54,21 +54,24 @@ COMMENT ON COLUMN crm_poll.done_at IS 'When a window was read to its end last';
 CREATE FUNCTION local_hour_shift(at timestamptz, zone text) RETURNS interval
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN CASE WHEN (at AT TIME ZONE zone) - ((at - interval '3 hours') AT TIME ZONE zone) <> interval '3 hours' THEN interval '1 hour' ELSE '0' END;
+    RETURN CASE WHEN ((at + interval '3 hours') AT TIME ZONE zone) - ((at - interval '3 hours') AT TIME ZONE zone) <> interval '6 hours' THEN interval '1 hour' ELSE '0' END;
 END $$;
-COMMENT ON FUNCTION local_hour_shift(timestamptz, text) IS 'An hour, within three hours of a change of local time: then a naive time is ambiguous, and windows are widened by it';
+COMMENT ON FUNCTION local_hour_shift(timestamptz, text) IS 'An hour, within three hours of a change of local time, before it or after: then a naive time is ambiguous, and what begins or ends there is widened by it';
 
+-- What changed between two instants bears local times between theirs, but for an hour where the clock was put back after the first of them or before
+-- the second: so each end is widened for its own night.
 CREATE FUNCTION begin_poll(account text, feed text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     now_at timestamptz := clock();
 BEGIN
     UPDATE crm_poll p SET until = now_at, page = 1, pages = NULL, orders = 0, requests = 0, started_at = now_at,
-        window_from = date_trunc('second', (coalesce(p.seen_until, now_at - interval '1 day') - CASE WHEN f.since_a_day THEN '0' WHEN f.kind = 'crm_orders' THEN x.poll_overlap ELSE x.payment_overlap END) AT TIME ZONE a.time_zone) - local_hour_shift(now_at, a.time_zone),
+        window_from = date_trunc('second', b.begins_at AT TIME ZONE a.time_zone) - local_hour_shift(b.begins_at, a.time_zone),
         window_to = date_trunc('second', now_at AT TIME ZONE a.time_zone) + local_hour_shift(now_at, a.time_zone)
                     + CASE WHEN f.kind <> 'crm_orders' AND x.payment_field = 'date' THEN interval '1 day' ELSE '0' END    -- a date may be that of the end of the day
-    FROM account a JOIN account_api x ON x.account = a.name, crm_feed f
-    WHERE a.name = begin_poll.account AND p.account = a.name AND p.feed = begin_poll.feed AND f.feed = p.feed AND p.page IS NULL;
+    FROM account a JOIN account_api x ON x.account = a.name, crm_feed f, crm_poll o,
+         LATERAL (SELECT coalesce(o.seen_until, now_at - interval '1 day') - CASE WHEN f.since_a_day THEN '0' WHEN f.kind = 'crm_orders' THEN x.poll_overlap ELSE x.payment_overlap END AS begins_at) b
+    WHERE a.name = begin_poll.account AND o.account = a.name AND o.feed = begin_poll.feed AND f.feed = o.feed AND o.page IS NULL AND p.account = o.account AND p.feed = o.feed;
 END $$;
 COMMENT ON FUNCTION begin_poll(text, text) IS 'Sets the window of a feed, unless one is being read';
 

@@ -53,15 +53,25 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION status_account(status_poll, text) IS 'The next account whose documents are read by their keys';
 
+-- A base and the accounts bound to it are of one shop.
+CREATE FUNCTION infobase_zone(infobase text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT min(a.time_zone) FROM account a WHERE a.infobase = infobase_zone.infobase), 'Europe/Kyiv');
+END $$;
+COMMENT ON FUNCTION infobase_zone(text) IS 'Zone of the clock of a base';
+
 CREATE FUNCTION begin_status_poll(infobase text, what text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     by_time boolean := property_names((SELECT i.profile FROM infobase i WHERE i.name = begin_status_poll.infobase), status_entity(what)) ? 'changed';
+    zone    text := infobase_zone(infobase);
 BEGIN
     UPDATE status_poll p SET started_at = clock(), documents = 0, requests = 0, page_size = 200,
-        page_from = CASE WHEN by_time THEN coalesce(p.seen_until, clock() AT TIME ZONE 'UTC' - interval '1 day') - p.overlap END,    -- a day covers any clock
+        page_from = CASE WHEN by_time THEN b.begins_at - local_hour_shift(b.begins_at AT TIME ZONE zone, zone) END,    -- in the hour that comes twice, what changed last is not the greatest time
         account = CASE WHEN NOT by_time THEN status_account(p, NULL) END, before = 9223372036854775807
-    WHERE p.infobase = begin_status_poll.infobase AND p.what = begin_status_poll.what AND p.page_from IS NULL AND p.account IS NULL;
+    FROM status_poll o, LATERAL (SELECT coalesce(o.seen_until, clock() AT TIME ZONE 'UTC' - interval '1 day') - o.overlap AS begins_at) b    -- a day covers any clock
+    WHERE o.infobase = begin_status_poll.infobase AND o.what = begin_status_poll.what AND o.page_from IS NULL AND o.account IS NULL AND p.infobase = o.infobase AND p.what = o.what;
 END $$;
 COMMENT ON FUNCTION begin_status_poll(text, text) IS 'Begins a reading of statuses, unless one is at work';
 

@@ -7,10 +7,12 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use Time::Local qw(timelocal);
 use SalesDrive::Test;
 
 my $node = new_node('local_time', preload => 0);
 my $bas = start_peer('bas');
+my $picked = '8c1f4a10-00f4-11ee-8000-0000000000b1';
 my $crm = start_peer('salesdrive', '--config', '{"per_minute": 0, "per_hour": 0, "per_day": 0}');
 
 sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
@@ -101,5 +103,31 @@ deliver(7, '2026-10-25 03:50:00', version => 2, update_at => '2026-10-25 03:10:0
 is(comment(7), 'друга третя година', 'a newer version with an earlier local time wins');
 deliver(7, '2026-10-25 03:50:00', version => 1, update_at => '2026-10-25 03:55:00', comment => 'запізніла');
 is(comment(7), 'друга третя година', 'an older version with a later one does not');
+
+# ---- the same night a year later: nobody asks from before the hour is put back until long after
+
+sub bas_at { my ($instant) = @_; at($instant); return $bas->control(POST => '/config', { clock_offset_s => timelocal(reverse(split /\D/, sql("SELECT to_char(timestamptz '$instant' AT TIME ZONE 'Europe/Kyiv', 'YYYY MM DD HH24 MI SS')") =~ s/^(\d+) (\d+)/$1 . ' ' . ($2 - 1)/er)) - time }) }
+sub user_sets { my ($id, $status) = @_; return $bas->control(POST => '/edit', { set => 'Document_ЗаказПокупателя', key => sql("SELECT bas_ref FROM salesdrive.order_sync WHERE order_id = $id"), properties => { 'СостояниеЗаказа' => $status, 'СостояниеЗаказа_Type' => 'StandardODATA.Catalog_СостоянияЗаказовПокупателей' } }) }
+sub pull { sql("SELECT salesdrive.pull_statuses('main')"); return run_engine() }
+sub held { my ($id) = @_; return sql("SELECT read_body ->> 'СостояниеЗаказа' = '$picked' FROM salesdrive.bas_order WHERE order_id = $id") }
+bas_at('2027-10-31 00:50:00+00');
+user_sets(1, $picked);
+bas_at('2027-10-31 00:57:00+00');
+fetch();
+pull();
+is(held(1), 't', 'a status set in BAS in the first of these hours is read');
+bas_at('2027-10-31 01:20:00+00');
+$crm->control(POST => '/edit', { id => 1025, data => { comment => 'у другій третій годині' } });
+user_sets(2, $picked);
+bas_at('2027-10-31 01:22:00+00');
+pull();
+is(held(2), 't', 'one set in the second, too, though its time is less than what was seen');
+bas_at('2027-10-31 01:40:00+00');
+user_sets(3, $picked);
+bas_at('2027-10-31 04:30:00+00');
+fetch();
+pull();
+is(comment(1025), 'у другій третій годині', 'what was changed in SalesDrive then is read, whenever the next poll comes');
+is(held(3), 't', 'so is what was changed in BAS');
 
 done_testing();

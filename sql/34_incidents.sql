@@ -20,7 +20,7 @@ CREATE TABLE incident (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE incident IS 'What happened that somebody should know of; of one kind and subject at most one is open';
 COMMENT ON COLUMN incident.id IS 'Number';
-COMMENT ON COLUMN incident.kind IS 'infobase_paused, account_paused, api_paused, circuit_open, quota_exhausted, order_late, order_parked, stock_guard, price_guard, receiver_cannot_bind or worker_failing';
+COMMENT ON COLUMN incident.kind IS 'infobase_paused, account_paused, api_paused, circuit_open, quota_exhausted, order_late, order_parked, stock_guard, price_guard, clock_back, receiver_cannot_bind or worker_failing';
 COMMENT ON COLUMN incident.subject IS 'Infobase, account, worker, or (circuit_open of an API, quota_exhausted) account:NAME';
 COMMENT ON COLUMN incident.opened_at IS 'When it began';
 COMMENT ON COLUMN incident.last_at IS 'When it was found, or changed, last';
@@ -243,6 +243,7 @@ BEGIN
     IF quiet_reason() IS NOT NULL THEN
         RETURN;
     END IF;
+    PERFORM note_clock();
     PERFORM note_late_orders();
     PERFORM note_quota_room();
     PERFORM note_workers();

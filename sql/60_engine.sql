@@ -701,6 +701,7 @@ BEGIN
     END IF;
     -- Only one engine runs at a time, so what is in flight now was left by one that died.
     PERFORM reclaim_leases('{}', 'infinity', 'The engine ended before the answer came.');
+    PERFORM note_clock();
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION engine_begin() IS 'Called by an engine that has just got the lock: takes back what a dead one left in flight; returns why it must keep quiet, or NULL';
+COMMENT ON FUNCTION engine_begin() IS 'Called by an engine that has just got the lock: takes back what a dead one left in flight, and times that a wrong clock wrote; returns why it must keep quiet, or NULL';

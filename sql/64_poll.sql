@@ -65,6 +65,9 @@ CREATE FUNCTION begin_poll(account text, feed text) RETURNS void
 DECLARE
     now_at timestamptz := clock();
 BEGIN
+    IF EXISTS (SELECT FROM crm_poll p WHERE p.account = begin_poll.account AND p.feed = begin_poll.feed AND p.started_at > now_at) THEN
+        PERFORM put_times_right();
+    END IF;
     UPDATE crm_poll p SET until = now_at, page = 1, pages = NULL, orders = 0, requests = 0, started_at = now_at,
         window_from = date_trunc('second', b.begins_at AT TIME ZONE a.time_zone) - local_hour_shift(b.begins_at, a.time_zone),
         window_to = date_trunc('second', now_at AT TIME ZONE a.time_zone) + local_hour_shift(now_at, a.time_zone)

@@ -67,6 +67,9 @@ DECLARE
     by_time boolean := property_names((SELECT i.profile FROM infobase i WHERE i.name = begin_status_poll.infobase), status_entity(what)) ? 'changed';
     zone    text := infobase_zone(infobase);
 BEGIN
+    IF EXISTS (SELECT FROM status_poll p WHERE p.infobase = begin_status_poll.infobase AND p.what = begin_status_poll.what AND p.started_at > clock()) THEN
+        PERFORM put_times_right();
+    END IF;
     UPDATE status_poll p SET started_at = clock(), documents = 0, requests = 0, page_size = 200,
         page_from = CASE WHEN by_time THEN b.begins_at - local_hour_shift(b.begins_at AT TIME ZONE zone, zone) END,    -- in the hour that comes twice, what changed last is not the greatest time
         account = CASE WHEN NOT by_time THEN status_account(p, NULL) END, before = 9223372036854775807
@@ -155,7 +158,7 @@ BEGIN
         FROM (SELECT x AS row, nil_free(x ->> 'Ref_Key') AS ref FROM jsonb_array_elements(rows) x) e
         CROSS JOIN LATERAL (SELECT o.* FROM bas_order o WHERE o.infobase = note_documents_seen.infobase AND o.ref_key = e.ref OFFSET 0) b
         CROSS JOIN LATERAL (SELECT s.* FROM order_sync s WHERE s.account = b.account AND s.order_id = b.order_id AND s.bas_ref = b.ref_key OFFSET 0) y
-        WHERE b.read_body IS NOT NULL AND b.read_at < asked_at AND (b.sent_at < asked_at) IS NOT FALSE AND NOT y.write_unsure
+        WHERE b.read_body IS NOT NULL AND (b.read_at < asked_at OR b.read_at > clock()) AND (b.sent_at < asked_at OR b.sent_at > clock()) IS NOT FALSE AND NOT y.write_unsure    -- a time to come is one of a clock that was wrong
     ), taken AS (
         UPDATE bas_order b SET read_body = b.read_body || k.row, number = k.row ->> 'Number', posted = json_flag(k.row -> 'Posted'), deleted = json_flag(k.row -> 'DeletionMark'), data_version = k.row ->> 'DataVersion'
         FROM known k WHERE b.infobase = k.infobase AND b.ref_key = k.ref_key AND b.data_version IS DISTINCT FROM k.row ->> 'DataVersion'

@@ -77,7 +77,7 @@ DECLARE
     yesterday date := (clock() AT TIME ZONE 'UTC')::date - 1;
 BEGIN
     IF quiet_reason() IS NULL THEN
-        PERFORM health_row(d::date) FROM generate_series(greatest(coalesce((SELECT max(x.day) + 1 FROM health_day x WHERE x.written_at >= (x.day + 1)::timestamp AT TIME ZONE 'UTC'), yesterday), yesterday - 30), yesterday, interval '1 day') d;
+        PERFORM health_row(d::date) FROM generate_series(greatest(coalesce((SELECT max(x.day) + 1 FROM health_day x WHERE x.day <= yesterday AND x.written_at >= (x.day + 1)::timestamp AT TIME ZONE 'UTC'), yesterday), yesterday - 30), yesterday, interval '1 day') d;
     END IF;
 END $$;
 COMMENT ON FUNCTION health_rows() IS 'Writes the rows that are missing since the last one, a month at most';

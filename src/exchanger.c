@@ -107,10 +107,19 @@ worth_a_try(const Exchanger *self)
 		   (self->begin_failures == 0 || self->generation != sd_settings_generation());
 }
 
+/* A moment set farther away than it may be was set by a clock that was ahead. */
+static bool
+is_due(TimestampTz moment, int64 farthest)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return moment <= now || moment - now > farthest;
+}
+
 static void
 sweep_if_due(Exchanger *self)
 {
-	if (self->sweep_at > GetCurrentTimestamp())
+	if (!is_due(self->sweep_at, (int64) sd_guc_sweep_interval * 1000))
 		return;
 	sd_engine_sweep(self->engine);
 	if (self->begun && sd_engine_quiet(self->engine) == NULL)
@@ -132,7 +141,8 @@ expire_if_due(Exchanger *self)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (!self->begun || sd_engine_quiet(self->engine) != NULL || self->expire_at > now)
+	if (!self->begun || sd_engine_quiet(self->engine) != NULL ||
+		!is_due(self->expire_at, USECS_PER_DAY + SD_AFTER_MIDNIGHT_US))
 		return;
 	if (sd_engine_expire(self->engine))
 		self->expire_at = (now / USECS_PER_DAY + 1) * USECS_PER_DAY + SD_AFTER_MIDNIGHT_US;

@@ -150,6 +150,51 @@ is(sql("SELECT (SELECT octet_length(body) < 1000 FROM salesdrive.inbox ORDER BY 
 sql("DELETE FROM salesdrive.task WHERE kind = 'order' AND key::bigint NOT BETWEEN 1020 AND 1024; SELECT salesdrive.unpause_infobase('main')");
 run_engine();
 is(sql("SELECT count(*) FROM salesdrive.order_sync WHERE synced_at IS NOT NULL") + sql("SELECT count(*) FROM salesdrive.parked WHERE kind = 'order'"), 5, 'orders that came by the API become documents');
+
+# ---- the clock of this server was ahead, and is put right
+
+sub server_ahead { my ($seconds) = @_; return sql("ALTER DATABASE postgres SET salesdrive.clock_offset = '" . ($clock + $seconds) . " s'") }
+sub clock_incidents { return sql("SELECT string_agg(concat_ws(' ', kind, subject, closed_at IS NULL), ', ') FROM salesdrive.incident WHERE kind = 'clock_back'") }
+$crm->control(POST => '/config', { per_minute => 0 });
+sql("UPDATE salesdrive.account_api SET poll_overlap = '15 min'; UPDATE salesdrive.infobase SET unsure_margin = '10 s', total_timeout = '2 s'; UPDATE salesdrive.quota_window SET most = 10");
+later(90000);
+fetch();
+is(clock_incidents(), '', 'a clock that goes on is no incident');
+server_ahead(365 * 86400);
+fetch() for 1 .. 11;
+is(feed('live', 'state'), 'quota', 'a year ahead, the quota is used up');
+$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'reset_before', times => 1 });
+sql(q(SELECT salesdrive.accept_webhook('shop', '{"data":{"id":9100,"version":1,"orderTime":"2026-11-20 14:46:24","updateAt":"2026-11-20 14:46:31","paymentAmount":100,"contacts":[{"id":1,"fName":"A","phone":["0671112233"]}],"products":[{"sku":"SKU-0001","amount":1,"price":100}]}}')));
+run_engine();
+like(sql("SELECT concat_ws(' ', state, write_unsure) FROM salesdrive.task t JOIN salesdrive.order_sync s ON s.order_id::text = t.key WHERE t.key = '9100'"), qr/^ready t/, 'and a document is not known to be there');
+sql("SELECT salesdrive.health_row((salesdrive.clock() AT TIME ZONE 'UTC')::date)");
+server_ahead(0);
+later(61);
+edit(1030, comment => 'годинник поправили');
+later(61);
+fetch();
+is(order(1030, 'comment'), 'годинник поправили', 'put right, what changed is read');
+is(clock_incidents(), 'clock_back server t', 'which is told once');
+like(sql("SELECT text FROM salesdrive.incident WHERE kind = 'clock_back'"), qr/^The clock of this server went back, by (?:364|365) days/, 'with how far');
+later(180);
+ok(wait_for('the order', sub { run_engine(); sql("SELECT state FROM salesdrive.order_status WHERE order_id = 9100") eq 'synced' }, 20), 'orders do not wait for the year to pass');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 9100 AND purpose = 'create order' AND class = 'ok'"), 1, 'nor is one made twice');
+is(sql('SELECT count(*) FROM salesdrive.health_day WHERE day > salesdrive.clock()'), 0, 'no row of health is of a day to come');
+later(3600);
+fetch();
+server_ahead(7200);
+fetch();
+server_ahead(0);
+later(1200);
+edit(1031, comment => 'між годинниками');
+later(1800);
+is(sql("BEGIN; SELECT salesdrive.begin_poll('shop', 'live'); SELECT window_to - window_from > interval '23 h' FROM salesdrive.crm_poll WHERE feed = 'live'; ROLLBACK") =~ s/\s//gr, 't', 'two hours ahead, the next window is no empty one');
+fetch();
+is(order(1031, 'comment'), 'між годинниками', 'and nothing is missed');
+is(sql('SELECT salesdrive.clock_ahead() <= interval \'0\''), 't', 'nothing is left in the future');
+later(90000);
+fetch();
+is(clock_incidents(), 'clock_back server f', 'a day later it is over');
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
 
 done_testing();

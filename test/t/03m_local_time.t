@@ -130,4 +130,10 @@ pull();
 is(comment(1025), 'у другій третій годині', 'what was changed in SalesDrive then is read, whenever the next poll comes');
 is(held(3), 't', 'so is what was changed in BAS');
 
+# ---- a document that was read while the clock of this server was ahead is no newer than what is read now
+
+is(sql("BEGIN; UPDATE salesdrive.bas_order SET read_at = salesdrive.clock() + interval '1 hour', sent_at = salesdrive.clock() + interval '1 hour' WHERE order_id = 4;
+	SELECT salesdrive.note_documents_seen('main', 'unf', (SELECT jsonb_build_array(read_body || '{\"DataVersion\": \"later\", \"СостояниеЗаказа\": \"$picked\"}') FROM salesdrive.bas_order WHERE order_id = 4), salesdrive.clock());
+	SELECT read_body ->> 'СостояниеЗаказа' = '$picked' FROM salesdrive.bas_order WHERE order_id = 4; ROLLBACK") =~ s/\s//gr, 't', 'a time to come does not count');
+
 done_testing();

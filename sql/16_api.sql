@@ -13,6 +13,7 @@ CREATE TABLE account_api (
     circuit_pause      interval NOT NULL DEFAULT '30 s' CHECK (circuit_pause > '0'),
     dictionary_age     interval NOT NULL DEFAULT '1 day' CHECK (dictionary_age > '0'),
     poll_overlap       interval NOT NULL DEFAULT '15 min' CHECK (poll_overlap >= '0'),
+    unread_after       interval NOT NULL DEFAULT '1 day' CHECK (unread_after > '0'),
     payment_field      text NOT NULL DEFAULT 'date' CHECK (payment_field IN ('date', 'updatedAt')),
     payment_overlap    interval NOT NULL DEFAULT '3 days' CHECK (payment_overlap >= '0'),
     backfill_share     numeric NOT NULL DEFAULT 0.9 CHECK (backfill_share > 0 AND backfill_share <= 1),
@@ -37,6 +38,7 @@ COMMENT ON COLUMN account_api.circuit_after IS 'So many failures of the connecti
 COMMENT ON COLUMN account_api.circuit_pause IS 'How long an open circuit waits before one probing request';
 COMMENT ON COLUMN account_api.dictionary_age IS 'Values of SalesDrive that were loaded by load_dictionaries() and are older are loaded again as orders come by';
 COMMENT ON COLUMN account_api.poll_overlap IS 'How far each window of changed orders reaches back into the one before';
+COMMENT ON COLUMN account_api.unread_after IS 'What is to be read again and again, and was not for so long, is an incident, and told by check()';
 COMMENT ON COLUMN account_api.payment_field IS 'Field by which windows of payments and receipts are asked for: their date, or updatedAt where SalesDrive filters by it';
 COMMENT ON COLUMN account_api.payment_overlap IS 'How far each window of payments and receipts reaches back: what is entered or changed with an earlier date is seen so long after it';
 COMMENT ON COLUMN account_api.backfill_share IS 'Share of each window of the quota that may be used when lane 4 (backfill) asks';

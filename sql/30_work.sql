@@ -95,7 +95,17 @@ COMMENT ON COLUMN task.changed_at IS 'When its state changed last';
 CREATE INDEX task_due ON task (target, lane, run_at) WHERE state = 'ready';
 CREATE INDEX task_oldest ON task (target, run_at) WHERE state = 'ready';
 CREATE INDEX task_in_flight ON task (target, lease_until) WHERE state = 'in_flight';
+CREATE INDEX task_parked ON task (scope, kind, created_at) WHERE state = 'parked' AND kind <> 'order';
 CREATE INDEX task_blocked ON task (blocked_on) WHERE blocked_on IS NOT NULL;
+
+CREATE FUNCTION task_words(kind text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce((SELECT w.words FROM (VALUES
+        ('order', 'orders'), ('order_update', 'changes of orders in SalesDrive'), ('order_record', 'records of orders'), ('crm_orders', 'readings of orders'), ('crm_payments', 'readings of payments'),
+        ('crm_receipts', 'readings of receipts'), ('crm_dictionary', 'readings of lists of SalesDrive'), ('dictionary', 'readings of lists of BAS'), ('metadata', 'readings of $metadata'),
+        ('statuses', 'readings of documents of orders'), ('bas_payments', 'readings of payment documents'), ('payment', 'payments'), ('payment_out', 'payments for SalesDrive'), ('counterparty', 'counterparties'),
+        ('partner', 'partners'), ('product', 'new products'), ('products', 'readings of products'), ('goods', 'readings of goods'), ('push', 'pushes of goods')) w (kind, words) WHERE w.kind = task_words.kind), format('tasks of kind %s', kind));
+COMMENT ON FUNCTION task_words(text) IS 'What tasks of a kind are about, as a sentence has it';
 
 CREATE FUNCTION task_of(id bigint) RETURNS SETOF task
     LANGUAGE sql STABLE ROWS 1

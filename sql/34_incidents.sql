@@ -20,11 +20,11 @@ CREATE TABLE incident (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE incident IS 'What happened that somebody should know of; of one kind and subject at most one is open';
 COMMENT ON COLUMN incident.id IS 'Number';
-COMMENT ON COLUMN incident.kind IS 'infobase_paused, account_paused, api_paused, circuit_open, quota_exhausted, order_late, order_parked, stock_guard, price_guard, clock_back, receiver_cannot_bind or worker_failing';
-COMMENT ON COLUMN incident.subject IS 'Infobase, account, worker, or (circuit_open of an API, quota_exhausted) account:NAME';
+COMMENT ON COLUMN incident.kind IS 'infobase_paused, account_paused, api_paused, circuit_open, quota_exhausted, order_late, order_parked, task_parked, reading_late, stock_guard, price_guard, clock_back, receiver_cannot_bind or worker_failing';
+COMMENT ON COLUMN incident.subject IS 'Infobase, account, worker, or (circuit_open of an API, quota_exhausted, task_parked) account:NAME';
 COMMENT ON COLUMN incident.opened_at IS 'When it began';
 COMMENT ON COLUMN incident.last_at IS 'When it was found, or changed, last';
-COMMENT ON COLUMN incident.count IS 'Of order_late and order_parked how many orders (counted to 1000), of stock_guard and price_guard how many products, of circuit_open failures in a row, of others how often it was found';
+COMMENT ON COLUMN incident.count IS 'Of order_late and order_parked how many orders (counted to 1000), of task_parked how many tasks, of reading_late how many readings, of stock_guard and price_guard how many products, of circuit_open failures in a row, of others how often it was found';
 COMMENT ON COLUMN incident.closed_at IS 'When its cause was gone; NULL: it is open';
 COMMENT ON COLUMN incident.text IS 'What happened';
 COMMENT ON COLUMN incident.hint IS 'What to do';
@@ -145,8 +145,8 @@ CREATE FUNCTION connection_gone() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM close_incident(i.kind, i.subject) FROM incident i
-    WHERE i.closed_at IS NULL AND CASE TG_TABLE_NAME WHEN 'infobase' THEN i.kind IN ('infobase_paused', 'circuit_open') AND i.subject = OLD.name
-        ELSE i.kind IN ('account_paused', 'api_paused', 'order_late', 'order_parked', 'stock_guard', 'price_guard') AND i.subject = OLD.name OR i.kind IN ('circuit_open', 'quota_exhausted') AND i.subject = 'account:' || OLD.name END;
+    WHERE i.closed_at IS NULL AND CASE TG_TABLE_NAME WHEN 'infobase' THEN i.kind IN ('infobase_paused', 'circuit_open', 'task_parked') AND i.subject = OLD.name
+        ELSE i.kind IN ('account_paused', 'api_paused', 'order_late', 'order_parked', 'reading_late', 'stock_guard', 'price_guard') AND i.subject = OLD.name OR i.kind IN ('circuit_open', 'quota_exhausted', 'task_parked') AND i.subject = 'account:' || OLD.name END;
     DELETE FROM exchange_count c WHERE c.target = CASE TG_TABLE_NAME WHEN 'infobase' THEN '' ELSE 'account:' END || OLD.name;
     RETURN NULL;
 END $$;
@@ -194,6 +194,63 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION note_late_orders() IS 'Begins, counts and ends the incidents of orders that are not in BAS after account.late_after: on the way, or parked';
+
+-- All else that cannot go on without somebody. A reading that is asked for again and again is due again each time: it is told as late.
+
+CREATE FUNCTION parked_tasks() RETURNS TABLE (subject text, kind text, tasks bigint, oldest bigint, oldest_at timestamptz, late_after interval)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN t.account IS NULL THEN t.scope ELSE 'account:' || t.account END, t.kind, count(*), (array_agg(t.id ORDER BY t.created_at, t.id))[1], min(t.created_at), min(l.late_after)
+    FROM (SELECT k.* FROM task k WHERE k.state = 'parked' AND k.kind <> 'order' LIMIT 10000) t
+    CROSS JOIN LATERAL (SELECT coalesce(min(a.late_after), '1 hour') AS late_after FROM account a WHERE a.name = t.account OR t.account IS NULL AND a.infobase = t.infobase) l
+    WHERE t.created_at < clock() - l.late_after AND t.kind NOT IN ('statuses', 'bas_payments') AND NOT EXISTS (SELECT FROM crm_feed f WHERE f.kind = t.kind AND f.feed = t.key AND NOT f.since_a_day)
+    GROUP BY 1, 2;
+END $$;
+COMMENT ON FUNCTION parked_tasks() IS 'Tasks that are no orders, by what they are of and their kind, that are parked and were asked for longer ago than account.late_after (counted to 10000)';
+
+CREATE FUNCTION note_parked_tasks() RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM close_incident(i.kind, i.subject) FROM incident i WHERE i.kind = 'task_parked' AND i.closed_at IS NULL AND NOT EXISTS (SELECT FROM parked_tasks() p WHERE p.subject = i.subject);
+    PERFORM open_incident('task_parked', p.subject, format('Parked for more than %s: %s of %s; the oldest since %s.', min(p.late_after), string_agg(p.tasks || ' ' || task_words(p.kind), ', ' ORDER BY p.kind), p.subject, to_char(min(p.oldest_at), 'YYYY-MM-DD HH24:MI:SS TZ')),
+        'SELECT * FROM salesdrive.parked WHERE kind <> ''order''; tells each, and what to do. Then SELECT salesdrive.resume(task_id).', sum(p.tasks)::bigint)
+    FROM parked_tasks() p GROUP BY p.subject ORDER BY p.subject;
+END $$;
+COMMENT ON FUNCTION note_parked_tasks() IS 'Begins, counts and ends the incidents of other tasks that are parked';
+
+CREATE FUNCTION late_readings(account text, known boolean) RETURNS TABLE (words text, hint text)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN s.stuck THEN format('%s is not read since %s: %s', r.what, to_char(coalesce(r.read_at, r.asked_at), 'YYYY-MM-DD HH24:MI:SS TZ'), coalesce(r.detail, 'its task is parked.'))
+                ELSE format('%s was read last at %s.', r.what, to_char(r.read_at, 'YYYY-MM-DD HH24:MI:SS TZ')) END,
+           CASE WHEN s.stuck THEN concat_ws(' ', r.hint, format('Then %s;', r.command)) ELSE format('Does a scheduler still call %s; and does a worker run?', r.command) END
+    FROM account a CROSS JOIN LATERAL account_readings(a.name) r
+    CROSS JOIN LATERAL (SELECT r.asked_at < clock() - a.late_after AND (r.task_state = 'parked' OR known) AS stuck,
+                               r.wanted AND r.read_at < clock() - coalesce((SELECT p.unread_after FROM account_api p WHERE p.account = a.name), '1 day') AS unread) s
+    WHERE a.name = late_readings.account AND NOT r.told AND (s.stuck OR s.unread) ORDER BY r.job;
+END $$;
+COMMENT ON FUNCTION late_readings(text, boolean) IS 'Readings of an account that are parked since longer than account.late_after, or that nobody has made for account_api.unread_after; known: this was told already, and one that is asked for once more is not over before it ends';
+
+CREATE FUNCTION note_late_readings() RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT a.name, k.known, l.* FROM account a CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM incident i WHERE i.kind = 'reading_late' AND i.subject = a.name AND i.closed_at IS NULL) AS known) k
+             CROSS JOIN LATERAL (SELECT count(*) AS readings, string_agg(x.words, ' ') AS words, string_agg(x.hint, ' ') AS hint FROM late_readings(a.name, k.known) x) l ORDER BY a.name
+    LOOP
+        IF r.readings > 0 THEN
+            PERFORM open_incident('reading_late', r.name, format('Account "%s": %s', r.name, r.words), r.hint, r.readings);
+        ELSIF r.known THEN
+            PERFORM close_incident('reading_late', r.name);
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION note_late_readings() IS 'Begins and ends the incidents of readings that fail for good, or that nobody asks for any more';
 
 -- Quota. What waited may be gone, or have been let pass by a limit that was raised: nobody asks then.
 CREATE FUNCTION note_quota_room() RETURNS void
@@ -245,6 +302,8 @@ BEGIN
     END IF;
     PERFORM note_clock();
     PERFORM note_late_orders();
+    PERFORM note_parked_tasks();
+    PERFORM note_late_readings();
     PERFORM note_quota_room();
     PERFORM note_workers();
 END $$;

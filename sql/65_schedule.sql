@@ -41,6 +41,27 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION default_schedules(text) IS 'Jobs there are for an account, each with its usual times, its statement, its name in pg_cron, and the call that makes it where pg_cron lives in another database; wanted: schedule_defaults() makes it. Jobs of its base, and of the database, are shared by their accounts; beside a worker, run does nothing';
 
+CREATE FUNCTION account_readings(account text) RETURNS TABLE (job text, what text, subject text, command text, cron text, wanted boolean, read_at timestamptz, task_state text, asked_at timestamptz, detail text, hint text, told boolean)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    a account := require_account(account);
+    i infobase := require_infobase(a.infobase);
+    x account_api := (SELECT p FROM account_api p WHERE p.account = a.name);
+BEGIN
+    RETURN QUERY
+    SELECT d.job, r.what, r.subject, d.command, d.cron, d.wanted, r.read_at, t.state, t.created_at, t.detail, t.hint,
+           a.paused_at IS NOT NULL OR CASE WHEN r.scope = a.name THEN x.paused_at IS NOT NULL OR x.circuit_failures >= x.circuit_after ELSE i.paused_at IS NOT NULL OR i.circuit_failures >= i.circuit_after END
+    FROM (SELECT 'orders' AS job, 'What changed in SalesDrive' AS what, 'orders of the API' AS subject, a.name AS scope, 'crm_orders' AS kind, 'live' AS key,
+                 (SELECT coalesce(p.seen_until, p.started_at) FROM crm_poll p WHERE p.account = a.name AND p.feed = 'live') AS read_at
+          UNION ALL SELECT 'payments', 'Payments of SalesDrive', 'payments', a.name, 'crm_payments', 'payments', (SELECT coalesce(p.done_at, p.started_at) FROM crm_poll p WHERE p.account = a.name AND p.feed = 'payments')
+          UNION ALL SELECT 'statuses', 'What changed in documents of BAS', 'statuses', i.name, 'statuses', 'orders', (SELECT coalesce(p.done_at, p.started_at) FROM status_poll p WHERE p.infobase = i.name AND p.what = 'orders')
+          UNION ALL SELECT 'bas_payments', 'Payment documents of BAS', 'payments', i.name, 'bas_payments', 'payments', (SELECT coalesce(p.done_at, p.started_at) FROM payment_poll p WHERE p.infobase = i.name)) r
+    JOIN default_schedules(a.name) d ON d.job = r.job
+    LEFT JOIN task t ON t.scope = r.scope AND t.kind = r.kind AND t.key = r.key;
+END $$;
+COMMENT ON FUNCTION account_readings(text) IS 'What is read again and again for an account: whether its switches ask for it, when it was done last, its task; told: a pause or an open circuit tells already why not';
+
 CREATE FUNCTION require_job(account text, job text) RETURNS record
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE

@@ -64,7 +64,8 @@ BEGIN
     SELECT coalesce(jsonb_object_agg(f.name, extract(epoch FROM f.fresh)::bigint) FILTER (WHERE f.fresh IS NOT NULL), '{}') INTO h.edits_fresh FROM (SELECT a.name, edits_fresh(a.name) AS fresh FROM account a) f;
     h.verdict := coalesce((SELECT string_agg(s, ', ') FROM unnest(ARRAY[
         CASE WHEN h.incidents_now > 0 THEN format('incidents open: %s', (SELECT string_agg(i.kind || ' ' || i.subject, ', ' ORDER BY i.kind, i.subject) FROM incident i WHERE i.closed_at IS NULL)) END,
-        CASE WHEN h.parked_now > 0 THEN format('orders parked: %s', h.parked_now) END]) s), 'all is well');
+        CASE WHEN h.parked_now > 0 THEN format('orders parked: %s', h.parked_now) END,
+        (SELECT 'parked: ' || string_agg(p.n || ' ' || task_words(p.kind), ', ' ORDER BY p.kind) FROM (SELECT t.kind, count(*) AS n FROM task t WHERE t.state = 'parked' AND t.kind <> 'order' GROUP BY t.kind) p)]) s), 'all is well');
     INSERT INTO health_day AS x SELECT h.* ON CONFLICT ON CONSTRAINT health_day_pkey DO UPDATE SET (written_at, verdict, versions, orders, created, changed, parked, requests, failures, incidents, waiting_now, parked_now, oldest_at, incidents_now, edits_fresh)
         = (h.written_at, h.verdict, h.versions, h.orders, h.created, h.changed, h.parked, h.requests, h.failures, h.incidents, h.waiting_now, h.parked_now, h.oldest_at, h.incidents_now, h.edits_fresh);
     RETURN h;

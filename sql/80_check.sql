@@ -52,13 +52,9 @@ BEGIN
     SELECT 3, 'warning', 'quota ' || q.method, CASE WHEN q.closed_until > clock() THEN format('SalesDrive says that its limit is reached; nothing is asked before %s.', to_char(q.closed_until, 'YYYY-MM-DD HH24:MI:SS TZ'))
                                                     ELSE format('%s of %s requests in %s are used.', q.used, q.most, q.span) END,
            CASE WHEN q.closed_until > clock() THEN 'Others use the same account: lower salesdrive.quota_window.most to leave them room.' ELSE 'SELECT * FROM salesdrive.quota_status; shows on what. Call fetch_orders() less often.' END
-    FROM quota_status q WHERE q.account = a.name AND (q.closed_until > clock() OR q.span >= '1 hour' AND q.used >= 0.95 * q.most)
-    UNION ALL
-    SELECT 3, 'warning', 'orders of the API', format('What changed in SalesDrive was read last at %s.', to_char(p.seen_until, 'YYYY-MM-DD HH24:MI:SS TZ')),
-           format('Is fetch_orders(%L) still called by a scheduler? SELECT * FROM salesdrive.fetch_status; shows what it waits for.', a.name)
-    FROM crm_poll p WHERE p.account = a.name AND p.feed = 'live' AND p.seen_until < clock() - interval '1 day';
+    FROM quota_status q WHERE q.account = a.name AND (q.closed_until > clock() OR q.span >= '1 hour' AND q.used >= 0.95 * q.most);
 END $$;
-COMMENT ON FUNCTION check_database(account, infobase) IS 'For check(): the database is a copy, secrets are missing, something is paused or fails, the quota is used up, orders are no longer read by the API';
+COMMENT ON FUNCTION check_database(account, infobase) IS 'For check(): the database is a copy, secrets are missing, something is paused or fails, the quota is used up';
 
 CREATE FUNCTION check_workers(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -271,12 +267,32 @@ CREATE FUNCTION check_orders(a account, i infobase) RETURNS SETOF finding
 BEGIN
     RETURN QUERY
     SELECT 7, 'warning', 'parked orders', format('%s orders are parked, the oldest since %s.', count(*), to_char(min(p.parked_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.parked;'
-    FROM parked p WHERE p.account = a.name HAVING count(*) > 0
+    FROM parked p WHERE p.account = a.name AND p.kind = 'order' HAVING count(*) > 0
+    UNION ALL
+    SELECT 7, 'warning', 'parked ' || p.kind, format('%s %s are parked, the oldest since %s: %s', count(*), task_words(p.kind), to_char(min(p.parked_at), 'YYYY-MM-DD HH24:MI:SS'), coalesce((array_agg(p.detail ORDER BY p.parked_at))[1], 'no reason is known.')),
+           concat_ws(' ', (array_agg(p.hint ORDER BY p.parked_at))[1], format('SELECT * FROM salesdrive.parked WHERE kind = %L; shows them, resume(task_id) lets one go on.', p.kind))
+    FROM parked p WHERE (p.account = a.name OR p.account IS NULL AND p.scope = i.name) AND p.kind NOT IN ('order', 'payment', 'payment_out', 'goods', 'push') GROUP BY p.kind
     UNION ALL
     SELECT 8, 'warning', 'rejected deliveries', format('%s deliveries of the last day could not be read.', count(*)), 'SELECT * FROM salesdrive.inbox_reject;'
     FROM inbox_reject r WHERE r.account = a.name AND r.received_at > clock() - interval '1 day' HAVING count(*) > 0;
 END $$;
-COMMENT ON FUNCTION check_orders(account, infobase) IS 'For check(): orders that wait for somebody, deliveries that could not be read';
+COMMENT ON FUNCTION check_orders(account, infobase) IS 'For check(): orders and other tasks that wait for somebody, deliveries that could not be read';
+
+-- Webhooks alone are a way, too: where none of its orders is older, nobody knows yet whether changes are to be read.
+CREATE FUNCTION check_readings(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    unread_after interval := coalesce((SELECT p.unread_after FROM account_api p WHERE p.account = a.name), '1 day');
+BEGIN
+    RETURN QUERY
+    SELECT CASE r.job WHEN 'orders' THEN 3 ELSE 6 END, 'warning', r.subject,
+           CASE WHEN r.read_at IS NULL THEN format('%s: nobody has asked for it yet, and the settings of account "%s" need it.', r.what, a.name) ELSE format('%s was read last at %s.', r.what, to_char(r.read_at, 'YYYY-MM-DD HH24:MI:SS TZ')) END,
+           format('Is it still called by a scheduler? %s; By pg_cron: SELECT salesdrive.schedule(%L, %L, %L); what it waits for: SELECT kind, state, detail FROM salesdrive.task;', r.command, a.name, r.job, r.cron)
+    FROM account_readings(a.name) r
+    WHERE r.wanted AND (r.read_at < clock() - unread_after OR r.read_at IS NULL AND r.task_state IS NULL
+        AND (r.job <> 'orders' OR EXISTS (SELECT FROM crm_order o WHERE o.account = a.name AND o.received_at < clock() - unread_after)));
+END $$;
+COMMENT ON FUNCTION check_readings(account, infobase) IS 'For check(): what is switched on and nobody reads, or no longer';
 
 CREATE FUNCTION check_payments(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -314,16 +330,10 @@ BEGIN
     JOIN profile_property_effective p ON p.profile = i.profile AND p.entity = s.entity AND p.property IS NOT NULL
     WHERE publishes(i.name, s.set) AND NOT publishes(i.name, s.set || '.' || p.property) AND EXISTS (SELECT FROM payment_rule r WHERE r.account IN (a.name, '*') AND e LIKE '%' || r.form)
     UNION ALL
-    SELECT 6, 'warning', 'payments', format('Payments of SalesDrive were read last at %s.', coalesce(to_char(p.done_at, 'YYYY-MM-DD HH24:MI:SS TZ'), 'no time')), format('Is fetch_payments(%L) still called by a scheduler? SELECT * FROM salesdrive.fetch_status; shows what it waits for.', a.name)
-    FROM crm_poll p WHERE a.payments_to_bas AND p.account = a.name AND p.feed = 'payments' AND coalesce(p.done_at, p.started_at) < clock() - interval '1 day'
-    UNION ALL
-    SELECT 6, 'warning', 'payments', format('Payment documents of BAS were read last at %s.', coalesce(to_char(p.done_at, 'YYYY-MM-DD HH24:MI:SS TZ'), 'no time')), format('Is pull_payments(%L) still called by a scheduler?', i.name)
-    FROM payment_poll p WHERE a.payments_from_bas AND p.infobase = i.name AND coalesce(p.done_at, p.started_at) < clock() - interval '1 day'
-    UNION ALL
     SELECT 7, 'warning', 'parked payments', format('%s payments are parked, the oldest since %s.', count(*), to_char(min(t.changed_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.payment_status WHERE state = ''parked'';'
     FROM task t WHERE t.account = a.name AND t.kind IN ('payment', 'payment_out') AND t.state = 'parked' HAVING count(*) > 0;
 END $$;
-COMMENT ON FUNCTION check_payments(account, infobase) IS 'For check(): account key refused or missing, money without a rule, documents the base does not publish, payments no longer read, or parked';
+COMMENT ON FUNCTION check_payments(account, infobase) IS 'For check(): account key refused or missing, money without a rule, documents the base does not publish, or payments that are parked';
 
 -- Orders go without goods: only what was asked for is looked at.
 CREATE FUNCTION check_goods(a account, i infobase) RETURNS SETOF finding
@@ -438,7 +448,7 @@ BEGIN
     END IF;
     SELECT array_agg(f) INTO found FROM (
         SELECT * FROM check_database(a, i) UNION ALL SELECT * FROM check_workers(a, i) UNION ALL SELECT * FROM check_settings(a, i)
-        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_goods(a, i) UNION ALL SELECT * FROM check_pushes(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
+        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_readings(a, i) UNION ALL SELECT * FROM check_goods(a, i) UNION ALL SELECT * FROM check_pushes(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
     RETURN QUERY
     SELECT f.severity, f.subject, f.problem, f.hint FROM unnest(coalesce(found, ARRAY[ROW(99, 'ok', 'account ' || a.name, 'all is well', NULL)::finding])) f
     ORDER BY f.rank, f.severity, f.subject, f.problem;

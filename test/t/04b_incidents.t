@@ -15,6 +15,7 @@ my $node = new_node('incidents', conf => "salesdrive.sweep_interval = '1 h'");
 my $bas = start_peer('bas');
 my $crm = start_peer('salesdrive', '--config', '{"per_minute": 10, "per_hour": 0, "per_day": 0}');
 my $clock = 0;
+my $blocks;
 
 sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 sub run_engine { return sql('CALL salesdrive.run()') }
@@ -153,12 +154,49 @@ run_engine();
 is(heard(), 'closed order_parked shop', 'skipped, it is over');
 is(sql("SELECT count(*) FROM salesdrive.late_orders('shop', '{ready}', now()) WHERE orders > 0"), 0, 'nothing is left');
 
+# ---- all else that is parked, and readings that fail for good or are asked for no more
+
+$crm->control(POST => '/faults', { path => 'order/list', action => 'status', status => 400, body => 'json', text => '{"status":"error","message":"filter is wrong"}' });
+sub ask { sql("SELECT salesdrive.fetch_orders('shop')"); return run_engine() }
+heard();
+ask();
+is(sql("SELECT state FROM salesdrive.task WHERE kind = 'crm_orders' AND key = 'live'"), 'parked', 'SalesDrive refuses to list orders');
+is(open_ones(), '', 'nothing is late yet');
+later(1810);
+ask();
+is(open_ones(), 'reading_late shop 1', 'half an hour later, it is');
+like(text('reading_late'), qr/^Account "shop": What changed in SalesDrive is not read since 20.*filter is wrong.*fetch_orders\('shop'\)/, 'with the words of SalesDrive');
+sql("SELECT salesdrive.fetch_orders('shop'); SELECT salesdrive.look_for_incidents()");
+ask();
+is(heard(), 'opened reading_late shop', 'once, though it is asked for again and again');
+$crm->control(DELETE => '/faults');
+ask();
+is(heard(), 'closed reading_late shop', 'over when it is read');
+sql("INSERT INTO salesdrive.task (scope, kind, key, account, state, detail) VALUES ('shop', 'order_update', '1003', 'shop', 'parked', 'no'), ('shop', 'order_update', '1004', 'shop', 'parked', 'no'); INSERT INTO salesdrive.task (scope, kind, key, infobase, state) VALUES ('main', 'counterparty', '380671112234', 'main', 'parked')");
+run_engine();
+is(open_ones(), '', 'other tasks that are parked have their time, too');
+like(sql("SELECT verdict FROM salesdrive.health_row((salesdrive.clock() AT TIME ZONE 'UTC')::date)"), qr/parked: 1 counterparties, 2 changes of orders in SalesDrive$/, 'the row of the day tells of them at once');
+later(1810);
+run_engine();
+is(open_ones(), 'task_parked account:shop 2, task_parked main 1', 'then they are told');
+like(text('task_parked'), qr/^Parked for more than 00:30:00: (?:2 changes of orders in SalesDrive of account:shop|1 counterparties of main); .*salesdrive\.parked/, 'what they are');
+sql("DELETE FROM salesdrive.task WHERE state = 'parked'");
+run_engine();
+is(heard(), 'opened task_parked account:shop, opened task_parked main, closed task_parked account:shop, closed task_parked main', 'and over when they are gone');
+later(90_000);
+run_engine();
+is(open_ones(), 'reading_late shop 1', 'a day after anybody asked for changed orders it is told');
+like(text('reading_late'), qr/What changed in SalesDrive was read last at .*scheduler/, 'as such');
+ask();
+is(heard(), 'opened reading_late shop, closed reading_late shop', 'over when somebody asks');
 # ---- many: by the index
 
 sql("INSERT INTO salesdrive.task (scope, kind, key, account, infobase, state, created_at) SELECT 'shop', 'order', n::text, 'shop', 'main', 'parked', now() - interval '1 day' FROM generate_series(100001, 120000) n; ANALYZE salesdrive.task");
 is(sql("SELECT orders, oldest FROM salesdrive.late_orders('shop', '{parked}', now())"), '1000|100001', 'no more than a thousand are counted');
-my $blocks = sql("SELECT salesdrive.late_orders('shop', '{ready,in_flight,parked}', now() - interval '2 days') \\g /dev/null\nEXPLAIN (ANALYZE, BUFFERS, COSTS OFF, FORMAT JSON) SELECT * FROM salesdrive.late_orders('shop', '{ready,in_flight,parked}', now() - interval '2 days')") =~ /"Shared Hit Blocks": (\d+)/ ? $1 : 1e9;
+$blocks = sql("SELECT salesdrive.late_orders('shop', '{ready,in_flight,parked}', now() - interval '2 days') \\g /dev/null\nEXPLAIN (ANALYZE, BUFFERS, COSTS OFF, FORMAT JSON) SELECT * FROM salesdrive.late_orders('shop', '{ready,in_flight,parked}', now() - interval '2 days')") =~ /"Shared Hit Blocks": (\d+)/ ? $1 : 1e9;
 cmp_ok($blocks, '<', 50, 'and to see that none is late, no queue is read');
+$blocks = sql("SELECT salesdrive.parked_tasks() \\g /dev/null\nEXPLAIN (ANALYZE, BUFFERS, COSTS OFF, FORMAT JSON) SELECT * FROM salesdrive.parked_tasks()") =~ /"Shared Hit Blocks": (\d+)/ ? $1 : 1e9;
+cmp_ok($blocks, '<', 50, 'nor to see that nothing else is parked');
 sql("UPDATE salesdrive.task SET lane = 4 WHERE kind = 'order'");
 is(sql("SELECT orders FROM salesdrive.late_orders('shop', '{ready,in_flight,parked}', now())"), 0, 'a backfill may take its time');
 sql("DELETE FROM salesdrive.task WHERE key::bigint > 100000 AND kind = 'order'");

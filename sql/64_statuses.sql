@@ -27,7 +27,7 @@ COMMENT ON TABLE status_poll IS 'How far the statuses of documents were read fro
 COMMENT ON COLUMN status_poll.infobase IS 'Infobase';
 COMMENT ON COLUMN status_poll.what IS 'orders: the documents; states: the register of their states';
 COMMENT ON COLUMN status_poll.overlap IS 'How far before the last change seen the next reading begins';
-COMMENT ON COLUMN status_poll.days IS 'Where documents are read by their keys: those of orders of so many days';
+COMMENT ON COLUMN status_poll.days IS 'Where documents are read by their keys: those of orders of so many days; else how many days of changes the first reading goes back';
 COMMENT ON COLUMN status_poll.seen_until IS 'Time of the last change seen, by the clock of the base';
 COMMENT ON COLUMN status_poll.page_from IS 'Beginning of the next page, by the same clock; NULL: none is to be read';
 COMMENT ON COLUMN status_poll.page_size IS 'Documents of one page';
@@ -73,7 +73,7 @@ BEGIN
     UPDATE status_poll p SET started_at = clock(), documents = 0, requests = 0, page_size = 200,
         page_from = CASE WHEN by_time THEN b.begins_at - local_hour_shift(b.begins_at AT TIME ZONE zone, zone) END,    -- in the hour that comes twice, what changed last is not the greatest time
         account = CASE WHEN NOT by_time THEN status_account(p, NULL) END, before = 9223372036854775807
-    FROM status_poll o, LATERAL (SELECT coalesce(o.seen_until, clock() AT TIME ZONE 'UTC' - interval '1 day') - o.overlap AS begins_at) b    -- a day covers any clock
+    FROM status_poll o, LATERAL (SELECT coalesce(o.seen_until, clock() AT TIME ZONE zone - make_interval(days => o.days)) - o.overlap AS begins_at) b
     WHERE o.infobase = begin_status_poll.infobase AND o.what = begin_status_poll.what AND o.page_from IS NULL AND o.account IS NULL AND p.infobase = o.infobase AND p.what = o.what;
 END $$;
 COMMENT ON FUNCTION begin_status_poll(text, text) IS 'Begins a reading of statuses, unless one is at work';
@@ -258,12 +258,12 @@ BEGIN
     END IF;
     FOREACH part IN ARRAY ARRAY['orders'] || CASE WHEN entity_set(i.profile, 'order_state') IS NOT NULL AND EXISTS (SELECT FROM account a WHERE a.infobase = i.name AND a.status_from_bas AND state_counts(a, i.profile)) THEN ARRAY['states'] END LOOP
         INSERT INTO status_poll AS p (infobase, what, days) VALUES (i.name, part, coalesce(pull_statuses.days, 30))
-        ON CONFLICT ON CONSTRAINT status_poll_pkey DO UPDATE SET days = excluded.days WHERE pull_statuses.days IS NOT NULL;
+        ON CONFLICT ON CONSTRAINT status_poll_pkey DO UPDATE SET days = excluded.days, seen_until = NULL, page_from = NULL, account = NULL, started_at = NULL WHERE pull_statuses.days IS NOT NULL;    -- begins anew
         task := enqueue(i.name, 'statuses', part, i.name, 2::smallint);    -- the states wait for the documents
     END LOOP;
     RETURN task;
 END $$;
-COMMENT ON FUNCTION pull_statuses(text, integer) IS 'Asks for what was changed in the documents of orders in BAS; days: of how old orders, where the base does not tell the time of changes; returns the task';
+COMMENT ON FUNCTION pull_statuses(text, integer) IS 'Asks for what was changed in the documents of orders in BAS; days: begins anew, with what was changed within so many days, or, where the base does not tell the time of changes, with orders of so many days; returns the task';
 
 CREATE VIEW seen_bas_status AS
     SELECT s.account, s.bas_key, d.name, s.orders, m.crm_key, CASE WHEN m.crm_key IS NULL THEN format('SELECT salesdrive.map_value(%L, ''status'', ''…'', %L);', s.account, coalesce(d.name, s.bas_key)) END AS hint

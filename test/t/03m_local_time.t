@@ -130,6 +130,26 @@ pull();
 is(comment(1025), 'у другій третій годині', 'what was changed in SalesDrive then is read, whenever the next poll comes');
 is(held(3), 't', 'so is what was changed in BAS');
 
+# ---- how far back the first reading goes, and one that begins anew
+
+bas_at('2027-11-01 10:00:00+00');
+user_sets(5, $picked);
+bas_at('2027-11-20 10:00:00+00');
+user_sets(6, $picked);
+sql('DELETE FROM salesdrive.status_poll');
+pull();
+is(held(5), 't', 'the first reading goes back a month');
+sql("UPDATE salesdrive.bas_order SET read_body = read_body || '{\"СостояниеЗаказа\": \"\"}', data_version = 'older', read_at = salesdrive.clock() - interval '1 hour' WHERE order_id = 5");
+bas_at('2027-11-20 12:00:00+00');
+pull();
+is(held(5), 'f', 'the next ones begin where the last one ended');
+sql("SELECT salesdrive.pull_statuses('main', days => 10)");
+run_engine();
+is(held(5), 'f', 'or so many days back as asked for');
+sql("SELECT salesdrive.pull_statuses('main', days => 25)");
+run_engine();
+is(held(5), 't', 'however many');
+
 # ---- a document that was read while the clock of this server was ahead is no newer than what is read now
 
 is(sql("BEGIN; UPDATE salesdrive.bas_order SET read_at = salesdrive.clock() + interval '1 hour', sent_at = salesdrive.clock() + interval '1 hour' WHERE order_id = 4;

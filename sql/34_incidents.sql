@@ -148,9 +148,10 @@ BEGIN
     WHERE i.closed_at IS NULL AND CASE TG_TABLE_NAME WHEN 'infobase' THEN i.kind IN ('infobase_paused', 'circuit_open', 'task_parked') AND i.subject = OLD.name
         ELSE i.kind IN ('account_paused', 'api_paused', 'order_late', 'order_parked', 'reading_late', 'stock_guard', 'price_guard') AND i.subject = OLD.name OR i.kind IN ('circuit_open', 'quota_exhausted', 'task_parked') AND i.subject = 'account:' || OLD.name END;
     DELETE FROM exchange_count c WHERE c.target = CASE TG_TABLE_NAME WHEN 'infobase' THEN '' ELSE 'account:' END || OLD.name;
+    DELETE FROM job_off o WHERE o.scope = OLD.name AND NOT EXISTS (SELECT FROM infobase i WHERE i.name = OLD.name) AND NOT EXISTS (SELECT FROM account a WHERE a.name = OLD.name);
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION connection_gone() IS 'Trigger: incidents of an infobase or account that was deleted are over, what was counted of it goes';
+COMMENT ON FUNCTION connection_gone() IS 'Trigger: incidents of an infobase or account that was deleted are over, what was counted of it, and jobs of it that were ended, goes';
 CREATE TRIGGER gone AFTER DELETE ON infobase FOR EACH ROW EXECUTE FUNCTION connection_gone();
 CREATE TRIGGER gone AFTER DELETE ON account FOR EACH ROW EXECUTE FUNCTION connection_gone();
 

@@ -27,7 +27,7 @@ connect_peers();
 
 like(error_of("SELECT salesdrive.schedule('shop', 'orders', '*/5 * * * *')"), $have_cron ? qr/cannot be scheduled from here.*extension is not created in this database.*CREATE EXTENSION pg_cron/s : qr/cannot be scheduled from here.*not loaded.*any other scheduler do: SELECT salesdrive\.fetch_orders\('shop'\)/s, 'without pg_cron: what to do');
 like(error_of("SELECT salesdrive.schedule_defaults('shop')"), qr/ERROR:.*jobs of account "shop".*default_schedules\('shop'\)/s, 'also for all jobs');
-like(error_of("SELECT salesdrive.unschedule('shop', 'orders')"), qr/cannot be unscheduled from here/, 'and to end one');
+like(error_of("SELECT salesdrive.unschedule('shop', 'orders')"), qr/cannot be unscheduled from here.*HINT:  pg_cron runs no job here.*SELECT salesdrive\.fetch_orders\('shop'\)/s, 'and to end one');
 is(sql("SELECT string_agg(command, '; ') FROM salesdrive.default_schedules('shop') WHERE wanted"), "SELECT salesdrive.fetch_orders('shop'); SELECT salesdrive.load_dictionaries('shop'); SELECT salesdrive.load_metadata('main'); CALL salesdrive.maintain(); SELECT salesdrive.health_row(); CALL salesdrive.run()", 'any scheduler can make the calls');
 
 SKIP:
@@ -41,6 +41,27 @@ SKIP:
 	is(sql("SELECT string_agg(concat_ws(' ', jobname, schedule), ', ' ORDER BY jobid) FROM cron.job"), 'salesdrive postgres shop orders */3 * * * *, salesdrive postgres shop dictionaries 40 5 * * *, salesdrive postgres main metadata 20 4 * * *, salesdrive postgres retention 17 3 * * *, salesdrive postgres health 10 0 * * *, salesdrive postgres run * * * * *', 'are there');
 	sql("SELECT salesdrive.schedule_defaults('shop')");
 	is(sql('SELECT count(*) FROM cron.job'), 6, 'once');
+	my $jobs = sub { return sql("SELECT string_agg(concat_ws(' ', jobname, schedule, username), ', ' ORDER BY jobname, jobid) FROM cron.job WHERE jobname ~ ' (?:orders|run|metadata)\$'") };
+	sql("SELECT salesdrive.schedule('shop', 'orders', '*/10 * * * *'), salesdrive.unschedule('shop', 'run')");
+	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d"), '', 'once more: nothing is added');
+	my $own = sql('SELECT current_user');
+	is($jobs->(), "salesdrive postgres main metadata 20 4 * * * $own, salesdrive postgres shop orders */10 * * * * $own", 'a job keeps its times, and one that was ended stays off');
+	sql("SELECT salesdrive.add_account(name => 'second', url => '" . $crm->url . "', api_key => 'demo-key', infobase => 'main', webhook_token => 'another-token-of-24-characters', identity => 'second'); SELECT salesdrive.schedule('shop', 'metadata', '21 4 * * *')");
+	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('second') d"), 'orders, dictionaries', 'a second account adds its own');
+	like($jobs->(), qr/main metadata 21 4/, 'and changes none of those they share');
+	sql("SELECT salesdrive.unschedule('second', 'orders'), salesdrive.unschedule('second', 'dictionaries'); DELETE FROM salesdrive.account WHERE name = 'second'");
+	is(sql("SELECT string_agg(scope || ' ' || job, ', ') FROM salesdrive.job_off"), ' run', 'an account that is gone leaves nothing behind');
+	sql("CREATE ROLE dba2 LOGIN; SELECT salesdrive.grant_access('dba2', 'admin'); GRANT USAGE ON SCHEMA cron TO dba2; GRANT SELECT ON cron.job TO dba2");
+	like(error_of("SET ROLE dba2; SELECT salesdrive.schedule('shop', 'orders', '*/7 * * * *')"), qr/ERROR:  job "orders" is scheduled by role "$own" already.*HINT:.*unschedule\('shop', 'orders'\)/s, 'another admin makes no second job of a name');
+	like(error_of("SET ROLE dba2; SELECT salesdrive.unschedule('shop', 'orders')"), qr/ERROR:  job "orders" is of role "$own"/, 'nor ends one that is not his');
+	is(sql("SET ROLE dba2; SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d"), '', 'and to him, too, they are there');
+	sql("SET ROLE dba2; SELECT salesdrive.schedule('shop', 'run', '* * * * *')");
+	like($jobs->(), qr/ run \* \* \* \* \* dba2/, 'what was ended he may bring back');
+	like(error_of("SELECT salesdrive.schedule('shop', 'run', '* * * * *')"), qr/scheduled by role "dba2" already/, 'a superuser, too, makes no second one');
+	is(sql("SELECT salesdrive.unschedule('shop', 'run')"), 't', 'but ends any');
+	is(sql("SELECT count(*) FROM cron.job WHERE jobname ~ 'run'"), 0, 'indeed');
+	sql("SELECT salesdrive.schedule('shop', 'run', '* * * * *'), salesdrive.schedule('shop', 'orders', '*/3 * * * *'), salesdrive.schedule('shop', 'metadata', '20 4 * * *')");
+	is(sql('SELECT count(*) FROM salesdrive.job_off'), 0, 'a job that is scheduled is off no more');
 	sql("UPDATE salesdrive.account SET status_from_bas = true WHERE name = 'shop'");
 	is(sql("SELECT string_agg(d, ', ') FROM salesdrive.schedule_defaults('shop') d WHERE d = 'statuses'"), 'statuses', 'statuses where they come from BAS');
 	is(sql("SELECT salesdrive.unschedule('shop', 'statuses')"), 't', 'which can be ended alone');

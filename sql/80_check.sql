@@ -159,6 +159,10 @@ BEGIN
             AND NOT EXISTS (SELECT FROM value_map x WHERE x.account IN (a.name, '*') AND x.dictionary = 'status' AND x.direction = 'to_crm' AND x.bas_key = m.bas_key)
           GROUP BY m.bas_key HAVING count(DISTINCT m.crm_key) > 1) q
     UNION ALL
+    SELECT 6, 'warning', l.rule_table, format('%s rows are for account "%s", which does not exist: they count for nothing.', l.rules, l.account),
+           format('Is it misspelt? UPDATE salesdrive.%I SET account = %L WHERE account = %L; or delete the rows; * is every account.', l.rule_table, a.name, l.account)
+    FROM lost_rules() l
+    UNION ALL
     SELECT 6, 'warning', 'cancel_rule ' || r.status, format('cancel_rule names status %s, which neither SalesDrive lists nor any order has.', r.status),
            format('Correct the row. Statuses: SELECT key, name FROM salesdrive.dictionary_value WHERE scope = %L AND side = ''crm'' AND dictionary = ''status''; SELECT salesdrive.load_dictionaries(%L) reads them.', a.name, a.name)
     FROM cancel_rule r

@@ -43,7 +43,7 @@ INSERT INTO access_function VALUES    -- information records
     ('attribute_way', 'reader'), ('same_record', 'operator'), ('record_changes', 'operator'), ('record_address', 'operator'), ('record_body', 'operator'), ('obstacles_records', 'operator'),
     ('attribute_line', 'operator'), ('own_comment', 'operator'), ('kept_comment', 'operator'), ('merged_comment', 'operator');
 INSERT INTO access_function VALUES    -- cancelled orders
-    ('cancel_kinds', 'reader'), ('cancel_kind', 'reader'), ('cancel_rule_of', 'reader'), ('status_title', 'reader'), ('cancellations', 'reader'), ('cancel_decisions', 'operator');
+    ('rule_tables', 'reader'), ('lost_rules', 'reader'), ('cancel_kinds', 'reader'), ('cancel_kind', 'reader'), ('cancel_rule_of', 'reader'), ('status_title', 'reader'), ('cancellations', 'reader'), ('cancel_decisions', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('line_key', 'operator'), ('has_line', 'operator'), ('without_lines', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- payments

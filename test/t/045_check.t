@@ -103,7 +103,7 @@ my @cases = (
 		qr/^warning \| setting warehouse \| Infobase "main" has several elements of warehouse, BAS does not post a document without СтруктурнаяЕдиницаРезерв_Key, and nothing says which one is meant \(there: .*Другий склад.*\| UPDATE salesdrive\.account SET warehouse = .*value_map or header_rule/m ],
 	[ 'a value that leaves it empty gives none', sub { sql("SELECT salesdrive.map_value('shop', 'warehouse', '7', NULL)") }, sub { sql("INSERT INTO salesdrive.header_rule (account, dictionary, condition, bas_key) VALUES ('*', 'warehouse', '{\"site\": \"2\"}', 'W-SECOND')") },
 		qr/^warning \| setting warehouse /m ],
-	[ 'nor does a mapping of another account', sub { sql("DELETE FROM salesdrive.header_rule; DELETE FROM salesdrive.value_map; INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VALUES ('other', 'warehouse', '7', 'W-SECOND')") }, sub { sql("UPDATE salesdrive.account SET warehouse = 'W-SECOND'") },
+	[ 'nor does a mapping of another account', sub { sql("DELETE FROM salesdrive.header_rule; DELETE FROM salesdrive.value_map; INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VALUES ('other', 'warehouse', '7', 'W-SECOND')") }, sub { sql("DELETE FROM salesdrive.value_map WHERE account = 'other'; UPDATE salesdrive.account SET warehouse = 'W-SECOND'") },
 		qr/^warning \| setting warehouse /m ],
 	[ 'the setting is taken away', sub { sql("UPDATE salesdrive.account SET warehouse = NULL") }, sub { sql("DELETE FROM salesdrive.dictionary_value WHERE code = 'W-SECOND' OR dictionary = 'posylannya'; DELETE FROM salesdrive.value_map") },
 		qr/^warning \| setting warehouse /m ],
@@ -120,6 +120,9 @@ my @cases = (
 		qr/^warning \| worker exchanger \| It runs as superuser.*functions written by users are refused/m ],
 	[ 'the role of the workers may not run the exchange', sub { sql("CREATE ROLE stranger LOGIN; ALTER DATABASE postgres SET salesdrive.role = 'stranger'") }, sub { sql("ALTER DATABASE postgres SET salesdrive.role = 'engine'") },
 		qr/^warning \| role stranger \| Workers of this database run as role "stranger", which may not run the exchange.*grant_access\('stranger', 'admin'\)/m ],
+	[ 'a rule is for an account that is not there', sub { sql("INSERT INTO salesdrive.cancel_rule (account, status, action) VALUES ('shopp', '6', 'mark'); INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key) VALUES ('shopp', 'own', '1', 'x'), ('shopp', 'own', '2', 'x')") },
+		sub { sql("DELETE FROM salesdrive.cancel_rule WHERE account = 'shopp'; DELETE FROM salesdrive.value_map WHERE account = 'shopp'") },
+		qr/^warning \| cancel_rule \| 1 rows are for account "shopp", which does not exist: they count for nothing\. \| Is it misspelt\? UPDATE salesdrive\.cancel_rule SET account = 'shop' WHERE account = 'shopp'.*^warning \| value_map \| 2 rows are for account "shopp"/ms ],
 	[ 'this database is a copy', sub { sql("UPDATE salesdrive.instance SET database_name = 'original'") }, sub { sql('UPDATE salesdrive.instance SET database_name = current_database()') },
 		qr/^error \| database \| .* \| SELECT salesdrive.adopt\(\)/m ]);
 
@@ -189,5 +192,21 @@ sql("CREATE ROLE op LOGIN; SELECT salesdrive.grant_access('op', 'operator')");
 is(sql("SET ROLE op; SELECT string_agg(severity, ',') FROM salesdrive.check('shop')"), 'ok', 'an operator may check');
 ($rc, $out, $err) = $node->psql('postgres', "SET ROLE op; SELECT * FROM salesdrive.probe('{}', 1000)");
 like($err, qr/permission denied for function probe/, 'and may not ask what he likes');
+
+# A rule for an account that is not there says so when it is written, in every table of rules.
+my %rule = (cancel_rule => "(account, status, action) VALUES (%s, '6', 'mark')", check_rule => "(account, name, condition) VALUES (%s, 'own', 'true')", dictionary_rule => "(account, dictionary) VALUES (%s, 'own')",
+	field_map => "(account, target, property, source) VALUES (%s, 'order', 'own', 'own')", header_rule => "(account, dictionary, condition) VALUES (%s, 'warehouse', '{\"site\": \"1\"}')", order_filter => "(account, rule, condition) VALUES (%s, 'not', '{\"site\": \"999\"}')",
+	payment_rule => "(account) VALUES (%s)", value_map => "(account, dictionary, crm_key) VALUES (%s, 'own', '1')");
+is(sql("SELECT string_agg(t, ' ' ORDER BY t) FROM unnest(salesdrive.rule_tables()) t"), join(' ', sort keys %rule), 'tables of rules');
+is(sql("SELECT string_agg(c.relname::text, ' ' ORDER BY c.relname::text) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'account' WHERE c.relnamespace = 'salesdrive'::regnamespace AND c.relkind = 'r' AND col_description(c.oid, a.attnum) LIKE '%*%'"), join(' ', sort keys %rule), 'all that have an account or *');
+for my $table (sort keys %rule)
+{
+	my $insert = sub { my ($account) = @_; my ($rc, $out, $err) = $node->psql('postgres', "INSERT INTO salesdrive.$table " . sprintf $rule{$table}, "'$account'"); return "$rc $err" };
+	like($insert->('shopp'), qr/^0 .*WARNING:  there is no account "shopp"\nDETAIL:  Rows of $table for it do not count until there is one of this name\.\nHINT:  Accounts: shop; \* is every account\./s, "$table: a misspelt name is told");
+	is($insert->('shop'), '0 ', "$table: a right one not");
+	is($insert->('*'), '0 ', "$table: nor all accounts");
+	my ($rc, $out, $err) = $node->psql('postgres', "UPDATE salesdrive.$table SET account = 'shoq' WHERE account = 'shop'");
+	like($err, qr/there is no account "shoq"/, "$table: and so is one that is changed");
+}
 
 done_testing();

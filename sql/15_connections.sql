@@ -130,6 +130,8 @@ CREATE TABLE account (
     late_after     interval NOT NULL DEFAULT '1 hour' CHECK (late_after > '0'),
     status_to_bas  boolean NOT NULL DEFAULT false,
     status_from_bas boolean NOT NULL DEFAULT false,
+    status_to_since timestamptz,
+    status_from_since timestamptz,
     status_source  text NOT NULL DEFAULT 'document' CHECK (status_source IN ('document', 'state')),
     status_conflict text NOT NULL DEFAULT 'salesdrive' CHECK (status_conflict IN ('salesdrive', 'bas', 'newer', 'ask')),
     payments_to_bas boolean NOT NULL DEFAULT false,
@@ -188,6 +190,8 @@ COMMENT ON COLUMN account.sum_comment IS 'Line that tells of a sum changed in BA
 COMMENT ON COLUMN account.late_after IS 'An order that is not in BAS so long after it was asked for is an incident';
 COMMENT ON COLUMN account.status_to_bas IS 'Write the status of the order into the document, as value_map says (dictionary status)';
 COMMENT ON COLUMN account.status_from_bas IS 'Have SalesDrive take the status of the document when it was changed in BAS, as value_map says';
+COMMENT ON COLUMN account.status_to_since IS 'When status_to_bas was switched on last: what was otherwise before is no change';
+COMMENT ON COLUMN account.status_from_since IS 'When status_from_bas was switched on last, or status_source became another';
 COMMENT ON COLUMN account.status_source IS 'What SalesDrive takes as status of BAS: document (its own property), or state (what a register of the base tells of it); where the document has none, the register in any case';
 COMMENT ON COLUMN account.status_conflict IS 'Both were changed since they agreed last: salesdrive wins, bas wins, newer (the later change, where BAS tells its time; else salesdrive), or ask (the order is parked, decide_status() decides)';
 COMMENT ON COLUMN account.payments_to_bas IS 'Make a payment document in BAS for each payment of SalesDrive';
@@ -225,6 +229,27 @@ END $$;
 COMMENT ON FUNCTION account_guard() IS 'Trigger: identity and name of an account never change, nor its infobase once it has orders; its time zone exists';
 CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OF name, identity, infobase, time_zone ON account
     FOR EACH ROW EXECUTE FUNCTION account_guard();
+
+-- A restored row keeps the times it comes with.
+CREATE FUNCTION statuses_switched() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        NEW.status_to_since := CASE WHEN NEW.status_to_bas THEN coalesce(NEW.status_to_since, clock()) END;
+        NEW.status_from_since := CASE WHEN NEW.status_from_bas THEN coalesce(NEW.status_from_since, clock()) END;
+        RETURN NEW;
+    END IF;
+    IF NEW.status_to_bas AND NOT OLD.status_to_bas THEN
+        NEW.status_to_since := clock();
+    END IF;
+    IF NEW.status_from_bas AND (NOT OLD.status_from_bas OR NEW.status_source <> OLD.status_source) THEN
+        NEW.status_from_since := clock();
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION statuses_switched() IS 'Trigger: notes since when statuses of an account travel, each way';
+CREATE TRIGGER statuses_switched BEFORE INSERT OR UPDATE OF status_to_bas, status_from_bas, status_source ON account
+    FOR EACH ROW EXECUTE FUNCTION statuses_switched();
 
 -- What waits for a connection that is gone could never be done, and what was made through it would be forgotten.
 CREATE FUNCTION connection_kept() RETURNS trigger

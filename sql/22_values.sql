@@ -100,9 +100,10 @@ CREATE FUNCTION value_map_changed() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM wake_refused(ARRAY[CASE WHEN TG_OP <> 'INSERT' THEN OLD.account END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.account END], ARRAY[CASE WHEN TG_OP <> 'INSERT' THEN OLD.dictionary END, CASE WHEN TG_OP <> 'DELETE' THEN NEW.dictionary END]);
+    PERFORM wake_later(format('status:%s:', r.account)) FROM (SELECT OLD.account, OLD.dictionary UNION SELECT NEW.account, NEW.dictionary) r WHERE r.dictionary = 'status';
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION value_map_changed() IS 'Trigger: orders parked for a list that the base refused may need it no longer';
+COMMENT ON FUNCTION value_map_changed() IS 'Trigger: orders parked for a list that the base refused may need it no longer; those whose status was not mapped are looked at again';
 CREATE TRIGGER refused AFTER INSERT OR UPDATE OR DELETE ON value_map FOR EACH ROW EXECUTE FUNCTION value_map_changed();
 
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON dictionary_rule FOR EACH ROW EXECUTE FUNCTION wake_waiting('value:%s:%s/*', 'account', 'dictionary');

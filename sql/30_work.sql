@@ -149,9 +149,12 @@ CREATE TABLE order_sync (
     crm_status         text,
     bas_status         text,
     agreed_at          timestamptz,
+    status_unmapped    boolean NOT NULL DEFAULT false,
     cancel_status      text,
     cancel_action      text,
     cancelled_at       timestamptz,
+    cancel_set         text,
+    cancel_before      text,
     mark               text CHECK (mark IN ('set', 'undone')),
     cancel_write       text,
     PRIMARY KEY (account, order_id)
@@ -180,13 +183,17 @@ COMMENT ON COLUMN order_sync.not_wanted IS 'Why the order, or the change of it, 
 COMMENT ON COLUMN order_sync.not_wanted_detail IS 'The same in a sentence';
 COMMENT ON COLUMN order_sync.told_sum IS 'Sum changed in BAS that SalesDrive was told of; NULL: none';
 COMMENT ON COLUMN order_sync.told_lines IS 'Lines that told of such sums in either comment, the last one last: known by that, they are no text of people';
-COMMENT ON COLUMN order_sync.crm_status IS 'Status in SalesDrive when both sides agreed last: another one by now was set there';
+COMMENT ON COLUMN order_sync.crm_status IS 'Status in SalesDrive when both sides agreed last, or at the first look: another one by now was set there. NULL: none that BAS knows yet';
 COMMENT ON COLUMN order_sync.bas_status IS 'Status of the document then, as BAS writes it ("" for none): another one by now was set in BAS';
-COMMENT ON COLUMN order_sync.agreed_at IS 'When that was';
+COMMENT ON COLUMN order_sync.agreed_at IS 'When that was; each half counts when this is after account.status_to_since, or status_from_since';
+COMMENT ON COLUMN order_sync.status_unmapped IS 'One side has changed its status since to one that value_map does not know: looked at again when a row for statuses changes';
 COMMENT ON COLUMN order_sync.cancel_status IS 'Status in SalesDrive by which the order is cancelled, once that was told; NULL: it lives';
-COMMENT ON COLUMN order_sync.cancel_action IS 'What its rule says: mark, set_status or tell; set_status stays until the status of an order that lives again is in BAS';
+COMMENT ON COLUMN order_sync.cancel_action IS 'What its rule says: mark, set_status or tell';
 COMMENT ON COLUMN order_sync.cancelled_at IS 'When it was found cancelled';
+COMMENT ON COLUMN order_sync.cancel_set IS 'Status of the document that its rule has set, or found there; kept until the order lives again and is right';
+COMMENT ON COLUMN order_sync.cancel_before IS 'Status the document had before its rule set one ("" for none)';
 COMMENT ON COLUMN order_sync.mark IS 'The mark for deletion of the document: set (from here), undone (set from here, and taken off in BAS); NULL: none, or one that is not from here';
 COMMENT ON COLUMN order_sync.cancel_write IS 'Write whose outcome is not known, where it is one of these: unpost order, mark order, unmark order';
 CREATE INDEX order_sync_not_wanted ON order_sync (account, order_id) WHERE not_wanted IS NOT NULL;
+CREATE INDEX order_sync_unmapped ON order_sync (account, order_id) WHERE status_unmapped;
 CREATE INDEX order_sync_cancelled ON order_sync (account, order_id) WHERE cancel_status IS NOT NULL;

@@ -2,7 +2,9 @@
 -- Rights: the engine's role and 'operator' (preview).
 --
 -- order_sync keeps the pair of the last agreement. A side has changed its status when it differs from its half of the pair, so what was written from
--- here, and comes back, is no change. The map alone would not do: several statuses of one side may be one of the other.
+-- here, and comes back, is no change. The map alone would not do: several statuses of one side may be one of the other. Where no pair is known since
+-- statuses travel, the first look makes one of what each side has, and writes nothing: of SalesDrive what was known at the switch, of BAS what is
+-- read first after it.
 
 CREATE TYPE status_decision AS (
     account     text,
@@ -10,9 +12,15 @@ CREATE TYPE status_decision AS (
     decision    text,
     crm_status  text,
     bas_status  text,
+    crm_was     text,
+    bas_was     text,
     properties  jsonb,
     crm_wanted  text,
     names       text[],
+    memo        jsonb,
+    made        jsonb,
+    cancel_set  text,
+    unmapped    boolean,
     reason      text,
     detail      text,
     hint        text,
@@ -21,12 +29,18 @@ CREATE TYPE status_decision AS (
 COMMENT ON TYPE status_decision IS 'What is to become of the status of an order';
 COMMENT ON COLUMN status_decision.account IS 'Account';
 COMMENT ON COLUMN status_decision.order_id IS 'Order number';
-COMMENT ON COLUMN status_decision.decision IS 'agreed (new pair), to_bas, to_crm, ask, or NULL: nothing is to be done';
+COMMENT ON COLUMN status_decision.decision IS 'agreed (new pair), first (the pair of the first look), to_bas, to_crm, ask, or NULL: nothing is to be done';
 COMMENT ON COLUMN status_decision.crm_status IS 'Status in SalesDrive';
 COMMENT ON COLUMN status_decision.bas_status IS 'Status of the document, as BAS writes it; "" for none, NULL: not known';
-COMMENT ON COLUMN status_decision.properties IS 'Of to_bas: the status as the document should carry it';
+COMMENT ON COLUMN status_decision.crm_was IS 'Half of the pair in force: another status by now is a change made in SalesDrive';
+COMMENT ON COLUMN status_decision.bas_was IS 'The same of BAS; NULL: none is known yet';
+COMMENT ON COLUMN status_decision.properties IS 'The status as the document should carry it, where that is to be written';
 COMMENT ON COLUMN status_decision.crm_wanted IS 'Status SalesDrive should have, where that is to be said anew';
 COMMENT ON COLUMN status_decision.names IS 'Properties of the document that are its status: nothing else fills them';
+COMMENT ON COLUMN status_decision.memo IS 'What the answer to a change of it needs';
+COMMENT ON COLUMN status_decision.made IS 'What the answer to a new document needs';
+COMMENT ON COLUMN status_decision.cancel_set IS 'Status that the rule of a cancelled order asks for, and that the document has: to be kept';
+COMMENT ON COLUMN status_decision.unmapped IS 'A side has changed to a status that is not mapped: to be kept';
 COMMENT ON COLUMN status_decision.reason IS 'Why the status keeps the order from going on: a code';
 COMMENT ON COLUMN status_decision.detail IS 'Sentence';
 COMMENT ON COLUMN status_decision.hint IS 'What to do';
@@ -80,39 +94,69 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION state_counts(account, text) IS 'Whether the status of a document is what a register of the base tells of it, and not a property of its own';
 
+-- Half of the pair that SalesDrive had when statuses began to travel, for an order that has no pair since.
+CREATE FUNCTION crm_status_at(account text, order_id bigint, at timestamptz) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT v.data ->> 'statusId' FROM crm_order_version v
+            WHERE v.account = crm_status_at.account AND v.order_id = crm_status_at.order_id AND v.received_at <= at AND v.data ? 'statusId'
+            ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC LIMIT 1);
+END $$;
+COMMENT ON FUNCTION crm_status_at(text, bigint, timestamptz) IS 'Status in SalesDrive that was known of an order at a time; NULL: it was not known';
+
+CREATE FUNCTION crm_half(a account, y order_sync, now_has text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN NOT a.status_to_bas THEN CASE WHEN y.agreed_at IS NULL THEN now_has ELSE y.crm_status END
+                WHEN y.agreed_at >= a.status_to_since THEN y.crm_status ELSE crm_status_at(y.account, y.order_id, a.status_to_since) END;
+END $$;
+COMMENT ON FUNCTION crm_half(account, order_sync, text) IS 'Status in SalesDrive from which a change of it counts';
+
+CREATE FUNCTION bas_half(a account, y order_sync, read_at timestamptz, held text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN NOT a.status_from_bas OR y.agreed_at >= a.status_from_since THEN y.bas_status WHEN read_at >= a.status_from_since THEN held END;
+COMMENT ON FUNCTION bas_half(account, order_sync, timestamptz, text) IS 'Status of a document from which a change of it counts; NULL: none was seen since statuses travel, so the next one seen is it';
+
 CREATE FUNCTION status_decisions(orders order_key[]) RETURNS SETOF status_decision
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    ruled boolean := EXISTS (SELECT FROM cancel_rule r WHERE r.action = 'set_status');
+    ruled boolean := EXISTS (SELECT FROM cancel_rule r WHERE r.action = 'set_status') OR EXISTS (SELECT FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id WHERE coalesce(y.cancel_set, y.cancel_before) IS NOT NULL);
 BEGIN
-    IF NOT ruled AND NOT EXISTS (SELECT FROM account a WHERE a.status_to_bas OR a.status_from_bas) AND NOT EXISTS (SELECT FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id WHERE y.cancel_action = 'set_status') THEN
+    IF NOT ruled AND NOT EXISTS (SELECT FROM account a WHERE a.status_to_bas OR a.status_from_bas) THEN
         RETURN;
     END IF;
     RETURN QUERY
-    WITH by_rule AS MATERIALIZED (    -- a status that cancels is written by its rule also where statuses do not travel, and so is the one after it
-        SELECT c.account, c.order_id FROM cancellations(CASE WHEN ruled THEN orders END) c WHERE c.action = 'set_status'
-        UNION SELECT y.account, y.order_id FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id WHERE y.cancel_action = 'set_status'
+    WITH cancelled AS MATERIALIZED (
+        SELECT c.account, c.order_id, c.action FROM cancellations(CASE WHEN ruled THEN orders END) c
+    ), by_rule AS MATERIALIZED (    -- a status that cancels is written by its rule also where statuses do not travel, and so is the one after it
+        SELECT c.account, c.order_id, false AS revived FROM cancelled c WHERE c.action = 'set_status'
+        UNION ALL SELECT y.account, y.order_id, true FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
+        WHERE coalesce(y.cancel_set, y.cancel_before) IS NOT NULL AND NOT EXISTS (SELECT FROM cancelled c WHERE c.account = k.account AND c.order_id = k.order_id)
     ), base AS MATERIALIZED (
-        SELECT a.name, a.infobase, i.profile, a.status_to_bas AND NOT c.by_state AS to_bas, a.status_from_bas AS from_bas, a.status_conflict AS policy, a.time_zone, c.by_state,
-               n.names ->> 'status' AS property, n.names ->> 'status_type' AS type_property, n.names ->> 'changed' AS changed_property, 'StandardODATA.' || entity_set(i.profile, 'status') AS type
+        SELECT a.name, a AS account, a.infobase, i.profile, a.status_to_bas AND NOT c.by_state AS to_bas, a.status_from_bas AS from_bas, a.status_conflict AS policy, c.by_state,
+               n.names ->> 'status' AS property, n.names ->> 'status_type' AS type_property, n.names ->> 'changed' AS changed_property, 'StandardODATA.' || entity_set(i.profile, 'status') AS type,
+               c.by_state AND property_names(i.profile, 'order_state') ? 'changed' AS by_journal
         FROM (SELECT DISTINCT k.account FROM few(orders) k) u JOIN account a ON a.name = u.account JOIN infobase i ON i.name = a.infobase
         CROSS JOIN LATERAL (SELECT property_names(i.profile, 'order') AS names OFFSET 0) n
         CROSS JOIN LATERAL (SELECT state_counts(a, i.profile) AS by_state OFFSET 0) c
         WHERE c.by_state AND a.status_from_bas AND entity_set(i.profile, 'order_state') IS NOT NULL
            OR n.names ? 'status' AND (NOT c.by_state AND (a.status_to_bas OR a.status_from_bas) OR EXISTS (SELECT FROM by_rule))
     ), seen AS MATERIALIZED (
-        SELECT o.account, o.order_id, b AS base, b.to_bas OR r.account IS NOT NULL AND b.property IS NOT NULL AS writes, o.status_id AS crm, o.update_at, y.crm_status AS was_crm, y.bas_status AS was_bas, w.sent, w.wanted, w.state, w.answered, y.bas_ref IS NOT NULL AS there, coalesce(y.force, false) AS force,
-               b.by_state AND (r.account IS NULL OR b.property IS NULL) AS by_state,
-               CASE WHEN b.by_state AND (r.account IS NULL OR b.property IS NULL) THEN (SELECT s.state FROM bas_state s WHERE s.infobase = y.infobase AND s.ref_key = y.bas_ref) ELSE held_status(d.read_body, b.property) END AS bas,
-               field_time(d.read_body ->> b.changed_property) AS changed_at, y.number
+        SELECT o.account, o.order_id, b AS base, b.by_state, b.to_bas, r.account IS NOT NULL AND b.property IS NOT NULL AS ruled, coalesce(r.revived, false) AS revived, o.status_id AS crm, o.update_at, y, y.bas_ref IS NOT NULL AS there, coalesce(y.force, false) AS force,
+               w.sent, w.wanted, w.state, w.answered, x.doc, x.bas, field_time(d.read_body ->> b.changed_property) AS changed_at,
+               crm_half(b.account, y, o.status_id) AS was_crm, bas_half(b.account, y, x.read_at, x.bas) AS was_bas,
+               coalesce(y.agreed_at >= greatest(CASE WHEN b.to_bas THEN (b.account).status_to_since END, CASE WHEN b.from_bas THEN (b.account).status_from_since END, '-infinity'), false) AS valid
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         JOIN base b ON b.name = o.account
         LEFT JOIN order_sync y ON y.account = o.account AND y.order_id = o.order_id
         LEFT JOIN bas_order d ON d.infobase = y.infobase AND d.ref_key = y.bas_ref
         LEFT JOIN by_rule r ON r.account = o.account AND r.order_id = o.order_id
-        LEFT JOIN LATERAL (SELECT CASE WHEN c.sent_at > y.agreed_at THEN c.sent END AS sent, c.wanted, c.state, c.sent_version IS NULL OR o.version > c.sent_version AS answered FROM crm_change c
+        LEFT JOIN bas_state s ON b.by_state AND s.infobase = y.infobase AND s.ref_key = y.bas_ref
+        CROSS JOIN LATERAL (SELECT held_status(d.read_body, b.property) AS doc) h
+        CROSS JOIN LATERAL (SELECT h.doc, CASE WHEN b.by_state THEN s.state ELSE h.doc END AS bas, CASE WHEN b.by_state THEN s.read_at ELSE d.read_at END AS read_at) x
+        LEFT JOIN LATERAL (SELECT CASE WHEN c.sent_at > greatest(y.agreed_at, (b.account).status_from_since) THEN c.sent END AS sent, c.wanted, c.state, c.sent_version IS NULL OR o.version > c.sent_version AS answered FROM crm_change c
                            WHERE b.from_bas AND c.account = o.account AND c.order_id = o.order_id AND c.field = 'statusId' AND c.cause = 'status') w ON true
         WHERE b.to_bas OR b.from_bas OR r.account IS NOT NULL
     ), there AS MATERIALIZED (    -- each status is looked up once
@@ -123,30 +167,45 @@ BEGIN
         SELECT u.account, u.bas, crm_status_of(u.account, u.infobase, u.bas) AS value
         FROM (SELECT DISTINCT s.account, s.bas, (s.base).infobase FROM seen s WHERE s.bas <> '') u
     ), meant AS MATERIALIZED (
-        SELECT s.*, t.value AS to_bas, t.problem, t.bas_key, t.candidates, c.value AS to_crm, coalesce(t.value = s.bas, false) OR coalesce(c.value = s.crm, false) AS agree
+        SELECT s.*, g.goal, t.value AS to_bas_value, t.problem, t.bas_key, t.candidates, c.value AS to_crm, s.to_bas OR s.ruled AS writes, NOT (s.base).from_bas OR s.was_bas IS NOT NULL AS known,
+               coalesce(g.goal = s.bas AND NOT (s.by_state AND s.ruled), false) OR coalesce(c.value = s.crm, false) AS agree, (y).cancel_set IS NULL OR (y).cancel_set = s.doc AS as_set
         FROM seen s LEFT JOIN there t ON t.crm = s.crm AND t.account = s.account LEFT JOIN back c ON c.bas = s.bas AND c.account = s.account
+        CROSS JOIN LATERAL (SELECT CASE WHEN t.value IS NULL AND t.problem IS NULL AND s.revived THEN nullif((s.y).cancel_before, '') ELSE t.value END AS goal) g    -- nobody says what the status is in BAS: that of before
     ), moved AS MATERIALIZED (
-        SELECT m.*, v.crm_moved, (m.base).from_bas AND m.to_crm IS NOT NULL AND CASE WHEN m.was_bas IS NULL THEN v.crm_moved IS NOT TRUE WHEN v.ours THEN true WHEN v.taken THEN false ELSE m.bas <> m.was_bas END AS bas_moved
+        SELECT m.*, v.attempt, t.ours, t.taken, v.attempt AND m.goal IS NOT NULL AND NOT t.ours AS crm_moved,
+               (m.base).from_bas AND m.to_crm IS NOT NULL AND m.was_bas IS NOT NULL AND CASE WHEN t.ours THEN true WHEN t.taken THEN false ELSE m.bas <> m.was_bas END AS bas_moved
         FROM meant m
         CROSS JOIN LATERAL (SELECT coalesce(m.sent = m.crm, false) AS ours,    -- what SalesDrive has is what was sent there, and BAS has moved on
                                    coalesce(m.sent = m.to_crm AND m.crm <> m.was_crm AND m.answered AND m.state IN ('sent', 'held'), false) AS taken) t    -- SalesDrive took the status of BAS, and has moved on
-        CROSS JOIN LATERAL (SELECT t.ours, t.taken, m.writes AND m.to_bas IS NOT NULL AND m.crm IS DISTINCT FROM m.was_crm AND NOT t.ours AS crm_moved) v
-    ), decided AS MATERIALIZED (
-        SELECT m.*, coalesce(m.state IN ('wanted', 'unknown', 'sent') AND m.wanted <> m.crm, false) AS asked,
-               CASE WHEN NOT m.there THEN CASE WHEN m.crm_moved THEN 'to_bas' END
+        CROSS JOIN LATERAL (SELECT m.writes AND (NOT m.there OR m.to_bas AND m.crm IS DISTINCT FROM m.was_crm
+                                                 OR m.ruled AND CASE WHEN m.revived THEN m.as_set ELSE (m.y).cancel_set IS NULL OR (m.y).cancel_set IS DISTINCT FROM m.goal END) AS attempt) v
+    ), judged AS MATERIALIZED (
+        SELECT m.*, coalesce(m.state IN ('wanted', 'unknown', 'sent') AND m.wanted <> m.crm, false) AS asked, m.by_state AND m.crm_moved AND m.goal IS DISTINCT FROM m.doc AS beside,
+               CASE WHEN NOT m.there THEN CASE WHEN m.crm_moved AND NOT m.by_state THEN 'to_bas' END
                          WHEN m.bas IS NULL THEN NULL
-                         WHEN m.agree THEN CASE WHEN (m.crm, m.bas) IS DISTINCT FROM (m.was_crm, m.was_bas) THEN 'agreed' END
-                         WHEN m.force AND m.writes AND m.to_bas IS NOT NULL THEN 'to_bas'
-                         WHEN m.crm_moved AND m.bas_moved THEN CASE (m.base).policy WHEN 'salesdrive' THEN 'to_bas' WHEN 'bas' THEN 'to_crm' WHEN 'ask' THEN 'ask'
+                         WHEN m.by_state AND NOT m.known THEN NULL
+                         WHEN m.agree THEN CASE WHEN m.known AND (NOT m.valid OR (m.crm, m.bas) IS DISTINCT FROM ((m.y).crm_status, (m.y).bas_status)) THEN 'agreed' END
+                         WHEN m.force AND m.writes AND m.goal IS NOT NULL AND NOT m.by_state THEN 'to_bas'
+                         WHEN m.crm_moved AND NOT m.by_state AND m.bas_moved THEN CASE (m.base).policy WHEN 'salesdrive' THEN 'to_bas' WHEN 'bas' THEN 'to_crm' WHEN 'ask' THEN 'ask'
                                                                     ELSE CASE WHEN m.changed_at > m.update_at THEN 'to_crm' ELSE 'to_bas' END END
-                         WHEN m.crm_moved THEN 'to_bas'
-                         WHEN m.bas_moved THEN 'to_crm' END AS decision
+                         WHEN m.crm_moved AND NOT m.by_state THEN 'to_bas'
+                         WHEN m.bas_moved THEN 'to_crm'
+                         WHEN m.known AND NOT m.valid THEN 'first' END AS decision
         FROM moved m
+    ), decided AS MATERIALIZED (
+        SELECT j.account, j.order_id, j.base, j.by_state, j.ruled, j.revived, j.y, j.crm, j.bas, j.doc, j.was_crm, j.was_bas, j.goal, j.to_crm, j.asked, j.writes, j.attempt, j.problem, j.bas_key, j.candidates, j.beside,
+               j.decision, j.to_bas AND j.to_bas_value IS NULL AS nowhere,
+               NOT j.agree AND j.there AND (j.to_bas AND j.crm IS DISTINCT FROM j.was_crm AND j.to_bas_value IS NULL
+                                            OR (j.base).from_bas AND j.to_crm IS NULL AND j.bas <> '' AND j.bas <> j.was_bas) IS TRUE AS unmapped
+        FROM judged j
     )
-    SELECT d.account, d.order_id, d.decision, d.crm, d.bas,
-           CASE WHEN d.decision = 'to_bas' THEN jsonb_strip_nulls(jsonb_build_object((d.base).property, d.to_bas)
+    SELECT d.account, d.order_id, d.decision, d.crm, d.bas, d.was_crm, d.was_bas,
+           CASE WHEN d.decision = 'to_bas' OR d.beside THEN jsonb_strip_nulls(jsonb_build_object((d.base).property, d.goal)
                 || CASE WHEN (d.base).type_property IS NULL THEN '{}' ELSE jsonb_build_object((d.base).type_property, (d.base).type) END) END,
-           CASE WHEN d.decision = 'to_crm' THEN d.to_crm WHEN d.asked THEN d.crm END, CASE WHEN d.by_state THEN '{}' ELSE array_remove(ARRAY[(d.base).property, (d.base).type_property], NULL) END,
+           CASE WHEN d.decision = 'to_crm' THEN d.to_crm WHEN d.asked THEN d.crm END, CASE WHEN d.by_state AND NOT d.ruled THEN '{}' ELSE array_remove(ARRAY[(d.base).property, (d.base).type_property], NULL) END,
+           c.memo || CASE WHEN d.by_state THEN '{}' ELSE jsonb_build_object('status', d.crm) END,
+           c.memo || CASE WHEN NOT d.by_state THEN jsonb_build_object('status', CASE WHEN NOT d.nowhere THEN d.crm END) WHEN (d.base).by_journal THEN jsonb_build_object('status', d.crm, 'state', '') ELSE '{}' END,
+           CASE WHEN d.ruled AND NOT d.revived AND d.goal = d.doc AND (d.y).cancel_set IS DISTINCT FROM d.goal THEN d.goal END, d.unmapped AND NOT (d.y).status_unmapped,
            CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem = 'unread' THEN 'dictionary' WHEN p.problem = 'refused' THEN 'field' ELSE 'value_wrong' END,
            CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem = 'unread' THEN format('The list of status is being read from infobase "%s".', (d.base).infobase)
                 WHEN p.problem = 'refused' THEN format('The list of status cannot be read from infobase "%s". %s', (d.base).infobase,
@@ -157,7 +216,8 @@ BEGIN
                 ELSE map_call(d.account, 'status', d.crm) || ' with a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.' END,
            CASE WHEN p.problem IS NULL THEN NULL WHEN p.problem IN ('unread', 'refused') THEN format('dictionary:%s:status', (d.base).infobase) ELSE format('value:%s:status/%s', d.account, d.crm) END
     FROM decided d
-    CROSS JOIN LATERAL (SELECT CASE WHEN d.writes AND d.crm IS DISTINCT FROM d.was_crm THEN d.problem END AS problem) p;
+    CROSS JOIN LATERAL (SELECT CASE WHEN d.attempt THEN d.problem END AS problem) p
+    CROSS JOIN LATERAL (SELECT CASE WHEN d.ruled AND NOT d.revived AND d.goal IS NOT NULL THEN jsonb_build_object('cancel', d.goal) ELSE '{}' END AS memo) c;
 END $$;
 COMMENT ON FUNCTION status_decisions(order_key[]) IS 'What is to become of the statuses of orders: a row for each order of an account that has statuses travel, where the profile knows the status of a document';
 

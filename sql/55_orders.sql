@@ -169,7 +169,7 @@ BEGIN
            CASE w.purpose WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce((t.y).ref_key, order_ref_key(t.identity, t.order_id))) || t.document
                 WHEN 'change order' THEN t.patch WHEN 'tell changed sum' THEN t.telling END,
            CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL AND t.telling IS NULL AND (t.sum_comment IS NULL OR t.patch IS NULL) AND (t.status).decision IS DISTINCT FROM 'ask' THEN jsonb '{}' ELSE '{"again": true}' END
-                || CASE WHEN (t.status).account IS NOT NULL AND (w.purpose = 'create order' OR w.purpose = 'change order' AND t.patch ?| (t.status).names) THEN jsonb_build_object('status', (t.status).crm_status) ELSE '{}' END END,
+                || CASE WHEN (t.status).account IS NOT NULL AND (w.purpose = 'create order' OR w.purpose = 'change order' AND t.patch ?| (t.status).names) THEN CASE w.purpose WHEN 'create order' THEN (t.status).made ELSE (t.status).memo END ELSE '{}' END END,
            w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document, t.status
     FROM todo t
     CROSS JOIN LATERAL (
@@ -328,7 +328,7 @@ BEGIN
     PERFORM note_cancellations(decided);
     PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
     PERFORM tell_documents(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park' HAVING count(*) > 0;
-    PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE ((d.status).decision = 'agreed' OR (d.status).crm_wanted IS NOT NULL) AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
+    PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE ((d.status).decision IN ('agreed', 'first') OR (d.status).crm_wanted IS NOT NULL OR (d.status).cancel_set IS NOT NULL OR (d.status).unmapped) AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
     PERFORM note_products_wanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'product' HAVING count(*) > 0;
     PERFORM ask_for_records(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'records' HAVING count(*) > 0;
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
@@ -354,13 +354,14 @@ CREATE FUNCTION note_order_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     WITH base AS MATERIALIZED (
-        SELECT i.name, property_names(i.profile, 'order') ->> 'customer_reference' AS reference, longest_write(i) AS longest FROM infobase i
+        SELECT i.name, property_names(i.profile, 'order') ->> 'customer_reference' AS reference, property_names(i.profile, 'order') ->> 'status' AS status, longest_write(i) AS longest FROM infobase i
     )
     UPDATE order_sync y SET requests = y.requests + 1, not_wanted = NULL, not_wanted_detail = NULL,
         write_unsure = y.write_unsure OR s.method <> 'GET',
         unsure_until = CASE WHEN s.method <> 'GET' THEN i.longest ELSE y.unsure_until END,
         asked_early = y.asked_early AND s.method = 'GET',
         cancel_write = CASE WHEN s.method = 'GET' THEN y.cancel_write WHEN s.purpose IN ('unpost order', 'mark order', 'unmark order') THEN s.purpose END,
+        cancel_before = CASE WHEN s.memo ? 'cancel' AND s.purpose = 'change order' THEN coalesce(y.cancel_before, (SELECT held_status(b.read_body, i.status) FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref), '') ELSE y.cancel_before END,
         needs_post = y.needs_post OR s.purpose = 'change order' AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
         customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> i.reference) ELSE y.customer_reference END
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN base i ON i.name = t.infobase
@@ -507,12 +508,13 @@ BEGIN
         LEFT JOIN header_lineages(ARRAY(SELECT (x.account, x.order_id)::order_key FROM few(answers) x)) h ON h.account = a.account AND h.order_id = a.order_id
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
         RETURNING a.account, a.order_id, a.purpose, a.memo ? 'status' AS with_status, a.memo ->> 'status' AS crm_status,
-                  CASE WHEN a.memo ? 'status' THEN held_status(a.body, property_names(a.profile, 'order') ->> 'status') END AS bas_status, b.ref_key, b.number, b.posted, b.sent_version, unkept(b.differences, changed_properties(o.sent_body, o.accepted_body), o.read_body, a.body) AS differences,
+                  CASE WHEN a.memo ? 'state' THEN a.memo ->> 'state' WHEN a.memo ? 'status' THEN held_status(a.body, property_names(a.profile, 'order') ->> 'status') END AS bas_status, a.memo ->> 'cancel' AS cancel_set, b.ref_key, b.number, b.posted, b.sent_version, unkept(b.differences, changed_properties(o.sent_body, o.accepted_body), o.read_body, a.body) AS differences,
                   CASE a.purpose WHEN 'change order' THEN change_list(o.read_body, changed_properties(o.sent_body, o.accepted_body), b.lineage) END AS changes
     ), synced AS (
         UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, needs_post = w.posted AND w.purpose = 'change order',
             crm_status = CASE WHEN w.with_status THEN w.crm_status ELSE y.crm_status END, bas_status = CASE WHEN w.with_status THEN w.bas_status ELSE y.bas_status END,
-            agreed_at = CASE WHEN w.with_status THEN clock() ELSE y.agreed_at END
+            agreed_at = CASE WHEN w.with_status THEN clock() ELSE y.agreed_at END, cancel_set = coalesce(w.cancel_set, y.cancel_set),
+            status_unmapped = CASE WHEN w.with_status THEN w.crm_status IS NULL ELSE y.status_unmapped END    -- BAS does not know it yet
         FROM written w WHERE y.account = w.account AND y.order_id = w.order_id
     )
     INSERT INTO order_event (account, order_id, event, version, text, detail)
@@ -685,7 +687,8 @@ COMMENT ON FUNCTION note_products(text, text, jsonb, jsonb) IS 'Keeps what rows 
 CREATE FUNCTION note_orders_done(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false, read_version = NULL, not_wanted = NULL, not_wanted_detail = NULL, cancel_action = CASE WHEN y.cancel_status IS NOT NULL THEN y.cancel_action END
+    UPDATE order_sync y SET synced_version = (s.memo ->> 'version')::bigint, synced_at = clock(), force = false, read_version = NULL, not_wanted = NULL, not_wanted_detail = NULL,
+        cancel_set = CASE WHEN y.cancel_status IS NOT NULL THEN y.cancel_set END, cancel_before = CASE WHEN y.cancel_status IS NOT NULL THEN y.cancel_before END
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
     WHERE t.kind = 'order' AND s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint
       AND (t.state = 'ready' OR t.wish = t.claimed_wish);    -- a resend() that came while the request was out still counts

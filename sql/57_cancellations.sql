@@ -17,12 +17,12 @@ BEGIN
     IF cancelled IS NULL AND NOT EXISTS (SELECT FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id WHERE y.cancel_status IS NOT NULL OR y.mark IS NOT NULL) THEN
         RETURN;
     END IF;
-    SELECT array_agg(d) INTO statuses FROM status_decisions(ARRAY(SELECT (c.account, c.order_id)::order_key FROM few(cancelled) c WHERE c.action = 'set_status')) d WHERE d.decision = 'to_bas' AND d.reason IS NULL;
+    SELECT array_agg(d) INTO statuses FROM status_decisions(ARRAY(SELECT (c.account, c.order_id)::order_key FROM few(cancelled) c WHERE c.action = 'set_status')) d WHERE d.properties IS NOT NULL AND d.reason IS NULL;
     RETURN QUERY
     WITH state AS MATERIALIZED (    -- a write of unknown outcome, and skip(), come first, as with any order
         SELECT o.account, o.order_id, o.version, c.status, c.title, c.action, coalesce(c.may_unpost OR y.force, false) AS may_unpost, entity_set(i.profile, 'order') || '(' || odata_guid(y.bas_ref) || ')' AS document, y, y.bas_ref IS NOT NULL AS there,
                coalesce(b.deleted, false) AS deleted, coalesce(b.posted, false) AS posted, b.read_body = '{}' AS gone, b.sent_body IS NOT NULL AS ours, y.read_version IS DISTINCT FROM o.version OR b.read_at < clock() - greatest(i.total_timeout, interval '10 s') AS unread,
-               y.mark IS NOT NULL AND y.cancel_status = c.status AS was_marked, CASE WHEN y.force THEN 'free' ELSE a.edit_policy END AS policy, odata_wanted(t.properties, b.read_body) AS status_patch
+               y.mark IS NOT NULL AND y.cancel_status = c.status AS was_marked, CASE WHEN y.force THEN 'free' ELSE a.edit_policy END AS policy, odata_wanted(t.properties, b.read_body) AS status_patch, t.memo AS status_memo
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         JOIN account a ON a.name = k.account
@@ -36,7 +36,7 @@ BEGIN
     SELECT s.account, s.order_id, w.step, w.purpose, CASE w.purpose WHEN 'read order' THEN 'GET' WHEN 'unpost order' THEN 'POST' ELSE CASE WHEN w.step = 'request' THEN 'PATCH' END END,
            CASE w.purpose WHEN 'read order' THEN split_part(s.document, '(', 1) || '?$format=json' || odata_filter('Ref_Key eq ' || odata_guid((s.y).bas_ref)) WHEN 'unpost order' THEN s.document || '/Unpost' ELSE CASE WHEN w.step = 'request' THEN s.document END END,
            CASE w.purpose WHEN 'mark order' THEN '{"DeletionMark": true}' WHEN 'unmark order' THEN '{"DeletionMark": false}' WHEN 'change order' THEN s.status_patch END,
-           jsonb_build_object('version', s.version) || CASE w.purpose WHEN 'change order' THEN jsonb_build_object('status', s.status, 'again', true) ELSE '{}' END,
+           jsonb_build_object('version', s.version) || CASE w.purpose WHEN 'change order' THEN s.status_memo || '{"again": true}' ELSE '{}' END,
            NULL::timestamptz, w.reason, w.detail, w.hint, w.blocked_on, NULL::jsonb, NULL::status_decision
     FROM state s
     CROSS JOIN LATERAL (
@@ -94,14 +94,15 @@ BEGIN
         RETURN;
     END IF;
     WITH news AS MATERIALIZED (
-        SELECT y.account, y.order_id, y.number, y.cancel_status AS was, c, o.version, o.status_id
+        SELECT y.account, y.order_id, y.number, y.cancel_status AS was, c, o.version, o.status_id,
+               y.cancel_set IS NOT NULL AND coalesce(y.cancel_before, '') = '' AND mapped_value(y.account, 'status', o.status_id) IS NULL AS left_so
         FROM few(decided) d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id JOIN crm_order o ON o.account = d.account AND o.order_id = d.order_id
         LEFT JOIN few(cancelled) c ON c.account = d.account AND c.order_id = d.order_id
         WHERE CASE WHEN c.account IS NOT NULL THEN (y.cancel_status, y.cancel_action) IS DISTINCT FROM (c.status, c.action)
                    ELSE y.cancel_status IS NOT NULL AND (d.reason IS NULL OR d.reason NOT IN ('skipped', 'documents_off', 'filter', 'unsure', 'deleted_in_bas')) AND d.purpose IS DISTINCT FROM 'read order' END
     ), noted AS (
         UPDATE order_sync y SET cancel_status = (n.c).status, cancelled_at = CASE WHEN (n.c).status IS NULL THEN NULL WHEN (n.c).status = n.was THEN y.cancelled_at ELSE clock() END,
-            cancel_action = CASE WHEN (n.c).status IS NULL AND y.cancel_action = 'set_status' THEN y.cancel_action ELSE (n.c).action END,    -- the status that was set is to be set back
+            cancel_action = (n.c).action,
             mark = CASE WHEN y.mark = 'undone' AND (n.c).status IS DISTINCT FROM n.was THEN NULL ELSE y.mark END
         FROM news n WHERE y.account = n.account AND y.order_id = n.order_id
         RETURNING y.account, y.order_id
@@ -109,7 +110,8 @@ BEGIN
         SELECT n.*, CASE WHEN (n.c).status IS NULL THEN 'revived' ELSE 'cancelled' END AS event FROM news n WHERE (n.c).status IS DISTINCT FROM n.was
     ), kept AS (
         INSERT INTO order_event (account, order_id, event, version, text, detail)
-        SELECT t.account, t.order_id, t.event, t.version, CASE t.event WHEN 'cancelled' THEN cancel_text(t.c, t.number) ELSE format('Lives again in SalesDrive: status %s.', status_title(t.account, t.status_id)) END,
+        SELECT t.account, t.order_id, t.event, t.version, CASE t.event WHEN 'cancelled' THEN cancel_text(t.c, t.number) ELSE format('Lives again in SalesDrive: status %s.%s', status_title(t.account, t.status_id),
+                                                                                  CASE WHEN t.left_so THEN format(' Document %s keeps the status of the cancelled order: value_map does not say what the new one is in BAS, and the one before is not known.', t.number) ELSE '' END) END,
                jsonb_strip_nulls(jsonb_build_object('status', t.status_id, 'action', (t.c).action))
         FROM told t
     )

@@ -2,8 +2,9 @@
 -- Rights: the engine's role; pull_statuses() is for 'operator'.
 --
 -- Where the configuration keeps the time of the last change: all documents changed since the one seen last, less an overlap for what was being
--- written then, page by page in the order of that time; a page that brings nothing later is asked for twice as long. Elsewhere: the documents of
--- the orders of the last days, by their keys, newest orders first. What was read is kept with the document, and the task of its order decides.
+-- written then, page by page in the order of that time; a page that brings nothing later is asked for twice as long. Elsewhere, and in the first
+-- reading after an account has its statuses travel: the documents of the orders of the last days, by their keys, newest orders first. What was
+-- read is kept with the document; of a document seen for the first time since the switch the pair of statuses is kept, else the task of its order decides.
 -- Key orders reads the documents; key states what a register of the base tells of them (a journal by its time, else by the keys of the documents),
 -- after the documents, for accounts whose statuses are these.
 
@@ -20,6 +21,7 @@ CREATE TABLE status_poll (
     documents   bigint NOT NULL DEFAULT 0,
     requests    bigint NOT NULL DEFAULT 0,
     started_at  timestamptz,
+    looked_at   timestamptz,
     done_at     timestamptz,
     PRIMARY KEY (infobase, what)
 );
@@ -27,7 +29,7 @@ COMMENT ON TABLE status_poll IS 'How far the statuses of documents were read fro
 COMMENT ON COLUMN status_poll.infobase IS 'Infobase';
 COMMENT ON COLUMN status_poll.what IS 'orders: the documents; states: the register of their states';
 COMMENT ON COLUMN status_poll.overlap IS 'How far before the last change seen the next reading begins';
-COMMENT ON COLUMN status_poll.days IS 'Where documents are read by their keys: those of orders of so many days; else how many days of changes the first reading goes back';
+COMMENT ON COLUMN status_poll.days IS 'Where documents are read by their keys, as in every first look: those of orders of so many days; else how many days of changes the first reading goes back';
 COMMENT ON COLUMN status_poll.seen_until IS 'Time of the last change seen, by the clock of the base';
 COMMENT ON COLUMN status_poll.page_from IS 'Beginning of the next page, by the same clock; NULL: none is to be read';
 COMMENT ON COLUMN status_poll.page_size IS 'Documents of one page';
@@ -36,6 +38,7 @@ COMMENT ON COLUMN status_poll.before IS 'Orders below this number are to be read
 COMMENT ON COLUMN status_poll.documents IS 'Documents, or records of the register, received of this reading, or the last one';
 COMMENT ON COLUMN status_poll.requests IS 'Pages received of it';
 COMMENT ON COLUMN status_poll.started_at IS 'When it began';
+COMMENT ON COLUMN status_poll.looked_at IS 'Where documents are read by their time: beginning of the last reading that read them by their keys, for the first look';
 COMMENT ON COLUMN status_poll.done_at IS 'When one was complete last';
 
 -- Entity order or order_state of the profile.
@@ -44,14 +47,15 @@ CREATE FUNCTION status_entity(what text) RETURNS text
     RETURN CASE what WHEN 'states' THEN 'order_state' ELSE 'order' END;
 COMMENT ON FUNCTION status_entity(text) IS 'Concept of what a reading of statuses reads';
 
--- Documents are read for every account, states for those whose statuses they are.
-CREATE FUNCTION status_account(p status_poll, after text) RETURNS text
+-- Documents are read for every account, states for those whose statuses they are; where documents are read by their time, for those who need the first look.
+CREATE FUNCTION status_account(p status_poll, after text, by_time boolean) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN (SELECT min(a.name) FROM account a JOIN infobase i ON i.name = a.infobase
-            WHERE a.infobase = p.infobase AND (after IS NULL OR a.name > after) AND (p.what = 'orders' OR a.status_from_bas AND state_counts(a, i.profile)));
+            WHERE a.infobase = p.infobase AND (after IS NULL OR a.name > after) AND CASE WHEN p.what = 'states' THEN a.status_from_bas AND state_counts(a, i.profile) AND NOT by_time
+                     WHEN by_time THEN a.status_from_bas AND NOT state_counts(a, i.profile) AND (a.status_from_since <= p.looked_at) IS NOT TRUE ELSE true END);
 END $$;
-COMMENT ON FUNCTION status_account(status_poll, text) IS 'The next account whose documents are read by their keys';
+COMMENT ON FUNCTION status_account(status_poll, text, boolean) IS 'The next account whose documents are read by their keys';
 
 -- A base and the accounts bound to it are of one shop.
 CREATE FUNCTION infobase_zone(infobase text) RETURNS text
@@ -72,7 +76,7 @@ BEGIN
     END IF;
     UPDATE status_poll p SET started_at = clock(), documents = 0, requests = 0, page_size = 200,
         page_from = CASE WHEN by_time THEN b.begins_at - local_hour_shift(b.begins_at AT TIME ZONE zone, zone) END,    -- in the hour that comes twice, what changed last is not the greatest time
-        account = CASE WHEN NOT by_time THEN status_account(p, NULL) END, before = 9223372036854775807
+        account = status_account(p, NULL, by_time), before = 9223372036854775807
     FROM status_poll o, LATERAL (SELECT coalesce(o.seen_until, clock() AT TIME ZONE zone - make_interval(days => o.days)) - o.overlap AS begins_at) b
     WHERE o.infobase = begin_status_poll.infobase AND o.what = begin_status_poll.what AND o.page_from IS NULL AND o.account IS NULL AND p.infobase = o.infobase AND p.what = o.what;
 END $$;
@@ -102,6 +106,7 @@ DECLARE
     keys text;
     last bigint;
     more boolean;
+    by_time boolean;
 BEGIN
     FOR r IN SELECT t.id, t.scope, t.key, i.profile FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN infobase i ON i.name = t.scope ORDER BY t.scope, t.key LOOP
         IF r.key = 'states' AND EXISTS (SELECT FROM task t WHERE t.scope = r.scope AND t.kind = 'statuses' AND t.key = 'orders' AND t.state <> 'parked') THEN
@@ -111,17 +116,11 @@ BEGIN
         PERFORM begin_status_poll(r.scope, r.key);
         SELECT * INTO p FROM status_poll x WHERE x.infobase = r.scope AND x.what = r.key;
         n := property_names(r.profile, status_entity(r.key));
+        by_time := n ? 'changed';
         path := entity_set(r.profile, status_entity(r.key)) || '?$format=json&allowedOnly=true&$select='
              || url_encode(CASE r.key WHEN 'states' THEN concat_ws(',', n ->> 'order', n ->> 'order_type', n ->> 'state', n ->> 'state_type', n ->> 'changed')
                                       ELSE concat_ws(',', 'Ref_Key', 'Number', 'DataVersion', 'Posted', 'DeletionMark', n ->> 'status', n ->> 'status_type', n ->> 'total', n ->> 'changed') END);
         form := CASE r.key WHEN 'states' THEN format('%s eq cast(%%s,%L)', n ->> 'order', entity_set(r.profile, 'order')) ELSE 'Ref_Key eq %s' END;
-        IF p.page_from IS NOT NULL THEN
-            RETURN NEXT ROW(r.id, 'request', 'read statuses', 'GET',
-                path || '&$top=' || p.page_size || '&$orderby=' || url_encode(concat_ws(',', n ->> 'changed', CASE r.key WHEN 'states' THEN n ->> 'order' ELSE 'Ref_Key' END))
-                     || odata_filter(format('%s ge datetime''%s''', n ->> 'changed', to_char(p.page_from, 'YYYY-MM-DD"T"HH24:MI:SS'))),
-                NULL, jsonb_build_object('started_at', p.started_at, 'from', p.page_from), false, NULL, NULL, NULL, NULL, NULL)::plan_step;
-            CONTINUE;
-        END IF;
         LOOP    -- to the next chunk with documents
             EXIT WHEN p.account IS NULL;
             SELECT string_agg(format(form, odata_guid(c.ref_key)), ' or ' ORDER BY c.order_id DESC) FILTER (WHERE c.recent AND c.ref_key IS NOT NULL), min(c.order_id), bool_or(c.recent) INTO keys, last, more
@@ -130,19 +129,26 @@ BEGIN
             IF more THEN
                 p.before := last;
             ELSE
-                p.account := status_account(p, p.account);
+                p.account := status_account(p, p.account, by_time);
                 p.before := 9223372036854775807;
             END IF;
         END LOOP;
-        UPDATE status_poll x SET account = p.account, before = p.before, done_at = CASE WHEN p.account IS NULL THEN clock() ELSE x.done_at END WHERE x.infobase = p.infobase AND x.what = p.what;
-        IF p.account IS NULL THEN
+        UPDATE status_poll x SET account = p.account, before = p.before, looked_at = CASE WHEN by_time AND x.account IS NOT NULL AND p.account IS NULL THEN x.started_at ELSE x.looked_at END,
+            done_at = CASE WHEN p.account IS NULL AND p.page_from IS NULL THEN clock() ELSE x.done_at END
+        WHERE x.infobase = p.infobase AND x.what = p.what;
+        IF p.account IS NULL AND p.page_from IS NOT NULL THEN
+            RETURN NEXT ROW(r.id, 'request', 'read statuses', 'GET',
+                path || '&$top=' || p.page_size || '&$orderby=' || url_encode(concat_ws(',', n ->> 'changed', CASE r.key WHEN 'states' THEN n ->> 'order' ELSE 'Ref_Key' END))
+                     || odata_filter(format('%s ge datetime''%s''', n ->> 'changed', to_char(p.page_from, 'YYYY-MM-DD"T"HH24:MI:SS'))),
+                NULL, jsonb_build_object('started_at', p.started_at, 'from', p.page_from), false, NULL, NULL, NULL, NULL, NULL)::plan_step;
+        ELSIF p.account IS NULL THEN
             RETURN NEXT ROW(r.id, 'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
         ELSE
             RETURN NEXT ROW(r.id, 'request', 'read statuses', 'GET', path || odata_filter(keys), NULL, jsonb_build_object('started_at', p.started_at, 'before', last), false, NULL, NULL, NULL, NULL, NULL)::plan_step;
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION plan_statuses(bigint[]) IS 'Plan of kind statuses: the next page of what has changed, or the next documents by their keys';
+COMMENT ON FUNCTION plan_statuses(bigint[]) IS 'Plan of kind statuses: the next documents by their keys, then the next page of what has changed';
 
 -- An answer that was under way while a document was written from here tells of before: then the write itself tells.
 CREATE FUNCTION note_documents_seen(infobase text, profile text, rows jsonb, asked_at timestamptz) RETURNS void
@@ -151,37 +157,51 @@ DECLARE
     n      jsonb := property_names(profile, 'order');
     wanted order_key[];
     undone order_key[];
+    first  status_decision[];
 BEGIN
     WITH known AS MATERIALIZED (
-        SELECT b.infobase, b.ref_key, b.account, b.order_id, e.row, b.read_body, b.deleted, held_status(e.row, n ->> 'status') AS status, y.bas_status, y.mark,
-               y.cancel_status IS NOT NULL AND json_flag(e.row -> 'DeletionMark') AS dead
+        SELECT b.infobase, b.ref_key, b.account, b.order_id, e.row, b.read_body, b.deleted, s.status, s.was, (q.y).mark, (q.y).cancel_status IS NOT NULL AND json_flag(e.row -> 'DeletionMark') AS dead,
+               a.sum_comment, t.travels, t.travels AND ((q.y).agreed_at >= a.status_from_since) IS NOT TRUE AND s.status IS NOT NULL AS first, bas_half(a, q.y, b.read_at, s.was) AS half,
+               a.status_to_bas, crm_half(a, q.y, o.status_id) AS crm_half, o.status_id
         FROM (SELECT x AS row, nil_free(x ->> 'Ref_Key') AS ref FROM jsonb_array_elements(rows) x) e
         CROSS JOIN LATERAL (SELECT o.* FROM bas_order o WHERE o.infobase = note_documents_seen.infobase AND o.ref_key = e.ref OFFSET 0) b
-        CROSS JOIN LATERAL (SELECT s.* FROM order_sync s WHERE s.account = b.account AND s.order_id = b.order_id AND s.bas_ref = b.ref_key OFFSET 0) y
-        WHERE b.read_body IS NOT NULL AND (b.read_at < asked_at OR b.read_at > clock()) AND (b.sent_at < asked_at OR b.sent_at > clock()) IS NOT FALSE AND NOT y.write_unsure    -- a time to come is one of a clock that was wrong
+        CROSS JOIN LATERAL (SELECT s AS y FROM order_sync s WHERE s.account = b.account AND s.order_id = b.order_id AND s.bas_ref = b.ref_key OFFSET 0) q
+        JOIN account a ON a.name = b.account
+        CROSS JOIN LATERAL (SELECT c.status_id FROM crm_order c WHERE c.account = b.account AND c.order_id = b.order_id OFFSET 0) o
+        CROSS JOIN LATERAL (SELECT held_status(e.row, n ->> 'status') AS status, held_status(b.read_body, n ->> 'status') AS was) s
+        CROSS JOIN LATERAL (SELECT a.status_from_bas AND NOT state_counts(a, note_documents_seen.profile) AS travels) t
+        WHERE b.read_body IS NOT NULL AND (b.read_at < asked_at OR b.read_at > clock()) AND (b.sent_at < asked_at OR b.sent_at > clock()) IS NOT FALSE AND NOT (q.y).write_unsure    -- a time to come is one of a clock that was wrong
     ), taken AS (
         UPDATE bas_order b SET read_body = b.read_body || k.row, number = k.row ->> 'Number', posted = json_flag(k.row -> 'Posted'), deleted = json_flag(k.row -> 'DeletionMark'), data_version = k.row ->> 'DataVersion'
         FROM known k WHERE b.infobase = k.infobase AND b.ref_key = k.ref_key AND b.data_version IS DISTINCT FROM k.row ->> 'DataVersion'
     )
-    SELECT array_agg((k.account, k.order_id)::order_key) FILTER (WHERE w.wanted), array_agg((k.account, k.order_id)::order_key) FILTER (WHERE k.mark = 'set' AND NOT json_flag(k.row -> 'DeletionMark')) INTO wanted, undone
-    FROM known k JOIN account a ON a.name = k.account
-    CROSS JOIN LATERAL (SELECT a.status_from_bas AND NOT k.dead AND (k.status IS DISTINCT FROM held_status(k.read_body, n ->> 'status') OR k.status IS DISTINCT FROM k.bas_status AND crm_status_of(k.account, k.infobase, k.status) IS NOT NULL)
-       OR a.sum_comment IS NOT NULL AND odata_equal(k.row -> (n ->> 'total'), k.read_body -> (n ->> 'total')) IS FALSE AS wanted) w;
+    SELECT array_agg((k.account, k.order_id)::order_key) FILTER (WHERE w.wanted), array_agg((k.account, k.order_id)::order_key) FILTER (WHERE k.mark = 'set' AND NOT json_flag(k.row -> 'DeletionMark')),
+           array_agg(jsonb_populate_record(NULL::status_decision, jsonb_build_object('account', k.account, 'order_id', k.order_id, 'decision', 'first', 'crm_was', k.crm_half, 'bas_status', coalesce(k.half, k.status), 'unmapped', false)) ORDER BY k.account, k.order_id) FILTER (WHERE k.first)
+    INTO wanted, undone, first
+    FROM known k
+    CROSS JOIN LATERAL (SELECT k.travels AND NOT k.dead AND CASE WHEN k.first THEN k.status <> k.half OR k.status_to_bas AND k.status_id IS DISTINCT FROM k.crm_half    -- else the order would not be looked at
+                                                                 ELSE k.status IS DISTINCT FROM k.was OR k.status IS DISTINCT FROM k.half AND crm_status_of(k.account, k.infobase, k.status) IS NOT NULL END
+       OR k.sum_comment IS NOT NULL AND odata_equal(k.row -> (n ->> 'total'), k.read_body -> (n ->> 'total')) IS FALSE AS wanted) w;
     IF wanted IS NOT NULL THEN
         PERFORM enqueue_orders(wanted, 2::smallint);
+    END IF;
+    IF first IS NOT NULL THEN
+        PERFORM note_statuses(first);
     END IF;
     IF undone IS NOT NULL THEN
         PERFORM note_marks_undone(undone);
     END IF;
 END $$;
-COMMENT ON FUNCTION note_documents_seen(text, text, jsonb, timestamptz) IS 'Keeps what documents of orders hold by now, and has those orders looked at whose status or sum was changed in BAS';
+COMMENT ON FUNCTION note_documents_seen(text, text, jsonb, timestamptz) IS 'Keeps what documents of orders hold by now, of those seen first the pair of statuses, and has those orders looked at whose status or sum was changed in BAS';
 
--- Of several records of a document the latest counts; those of other objects are not ours.
+-- Of several records of a document the latest counts; those of other objects are not ours. A journal tells when a state was set, so what it tells of after
+-- the switch is a change, also where nothing is known of before.
 CREATE FUNCTION note_states_seen(infobase text, profile text, rows jsonb) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     n      jsonb := property_names(profile, 'order_state');
     wanted order_key[];
+    first  status_decision[];
 BEGIN
     INSERT INTO bas_state AS s (infobase, ref_key, state, at, read_at)
     SELECT DISTINCT ON (e.ref) note_states_seen.infobase, e.ref, e.state, e.at, clock()
@@ -190,15 +210,26 @@ BEGIN
     WHERE e.ref IS NOT NULL AND e.state IS NOT NULL ORDER BY e.ref, e.at DESC NULLS LAST, e.k DESC
     ON CONFLICT ON CONSTRAINT bas_state_pkey DO UPDATE SET state = excluded.state, at = excluded.at, read_at = excluded.read_at WHERE (s.at > excluded.at) IS NOT TRUE;
 
-    SELECT array_agg((y.account, y.order_id)::order_key) INTO wanted
-    FROM (SELECT DISTINCT nil_free(x ->> (n ->> 'order')) AS ref FROM jsonb_array_elements(rows) x) e
-    JOIN bas_state s ON s.infobase = note_states_seen.infobase AND s.ref_key = e.ref
-    CROSS JOIN LATERAL (SELECT o.account, o.order_id FROM bas_order o WHERE o.infobase = s.infobase AND o.ref_key = s.ref_key OFFSET 0) b
-    CROSS JOIN LATERAL (SELECT z.* FROM order_sync z WHERE z.account = b.account AND z.order_id = b.order_id AND z.bas_ref = s.ref_key OFFSET 0) y
-    JOIN account a ON a.name = y.account
-    WHERE a.status_from_bas AND state_counts(a, note_states_seen.profile) AND s.state IS DISTINCT FROM y.bas_status AND crm_status_of(y.account, s.infobase, s.state) IS NOT NULL;
+    WITH seen AS MATERIALIZED (
+        SELECT b.account, b.order_id, s.state, (q.y).status_unmapped, f.first, CASE WHEN NOT f.first THEN (q.y).bas_status WHEN s.at AT TIME ZONE a.time_zone > a.status_from_since THEN '' ELSE s.state END AS half, crm_half(a, q.y, o.status_id) AS crm_half,
+               crm_status_of(b.account, s.infobase, s.state) IS NOT NULL AS mapped
+        FROM (SELECT DISTINCT nil_free(x ->> (n ->> 'order')) AS ref FROM jsonb_array_elements(rows) x) e
+        JOIN bas_state s ON s.infobase = note_states_seen.infobase AND s.ref_key = e.ref
+        CROSS JOIN LATERAL (SELECT o.account, o.order_id FROM bas_order o WHERE o.infobase = s.infobase AND o.ref_key = s.ref_key OFFSET 0) b
+        CROSS JOIN LATERAL (SELECT z AS y FROM order_sync z WHERE z.account = b.account AND z.order_id = b.order_id AND z.bas_ref = s.ref_key OFFSET 0) q
+        CROSS JOIN LATERAL (SELECT c.status_id FROM crm_order c WHERE c.account = b.account AND c.order_id = b.order_id OFFSET 0) o
+        JOIN account a ON a.name = b.account
+        CROSS JOIN LATERAL (SELECT ((q.y).agreed_at >= a.status_from_since) IS NOT TRUE AS first) f
+        WHERE a.status_from_bas AND state_counts(a, note_states_seen.profile)
+    )
+    SELECT array_agg((s.account, s.order_id)::order_key) FILTER (WHERE s.state <> s.half AND (s.mapped OR NOT s.status_unmapped)),
+           array_agg(jsonb_populate_record(NULL::status_decision, jsonb_build_object('account', s.account, 'order_id', s.order_id, 'decision', 'first', 'crm_was', s.crm_half, 'bas_status', s.half, 'unmapped', false)) ORDER BY s.account, s.order_id) FILTER (WHERE s.first)
+    INTO wanted, first FROM seen s;
     IF wanted IS NOT NULL THEN
         PERFORM enqueue_orders(wanted, 2::smallint);
+    END IF;
+    IF first IS NOT NULL THEN
+        PERFORM note_statuses(first);
     END IF;
 END $$;
 COMMENT ON FUNCTION note_states_seen(text, text, jsonb) IS 'Keeps the states of documents that a register tells, and has those orders looked at whose state is another by now';

@@ -38,7 +38,8 @@ INSERT INTO access_function VALUES    -- goods
     ('goods_entity', 'reader'), ('no_key', 'reader'), ('check_goods', 'operator');
 INSERT INTO access_function VALUES    -- statuses
     ('pull_statuses', 'operator'),
-    ('obstacles_statuses', 'operator'), ('state_counts', 'reader'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader');
+    ('obstacles_statuses', 'operator'), ('state_counts', 'reader'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader'),
+    ('crm_status_at', 'operator'), ('crm_half', 'operator'), ('bas_half', 'operator');
 INSERT INTO access_function VALUES    -- information records
     ('attribute_way', 'reader'), ('same_record', 'operator'), ('record_changes', 'operator'), ('record_address', 'operator'), ('record_body', 'operator'), ('obstacles_records', 'operator'),
     ('attribute_line', 'operator'), ('own_comment', 'operator'), ('kept_comment', 'operator'), ('merged_comment', 'operator');
@@ -74,7 +75,7 @@ INSERT INTO access_table VALUES
     ('bas_product', 'SELECT, DELETE, UPDATE (checked_at)'),
     ('dictionary_load', 'SELECT, DELETE, UPDATE (loaded_at)'),
     ('task', 'SELECT, UPDATE (state, run_at, wish, blocked_on)'),
-    ('order_sync', 'SELECT, UPDATE (skipped_at, skip_reason, force, must_read, read_version, crm_status, bas_status)'),
+    ('order_sync', 'SELECT, UPDATE (skipped_at, skip_reason, force, must_read, read_version, crm_status, bas_status, agreed_at)'),
     ('bas_record', 'SELECT, UPDATE (read_at)'),
     ('wake_pending', 'SELECT, INSERT'),
     ('order_event', 'SELECT, INSERT'),

@@ -87,7 +87,10 @@ my $before = writes(2);
 deliver(2, statusId => 3);
 is(writes(2) - $before . ' ' . pair(2), '0 3 Збирається', 'two statuses that are one in BAS: nothing to write');
 deliver(1, comment => 'далі');
-is(in_bas(1) . ' ' . pair(1), 'Збирається 2 Збирається', 'a document from before takes the status with the next change of its order');
+is(in_bas(1) . ' ' . writes(1), ' 1', 'a document from before keeps its status while that of the order is as it was when they began to travel');
+deliver(1, statusId => 1);
+is(in_bas(1) . ' ' . pair(1), 'Прийнято 1 Прийнято', 'and takes the next one');
+deliver(1, statusId => 2);
 
 # ---- what is not mapped
 

@@ -75,7 +75,7 @@ sub heard
 
 my %ref;
 my $n = 0;
-$ref{$_} = sprintf '8c1f4a10-00f4-11ee-8000-0000000000%02x', 0xb0 + $n++ for 'Прийнято', 'Скасовано';
+$ref{$_} = sprintf '8c1f4a10-00f4-11ee-8000-0000000000%02x', 0xb0 + $n++ for 'Прийнято', 'Скасовано', 'Прибуло';
 my %name = reverse %ref;
 $bas->control(POST => '/load', { 'Catalog_СостоянияЗаказовПокупателей' => [ map { { Ref_Key => $ref{$_}, Description => $_ } } sort keys %ref ] });
 sql("SELECT salesdrive.add_infobase('main', 'unf', '" . $bas->url('/base') . "', 'Обмен', 'secret');
@@ -447,7 +447,7 @@ is(state_of(50), 'parked no_lines', 'as does what is wrong with them');
 deliver(50, statusId => 1, products => [ { sku => 'SKU-0001', amount => 1, price => 120 } ]);
 is(bas_status(50) . ' ' . state_of(50), 'Прийнято synced', 'one that lives again has its status back');
 requests(50);
-is(sync(50, "coalesce(cancel_action, '-')"), '-', 'that was that');
+is(sync(50, "concat_ws(' ', coalesce(cancel_action, '-'), coalesce(cancel_set, '-'), coalesce(cancel_before, '-'))"), '- - -', 'that was that');
 deliver(50, statusId => 2);
 sql("SELECT salesdrive.map_value('shop', 'status', '2', 'Скасовано', 'to_bas')");
 deliver(50, statusId => 1);
@@ -468,6 +468,30 @@ $bas->control(POST => '/faults', { method => 'PATCH', action => 'reset_before', 
 deliver(53, statusId => 1);
 ok(settled(53), 'living again, a change that did not arrive');
 is(bas_status(53), 'Прийнято', 'is made again');
+sub user_sets { my ($id, $status) = @_; return user($id, properties => { 'СостояниеЗаказа' => $ref{$status}, 'СостояниеЗаказа_Type' => 'StandardODATA.Catalog_СостоянияЗаказовПокупателей' }) }
+for my $action (undef, 'reset_after')    # the new status is not mapped
+{
+	my $id = defined $action ? 56 : 55;
+	deliver($id);
+	user_sets($id, 'Прийнято');
+	$bas->control(POST => '/faults', { method => 'PATCH', action => $action, times => 1 }) if defined $action;
+	deliver($id, statusId => 6);
+	ok(settled($id), 'cancelled');
+	is(bas_status($id), 'Скасовано', 'with its status');
+	deliver($id, statusId => 3);
+	is(bas_status($id) . ' ' . state_of($id), 'Прийнято synced', 'living again, by a status that nobody has mapped, the document has its former one');
+}
+deliver(57);
+deliver(57, statusId => 6);
+deliver(57, statusId => 3);
+is(bas_status(57), 'Скасовано', 'where it had none before it is left');
+like(told(57), qr/^Lives again in SalesDrive: status 3\. Document keeps the status of the cancelled order: value_map does not say what the new one is in BAS, and the one before is not known\.$/, 'and that is told');
+deliver(58);
+user_sets(58, 'Прийнято');
+deliver(58, statusId => 6);
+user_sets(58, 'Прибуло');
+deliver(58, statusId => 3);
+is(bas_status(58), 'Прибуло', 'nor is a status overwritten that was set in BAS meanwhile');
 deliver(54);
 user_marks(54, $yes);
 deliver(54, statusId => 6);

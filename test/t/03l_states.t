@@ -24,9 +24,10 @@ sub findings { my ($account) = @_; return sql("SELECT coalesce(string_agg(subjec
 sub deliver
 {
 	my ($account, @ids) = @_;
-	for my $id (@ids)
+	for (@ids)
 	{
-		my $body = json_encode({ data => { id => $id, version => 1, statusId => 1, orderTime => '2026-11-20 10:00:00', updateAt => '2026-11-20 10:00:00', paymentAmount => 120,
+		my ($id, $version, $status) = ref ? @$_ : ($_, 1, 1);
+		my $body = json_encode({ data => { id => $id, version => $version, statusId => $status, orderTime => '2026-11-20 10:00:00', updateAt => '2026-11-20 10:00:00', paymentAmount => 120,
 			contacts => [ { fName => 'Зразок', phone => '0671000001' } ], products => [ { sku => 'SKU-0001', amount => 1, price => 120 } ] } });
 		utf8::decode($body);
 		sql("SELECT salesdrive.accept_webhook('$account', '$body')");
@@ -88,20 +89,50 @@ sub works_out { my ($key, $state) = @_; return $trade->control(POST => '/load', 
 deliver('trade32', 1 .. 30);
 is(sql("SELECT string_agg(DISTINCT state, ' ') FROM salesdrive.order_status WHERE account = 'trade32'"), 'synced', 'documents are in УТ');
 sql("SELECT salesdrive.map_value('trade32', 'status', '2', 'ГотовКОтгрузке', 'to_crm'), salesdrive.map_value('trade32', 'status', '3', 'Закрыт', 'to_crm')");
-works_out(ref_of('trade32', $_), 'ГотовКОтгрузке') for 1, 30;
+works_out(ref_of('trade32', $_), 'ВПроцессеОтгрузки') for 1, 30;
+works_out(ref_of('trade32', 2), 'ГотовКОтгрузке');
 pull('trade32');
 is(reads('trade32', coded($register)) . ' ' . wanted('trade32'), '0 nothing', 'as delivered the status of the document counts, and the register is not read');
 like(error_of("UPDATE salesdrive.account SET status_source = 'state', status_to_bas = true WHERE name = 'trade32'"), qr/account_status_source/, 'what the base works out cannot be written');
 sql("UPDATE salesdrive.account SET status_source = 'state' WHERE name = 'trade32'");
 pull('trade32');
-is(wanted('trade32'), '1 2, 30 2', 'where the account says so, the state that the base worked out goes to SalesDrive');
-my $requests = reads('trade32', coded($register));
+is(wanted('trade32'), 'nothing', 'where the account says so, states are read, and those there are are no change');
+works_out(ref_of('trade32', $_), 'ГотовКОтгрузке') for 1, 30;
+$before = reads('trade32', coded($register));
+pull('trade32');
+is(wanted('trade32'), '1 2, 30 2', 'a state that the base works out from then on goes to SalesDrive');
+my $requests = reads('trade32', coded($register)) - $before;
 cmp_ok($requests, '<=', 5, "by the keys of the documents, many a request ($requests for 30)");
 is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE infobase = 'trade32' AND purpose = 'read statuses' AND length(url) > 2100"), 0, 'within the longest address');
 my $version = sql("SELECT data_version FROM salesdrive.bas_order WHERE account = 'trade32' AND order_id = 1");
 works_out(ref_of('trade32', 1), 'Закрыт');
 pull('trade32');
 is(wanted('trade32') . ' ' . ($version eq sql("SELECT data_version FROM salesdrive.bas_order WHERE account = 'trade32' AND order_id = 1") ? 'same document' : 'changed'), '1 3, 30 2 same document', 'a state changes without the document');
+
+# cancelled by a rule that sets the status of the document: the state of the register is another thing
+sub document { my ($id) = @_; return $trade->control(GET => '/objects?set=' . coded('Document_ЗаказКлиента') . '&key=' . ref_of('trade32', $id))->{'Статус'} }
+sub pair { my ($id) = @_; return sql("SELECT concat_ws(' ', crm_status, bas_status) FROM salesdrive.order_sync WHERE account = 'trade32' AND order_id = $id") }
+my %version;
+sub moves { my ($id, $status) = @_; return deliver('trade32', [ $id, 1 + ++$version{$id}, $status ]) }
+sub synced_at { my ($id) = @_; return sql("SELECT synced_at FROM salesdrive.order_sync WHERE account = 'trade32' AND order_id = $id") }
+sql("UPDATE salesdrive.account SET status_conflict = 'bas' WHERE name = 'trade32';
+	INSERT INTO salesdrive.cancel_rule (account, status, action) VALUES ('trade32', '6', 'set_status');
+	INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key, direction) VALUES ('trade32', 'status', '6', 'Закрыт', 'to_bas'), ('trade32', 'status', '1', 'НеСогласован', 'both')");
+my $was = document(2);
+my $pair = pair(2);
+moves(2, 6);
+is(document(2) . ' | ' . pair(2), "Закрыт | $pair", 'set_status beside states: the document takes the status, and what is known of the state stays');
+my $rest = synced_at(2);
+for (1, 2) { pull('trade32') }
+is(wanted('trade32') . ' ' . (synced_at(2) eq $rest ? 'at rest' : 'looked at'), '1 3, 30 2 at rest', 'no status of BAS comes back for it, also where BAS wins, and nothing is planned');
+moves(2, 3);
+for (1, 2) { pull('trade32') }
+is(document(2) . ' | ' . wanted('trade32'), "$was | 1 3, 30 2", 'living again the document has its former status, and the register, which says what it said, changes nothing');
+works_out(ref_of('trade32', 2), 'Закрыт');
+moves(2, 2);
+pull('trade32');
+is(wanted('trade32'), '1 3, 2 3, 30 2', 'until it does');
+sql("DELETE FROM salesdrive.cancel_rule WHERE origin = 'user'; DELETE FROM salesdrive.value_map WHERE account = 'trade32' AND crm_key IN ('1', '6')");
 is(findings('trade32'), '', 'check() has nothing to say');
 $trade->control(POST => '/config', { unpublished => [ $register ] });
 sql("SELECT salesdrive.load_metadata('trade32')");

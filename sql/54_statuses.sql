@@ -29,7 +29,7 @@ CREATE TYPE status_decision AS (
 COMMENT ON TYPE status_decision IS 'What is to become of the status of an order';
 COMMENT ON COLUMN status_decision.account IS 'Account';
 COMMENT ON COLUMN status_decision.order_id IS 'Order number';
-COMMENT ON COLUMN status_decision.decision IS 'agreed (new pair), first (the pair of the first look), to_bas, to_crm, ask, or NULL: nothing is to be done';
+COMMENT ON COLUMN status_decision.decision IS 'agreed (new pair), first (the pair of the first look), to_bas, to_crm, ask, kept (set in BAS, and not sent: the order is deleted), or NULL: nothing is to be done';
 COMMENT ON COLUMN status_decision.crm_status IS 'Status in SalesDrive';
 COMMENT ON COLUMN status_decision.bas_status IS 'Status of the document, as BAS writes it; "" for none, NULL: not known';
 COMMENT ON COLUMN status_decision.crm_was IS 'Half of the pair in force: another status by now is a change made in SalesDrive';
@@ -117,6 +117,14 @@ CREATE FUNCTION bas_half(a account, y order_sync, read_at timestamptz, held text
     RETURN CASE WHEN NOT a.status_from_bas OR y.agreed_at >= a.status_from_since THEN y.bas_status WHEN read_at >= a.status_from_since THEN held END;
 COMMENT ON FUNCTION bas_half(account, order_sync, timestamptz, text) IS 'Status of a document from which a change of it counts; NULL: none was seen since statuses travel, so the next one seen is it';
 
+-- An order that is deleted in SalesDrive, or a duplicate there, would come back to life by any other status.
+CREATE FUNCTION status_stays(account text, crm_status text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN coalesce(cancel_kind(account, crm_status) IN ('deleted', 'duplicate'), false) AND EXISTS (SELECT FROM cancel_rule_of(account, crm_status) r WHERE r.action <> 'none');
+END $$;
+COMMENT ON FUNCTION status_stays(text, text) IS 'Whether no status of BAS is written over one of SalesDrive: that of a deleted order, or of a duplicate';
+
 CREATE FUNCTION status_decisions(orders order_key[]) RETURNS SETOF status_decision
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
@@ -160,14 +168,14 @@ BEGIN
                            WHERE b.from_bas AND c.account = o.account AND c.order_id = o.order_id AND c.field = 'statusId' AND c.cause = 'status') w ON true
         WHERE b.to_bas OR b.from_bas OR r.account IS NOT NULL
     ), there AS MATERIALIZED (    -- each status is looked up once
-        SELECT u.account, u.crm, m.value, m.problem, m.bas_key, m.candidates
+        SELECT u.account, u.crm, m.value, m.problem, m.bas_key, m.candidates, status_stays(u.account, u.crm) AS stays
         FROM (SELECT DISTINCT s.account, s.crm, (s.base).infobase, (s.base).profile FROM seen s WHERE s.crm IS NOT NULL) u
         CROSS JOIN LATERAL bas_status_of(u.account, u.infobase, u.profile, u.crm) m
     ), back AS MATERIALIZED (
         SELECT u.account, u.bas, crm_status_of(u.account, u.infobase, u.bas) AS value
         FROM (SELECT DISTINCT s.account, s.bas, (s.base).infobase FROM seen s WHERE s.bas <> '') u
     ), meant AS MATERIALIZED (
-        SELECT s.*, g.goal, t.value AS to_bas_value, t.problem, t.bas_key, t.candidates, c.value AS to_crm, s.to_bas OR s.ruled AS writes, NOT (s.base).from_bas OR s.was_bas IS NOT NULL AS known,
+        SELECT s.*, g.goal, t.value AS to_bas_value, t.problem, t.bas_key, t.candidates, coalesce(t.stays, false) AS stays, c.value AS to_crm, s.to_bas OR s.ruled AS writes, NOT (s.base).from_bas OR s.was_bas IS NOT NULL AS known,
                coalesce(g.goal = s.bas AND NOT (s.by_state AND s.ruled), false) OR coalesce(c.value = s.crm, false) AS agree, (y).cancel_set IS NULL OR (y).cancel_set = s.doc AS as_set
         FROM seen s LEFT JOIN there t ON t.crm = s.crm AND t.account = s.account LEFT JOIN back c ON c.bas = s.bas AND c.account = s.account
         CROSS JOIN LATERAL (SELECT CASE WHEN t.value IS NULL AND t.problem IS NULL AND s.revived THEN nullif((s.y).cancel_before, '') ELSE t.value END AS goal) g    -- nobody says what the status is in BAS: that of before
@@ -194,7 +202,7 @@ BEGIN
         FROM moved m
     ), decided AS MATERIALIZED (
         SELECT j.account, j.order_id, j.base, j.by_state, j.ruled, j.revived, j.y, j.crm, j.bas, j.doc, j.was_crm, j.was_bas, j.goal, j.to_crm, j.asked, j.writes, j.attempt, j.problem, j.bas_key, j.candidates, j.beside,
-               j.decision, j.to_bas AND j.to_bas_value IS NULL AS nowhere,
+               CASE WHEN j.decision = 'to_crm' AND j.stays THEN 'kept' ELSE j.decision END AS decision, j.to_bas AND j.to_bas_value IS NULL AS nowhere,
                NOT j.agree AND j.there AND (j.to_bas AND j.crm IS DISTINCT FROM j.was_crm AND j.to_bas_value IS NULL
                                             OR (j.base).from_bas AND j.to_crm IS NULL AND j.bas <> '' AND j.bas <> j.was_bas) IS TRUE AS unmapped
         FROM judged j

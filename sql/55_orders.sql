@@ -328,7 +328,7 @@ BEGIN
     PERFORM note_cancellations(decided);
     PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
     PERFORM tell_documents(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park' HAVING count(*) > 0;
-    PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE ((d.status).decision IN ('agreed', 'first') OR (d.status).crm_wanted IS NOT NULL OR (d.status).cancel_set IS NOT NULL OR (d.status).unmapped) AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
+    PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE ((d.status).decision IN ('agreed', 'first', 'kept') OR (d.status).crm_wanted IS NOT NULL OR (d.status).cancel_set IS NOT NULL OR (d.status).unmapped) AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
     PERFORM note_products_wanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'product' HAVING count(*) > 0;
     PERFORM ask_for_records(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'records' HAVING count(*) > 0;
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));

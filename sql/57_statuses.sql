@@ -6,7 +6,7 @@ CREATE FUNCTION note_statuses(statuses status_decision[]) RETURNS void
 BEGIN
     WITH agreed AS (
         UPDATE order_sync y SET crm_status = CASE s.decision WHEN 'first' THEN s.crm_was ELSE s.crm_status END, bas_status = s.bas_status, agreed_at = clock(), status_unmapped = s.unmapped
-        FROM few(statuses) s WHERE s.decision IN ('agreed', 'first') AND y.account = s.account AND y.order_id = s.order_id
+        FROM few(statuses) s WHERE s.decision IN ('agreed', 'first', 'kept') AND y.account = s.account AND y.order_id = s.order_id
         RETURNING y.infobase, y.bas_ref, s.names
     )
     UPDATE bas_order b SET sent_body = b.sent_body || same_keys(b.read_body, same_keys(b.sent_body, n.own)), written_body = b.written_body || same_keys(b.read_body, same_keys(b.written_body, n.own))
@@ -14,6 +14,10 @@ BEGIN
     WHERE b.infobase = a.infobase AND b.ref_key = a.bas_ref AND b.accepted_body IS NULL AND b.sent_body ?| a.names;    -- what BAS holds instead is accepted
     UPDATE order_sync y SET status_unmapped = y.status_unmapped OR s.unmapped, cancel_set = coalesce(s.cancel_set, y.cancel_set)
     FROM few(statuses) s WHERE (s.unmapped OR s.cancel_set IS NOT NULL) AND y.account = s.account AND y.order_id = s.order_id;
+    INSERT INTO order_event (account, order_id, event, version, text)
+    SELECT y.account, y.order_id, 'status_kept', o.version, format('Document %s has status "%s" by now, set in BAS. The order stays as it is in SalesDrive (status %s): any other would bring it back.', y.number,
+               coalesce((SELECT d.name FROM dictionary_value d WHERE d.scope = y.infobase AND d.side = 'bas' AND d.dictionary = 'status' AND d.key = s.bas_status), s.bas_status), status_title(y.account, s.crm_status))
+    FROM few(statuses) s JOIN order_sync y ON y.account = s.account AND y.order_id = s.order_id JOIN crm_order o ON o.account = s.account AND o.order_id = s.order_id WHERE s.decision = 'kept';
     PERFORM want_in_crm(array_agg((s.account, s.order_id, 'statusId', s.crm_wanted, 'status')::crm_wish)) FROM few(statuses) s WHERE s.crm_wanted IS NOT NULL HAVING count(*) > 0;
 END $$;
 COMMENT ON FUNCTION note_statuses(status_decision[]) IS 'Keeps the pairs of statuses that agree, or were seen first, and has SalesDrive told of those it should have';

@@ -39,7 +39,7 @@ INSERT INTO access_function VALUES    -- goods
 INSERT INTO access_function VALUES    -- statuses
     ('pull_statuses', 'operator'),
     ('obstacles_statuses', 'operator'), ('state_counts', 'reader'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader'),
-    ('crm_status_at', 'operator'), ('crm_half', 'operator'), ('bas_half', 'operator');
+    ('crm_status_at', 'operator'), ('crm_half', 'operator'), ('bas_half', 'operator'), ('status_stays', 'operator');
 INSERT INTO access_function VALUES    -- information records
     ('attribute_way', 'reader'), ('same_record', 'operator'), ('record_changes', 'operator'), ('record_address', 'operator'), ('record_body', 'operator'), ('obstacles_records', 'operator'),
     ('attribute_line', 'operator'), ('own_comment', 'operator'), ('kept_comment', 'operator'), ('merged_comment', 'operator');

@@ -231,6 +231,30 @@ is(all_calls() . ' ' . sql("SELECT count(*) FROM salesdrive.order_sync WHERE sta
 sql("DELETE FROM salesdrive.value_map WHERE dictionary = 'status' AND crm_key IN ('5', '7')");
 run_engine();
 
+# ---- deleted in SalesDrive: no status of BAS brings an order back
+
+new_orders(1301, 2, 1);
+pull();
+sql("INSERT INTO salesdrive.dictionary_value (scope, side, dictionary, key, name) VALUES ('shop', 'crm', 'status', '10', 'дубль')");
+crm_sets(1301, 8);
+crm_sets(1302, 10);
+poll();
+bas_sets($_, 'C') for 1301, 1302;
+$at_rest = all_calls();
+for (1, 2) { pull(); poll() }
+is(all_calls() . ' | ' . both(1301) . ', ' . both(1302), "$at_rest | 8 C, 10 C", 'deleted, or a duplicate: a status set in BAS stays there');
+is(sql("SELECT string_agg(regexp_replace(text, 'Document [^ ]+', 'Document N'), '|') FROM salesdrive.order_event WHERE event = 'status_kept' AND order_id = 1301"),
+	'Document N has status "C" by now, set in BAS. The order stays as it is in SalesDrive (status 8 "Видалений"): any other would bring it back.', 'which is told, once');
+crm_sets(1301, 2);
+poll();
+is(both(1301), '2 B', 'brought back in SalesDrive its statuses travel again');
+sql("INSERT INTO salesdrive.cancel_rule (account, status, action) VALUES ('shop', 'duplicate', 'none')");
+bas_sets(1302, 'B');
+pull();
+is(both(1302), '2 B', 'as do those of an order that is like any other by its rule');
+poll();
+sql("DELETE FROM salesdrive.cancel_rule WHERE origin = 'user'");
+
 # ---- random histories: what should happen, said once more in a few lines
 
 sub everything

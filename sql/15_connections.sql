@@ -55,6 +55,7 @@ CREATE TABLE infobase (
     circuit_after     integer NOT NULL DEFAULT 5 CHECK (circuit_after > 0),
     circuit_pause     interval NOT NULL DEFAULT '30 s' CHECK (circuit_pause > '0'),
     dictionary_age    interval NOT NULL DEFAULT '1 day' CHECK (dictionary_age > '0'),
+    time_zone         text NOT NULL DEFAULT 'Europe/Kyiv',
     allow_http        boolean NOT NULL DEFAULT false,
     ca_file           text CHECK (ca_file ~ '^/'),
     keeps_ref_key     boolean,
@@ -84,6 +85,7 @@ COMMENT ON COLUMN infobase.retry_cap IS 'Upper bound of any delay of a retry';
 COMMENT ON COLUMN infobase.circuit_after IS 'So many failures of the connection or the server in a row open the circuit';
 COMMENT ON COLUMN infobase.circuit_pause IS 'How long an open circuit waits before one probing request';
 COMMENT ON COLUMN infobase.dictionary_age IS 'Lists of the base that are older are read again as orders come by';
+COMMENT ON COLUMN infobase.time_zone IS 'Zone of the clock of its server: the times its documents tell are read in it where they are compared';
 COMMENT ON COLUMN infobase.allow_http IS 'Allow plain http to other hosts than loopback';
 COMMENT ON COLUMN infobase.ca_file IS 'Bundle of certificate authorities, absolute path on the server; NULL uses that of the system';
 COMMENT ON COLUMN infobase.keeps_ref_key IS 'Whether the base keeps the Ref_Key of a POST: learned from the first creation; unknown until then';
@@ -229,6 +231,18 @@ END $$;
 COMMENT ON FUNCTION account_guard() IS 'Trigger: identity and name of an account never change, nor its infobase once it has orders; its time zone exists';
 CREATE TRIGGER account_guard BEFORE INSERT OR UPDATE OF name, identity, infobase, time_zone ON account
     FOR EACH ROW EXECUTE FUNCTION account_guard();
+
+CREATE FUNCTION infobase_zone_guard() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_timezone_names WHERE name = NEW.time_zone) THEN
+        RAISE EXCEPTION 'time zone "%" of infobase "%" is not known', NEW.time_zone, NEW.name
+            USING ERRCODE = '22023', HINT = 'Names are listed in pg_timezone_names, for example Europe/Kyiv.';
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION infobase_zone_guard() IS 'Trigger: the time zone of an infobase exists';
+CREATE TRIGGER zone_guard BEFORE INSERT OR UPDATE OF time_zone ON infobase FOR EACH ROW EXECUTE FUNCTION infobase_zone_guard();
 
 -- A restored row keeps the times it comes with.
 CREATE FUNCTION statuses_switched() RETURNS trigger

@@ -142,7 +142,7 @@ BEGIN
         UNION ALL SELECT y.account, y.order_id, true FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
         WHERE coalesce(y.cancel_set, y.cancel_before) IS NOT NULL AND NOT EXISTS (SELECT FROM cancelled c WHERE c.account = k.account AND c.order_id = k.order_id)
     ), base AS MATERIALIZED (
-        SELECT a.name, a AS account, a.infobase, i.profile, a.status_to_bas AND NOT c.by_state AS to_bas, a.status_from_bas AS from_bas, a.status_conflict AS policy, c.by_state,
+        SELECT a.name, a AS account, a.infobase, i.profile, i.time_zone, a.status_to_bas AND NOT c.by_state AS to_bas, a.status_from_bas AS from_bas, a.status_conflict AS policy, c.by_state,
                n.names ->> 'status' AS property, n.names ->> 'status_type' AS type_property, n.names ->> 'changed' AS changed_property, 'StandardODATA.' || entity_set(i.profile, 'status') AS type,
                c.by_state AND property_names(i.profile, 'order_state') ? 'changed' AS by_journal
         FROM (SELECT DISTINCT k.account FROM few(orders) k) u JOIN account a ON a.name = u.account JOIN infobase i ON i.name = a.infobase
@@ -195,7 +195,7 @@ BEGIN
                          WHEN m.agree THEN CASE WHEN m.known AND (NOT m.valid OR (m.crm, m.bas) IS DISTINCT FROM ((m.y).crm_status, (m.y).bas_status)) THEN 'agreed' END
                          WHEN m.force AND m.writes AND m.goal IS NOT NULL AND NOT m.by_state THEN 'to_bas'
                          WHEN m.crm_moved AND NOT m.by_state AND m.bas_moved THEN CASE (m.base).policy WHEN 'salesdrive' THEN 'to_bas' WHEN 'bas' THEN 'to_crm' WHEN 'ask' THEN 'ask'
-                                                                    ELSE CASE WHEN m.changed_at > m.update_at THEN 'to_crm' ELSE 'to_bas' END END
+                                                                    ELSE CASE WHEN m.changed_at AT TIME ZONE (m.base).time_zone > m.update_at AT TIME ZONE ((m.base).account).time_zone THEN 'to_crm' ELSE 'to_bas' END END
                          WHEN m.crm_moved AND NOT m.by_state THEN 'to_bas'
                          WHEN m.bas_moved THEN 'to_crm'
                          WHEN m.known AND NOT m.valid THEN 'first' END AS decision

@@ -211,10 +211,11 @@ BEGIN
     ON CONFLICT ON CONSTRAINT bas_state_pkey DO UPDATE SET state = excluded.state, at = excluded.at, read_at = excluded.read_at WHERE (s.at > excluded.at) IS NOT TRUE;
 
     WITH seen AS MATERIALIZED (
-        SELECT b.account, b.order_id, s.state, (q.y).status_unmapped, f.first, CASE WHEN NOT f.first THEN (q.y).bas_status WHEN s.at AT TIME ZONE a.time_zone > a.status_from_since THEN '' ELSE s.state END AS half, crm_half(a, q.y, o.status_id) AS crm_half,
+        SELECT b.account, b.order_id, s.state, (q.y).status_unmapped, f.first, CASE WHEN NOT f.first THEN (q.y).bas_status WHEN s.at AT TIME ZONE i.time_zone > a.status_from_since THEN '' ELSE s.state END AS half, crm_half(a, q.y, o.status_id) AS crm_half,
                crm_status_of(b.account, s.infobase, s.state) IS NOT NULL AS mapped
         FROM (SELECT DISTINCT nil_free(x ->> (n ->> 'order')) AS ref FROM jsonb_array_elements(rows) x) e
         JOIN bas_state s ON s.infobase = note_states_seen.infobase AND s.ref_key = e.ref
+        JOIN infobase i ON i.name = s.infobase
         CROSS JOIN LATERAL (SELECT o.account, o.order_id FROM bas_order o WHERE o.infobase = s.infobase AND o.ref_key = s.ref_key OFFSET 0) b
         CROSS JOIN LATERAL (SELECT z AS y FROM order_sync z WHERE z.account = b.account AND z.order_id = b.order_id AND z.bas_ref = s.ref_key OFFSET 0) q
         CROSS JOIN LATERAL (SELECT c.status_id FROM crm_order c WHERE c.account = b.account AND c.order_id = b.order_id OFFSET 0) o

@@ -146,6 +146,20 @@ crm_sets(1005, 4);
 poll();
 poll();
 is(in_bas(1005) . ' ' . in_crm(1005) . ' ' . state_of(1005), 'A 1 synced', 'BAS changed it later');
+sql("UPDATE salesdrive.infobase SET time_zone = 'UTC'");    # the winter of Kyiv is two hours ahead
+bas_clock(60 - 7200);
+bas_sets(1006, 'C');
+crm_sets(1006, 2);
+poll();
+poll();
+is(in_bas(1006) . ' ' . in_crm(1006), 'C 4', 'BAS changed it later, by a clock that keeps another zone');
+bas_clock(-60 - 7200);
+bas_sets(1006, 'A');
+crm_sets(1006, 2);
+poll();
+is(in_bas(1006) . ' ' . in_crm(1006), 'B 2', 'and SalesDrive did');
+like(error_of("UPDATE salesdrive.infobase SET time_zone = 'Kyiv'"), qr/time zone "Kyiv" of infobase "main" is not known.*HINT:  Names are listed in pg_timezone_names/s, 'a zone there is not');
+sql("UPDATE salesdrive.infobase SET time_zone = 'Europe/Kyiv'");
 bas_clock(0);
 
 # ---- switched on with documents there: the first look makes the pairs, and writes nothing

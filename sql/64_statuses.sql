@@ -57,19 +57,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION status_account(status_poll, text, boolean) IS 'The next account whose documents are read by their keys';
 
--- A base and the accounts bound to it are of one shop.
-CREATE FUNCTION infobase_zone(infobase text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN coalesce((SELECT min(a.time_zone) FROM account a WHERE a.infobase = infobase_zone.infobase), 'Europe/Kyiv');
-END $$;
-COMMENT ON FUNCTION infobase_zone(text) IS 'Zone of the clock of a base';
-
 CREATE FUNCTION begin_status_poll(infobase text, what text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     by_time boolean := property_names((SELECT i.profile FROM infobase i WHERE i.name = begin_status_poll.infobase), status_entity(what)) ? 'changed';
-    zone    text := infobase_zone(infobase);
+    zone    text := (SELECT i.time_zone FROM infobase i WHERE i.name = begin_status_poll.infobase);
 BEGIN
     IF EXISTS (SELECT FROM status_poll p WHERE p.infobase = begin_status_poll.infobase AND p.what = begin_status_poll.what AND p.started_at > clock()) THEN
         PERFORM put_times_right();

@@ -30,8 +30,8 @@ BEGIN
     UPDATE crm_poll p SET started_at = now_at, until = now_at, done_at = least(p.done_at, now_at),
         seen_until = CASE WHEN f.since_a_day THEN p.seen_until ELSE now_at - interval '1 day' END, page = CASE WHEN f.since_a_day THEN p.page END
     FROM crm_feed f WHERE f.feed = p.feed AND p.started_at > now_at;
-    UPDATE status_poll p SET started_at = now_at, done_at = least(p.done_at, now_at), seen_until = now_at AT TIME ZONE infobase_zone(p.infobase) - interval '1 day', page_from = NULL, account = NULL
-    WHERE p.started_at > now_at;
+    UPDATE status_poll p SET started_at = now_at, done_at = least(p.done_at, now_at), seen_until = now_at AT TIME ZONE i.time_zone - interval '1 day', page_from = NULL, account = NULL
+    FROM infobase i WHERE i.name = p.infobase AND p.started_at > now_at;
     UPDATE payment_poll p SET started_at = now_at, done_at = least(p.done_at, now_at) WHERE p.started_at > now_at;
     DELETE FROM quota_use q USING account_api p WHERE p.account = q.account AND q.counted_at > now_at + 2 * p.total_timeout;
     UPDATE quota_window w SET closed_until = now_at WHERE w.closed_until > now_at + interval '1 day';

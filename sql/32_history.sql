@@ -88,7 +88,7 @@ COMMENT ON COLUMN order_event.id IS 'Number';
 COMMENT ON COLUMN order_event.at IS 'When';
 COMMENT ON COLUMN order_event.account IS 'Account';
 COMMENT ON COLUMN order_event.order_id IS 'Order number';
-COMMENT ON COLUMN order_event.event IS 'received, unreadable, created, found, changed, differs, posted, cancelled, revived, unposted, marked, unmarked, parked, resumed, skipped, resent, sum_told, status_kept, crm_changed, crm_not_changed, crm_unknown, payment';
+COMMENT ON COLUMN order_event.event IS 'received, unreadable, created, found, changed, differs, posted, cancelled, revived, unposted, marked, unmarked, parked, resumed, skipped, resent, sum_told, status_kept, followup, sale_created, sale_found, sale_posted, return_created, return_found, return_posted, closed, followup_dropped, followup_parked, crm_changed, crm_not_changed, crm_unknown, payment';
 COMMENT ON COLUMN order_event.version IS 'Order version it is about';
 COMMENT ON COLUMN order_event.text IS 'Sentence';
 COMMENT ON COLUMN order_event.detail IS 'Particulars';

@@ -77,6 +77,7 @@ DECLARE
     fields   order_fields[];
     statuses status_decision[];
     records  obstacle[];
+    closes   boolean;
 BEGIN
     SELECT array_agg(u) INTO unwanted FROM obstacles_wanted(orders) u;
     IF unwanted IS NOT NULL THEN
@@ -100,6 +101,7 @@ BEGIN
     SELECT array_agg(f) INTO fields FROM mapped_fields(orders) f;
     SELECT array_agg(r) INTO records FROM obstacles_records(fields) r;
     SELECT array_agg(d) INTO statuses FROM status_decisions(orders) d;
+    closes := EXISTS (SELECT FROM few(orders) k JOIN followup f ON f.account = k.account AND f.order_id = k.order_id AND f.action = 'close' WHERE f.due);
     RETURN QUERY
     WITH profile_name AS MATERIALIZED (
         SELECT p.profile, entity_set(p.profile, 'order') AS set
@@ -117,7 +119,7 @@ BEGIN
         LEFT JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
         LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
     ), state AS (
-        SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
+        SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN closes THEN closing_of(k.account, k.order_id, s.profile) END AS closed, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
                a.identity, y, b, b.read_body AS held, e AS fields, o.payment_amount, a.sum_comment, s.profile,
                CASE WHEN e.account IS NULL THEN u.document ELSE fitted_document(u.document, e, b.read_body, y.bas_ref IS NOT NULL, y.read_version = o.version AND b.read_at >= clock() - greatest(f.total_timeout, interval '10 s') OR a.edit_policy = 'never') END AS document,
                coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus, st AS status
@@ -147,7 +149,7 @@ BEGIN
                     AND (c.policy = 'ask' OR c.policy = 'until_posted' AND (c.b).posted OR both_changed(odata_wanted(c.other, c.held), c.held, (c.b).written_body, c.fields) IS NOT NULL)) AS out
         FROM change c
     ), todo AS MATERIALIZED (
-        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.status, c.sum_comment,
+        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.status, c.sum_comment, c.closed, CASE WHEN (c.y).bas_ref IS NOT NULL AND NOT coalesce((c.b).deleted, false) THEN odata_wanted(c.closed, c.held) END AS closing,
                CASE WHEN c.sum_comment IS NOT NULL AND (c.y).bas_ref IS NOT NULL AND c.policy <> 'never' THEN sum_patch(c.b, c.payment_amount, c.sum_comment, (c.y).told_lines, c.profile) END AS telling,
                CASE WHEN c.out THEN c.plain - ARRAY(SELECT jsonb_object_keys(c.other)) || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.other) ELSE c.plain END
                || coalesce(CASE WHEN (c.y).bas_ref IS NULL THEN (c.status).properties ELSE c.status_patch END, '{}') AS document,
@@ -156,7 +158,7 @@ BEGIN
         FROM held_up c CROSS JOIN LATERAL (SELECT CASE WHEN c.other IS NOT NULL AND NOT c.out THEN odata_wanted(c.other, c.held) END AS edit) w
     )
     SELECT t.account, t.order_id, w.step, w.purpose,
-           CASE w.purpose WHEN 'create order' THEN 'POST' WHEN 'change order' THEN 'PATCH' WHEN 'tell changed sum' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
+           CASE w.purpose WHEN 'create order' THEN 'POST' WHEN 'change order' THEN 'PATCH' WHEN 'tell changed sum' THEN 'PATCH' WHEN 'close order' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
            CASE w.purpose
                 -- without allowedOnly: a document that is hidden must not look absent (code 20 parks the order)
                 WHEN 'read order' THEN t.set || '?$format=json' || odata_filter(CASE WHEN (t.y).bas_ref IS NOT NULL THEN 'Ref_Key eq ' || odata_guid((t.y).bas_ref)
@@ -165,10 +167,11 @@ BEGIN
                 WHEN 'create order' THEN t.set
                 WHEN 'change order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
                 WHEN 'tell changed sum' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
+                WHEN 'close order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
                 WHEN 'post order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')/Post' END,
            CASE w.purpose WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce((t.y).ref_key, order_ref_key(t.identity, t.order_id))) || t.document
-                WHEN 'change order' THEN t.patch WHEN 'tell changed sum' THEN t.telling END,
-           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL AND t.telling IS NULL AND (t.sum_comment IS NULL OR t.patch IS NULL) AND (t.status).decision IS DISTINCT FROM 'ask' THEN jsonb '{}' ELSE '{"again": true}' END
+                WHEN 'change order' THEN t.patch WHEN 'tell changed sum' THEN t.telling WHEN 'close order' THEN t.closing END,
+           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL AND t.telling IS NULL AND t.closed IS NULL AND (t.sum_comment IS NULL OR t.patch IS NULL) AND (t.status).decision IS DISTINCT FROM 'ask' THEN jsonb '{}' ELSE '{"again": true}' END
                 || CASE WHEN (t.status).account IS NOT NULL AND (w.purpose = 'create order' OR w.purpose = 'change order' AND t.patch ?| (t.status).names) THEN CASE w.purpose WHEN 'create order' THEN (t.status).made ELSE (t.status).memo END ELSE '{}' END END,
            w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document, t.status
     FROM todo t
@@ -201,6 +204,8 @@ BEGIN
         UNION ALL SELECT 'request', 'post order', NULL, NULL, NULL, NULL, NULL WHERE ((t.y).needs_post OR t.posting AND NOT coalesce((t.b).posted, false)) AND NOT coalesce((t.b).deleted, false)
         UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
         UNION ALL SELECT 'request', 'tell changed sum', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.closed IS NOT NULL AND (t.y).bas_ref IS NOT NULL AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
+        UNION ALL SELECT 'request', 'close order', NULL, NULL, NULL, NULL, NULL WHERE t.closing IS NOT NULL
         UNION ALL SELECT CASE WHEN r.waits THEN 'wait' ELSE 'park' END, NULL, NULL, r.reason, r.detail, r.hint, r.blocked_on FROM few(records) r WHERE r.account = t.account AND r.order_id = t.order_id
         UNION ALL SELECT 'park', NULL, NULL, 'status_conflict', format('The status was changed in SalesDrive (to %s) and in BAS (document %s, to %s) since both agreed last.', (t.status).crm_status, (t.y).number, brief_value(to_jsonb((t.status).bas_status))),
                          format('SELECT salesdrive.decide_status(%L, %s, ''salesdrive''); or ''bas''. With another account.status_conflict it is decided by itself.', t.account, t.order_id), format('account:%s:', t.account)
@@ -322,6 +327,7 @@ BEGIN
     SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint) INTO orders FROM task t WHERE t.id = ANY (tasks);
 
     PERFORM begin_orders(orders);
+    PERFORM note_followups(orders);
     beside := record_accounts(orders);
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
     PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
@@ -360,9 +366,9 @@ BEGIN
         write_unsure = y.write_unsure OR s.method <> 'GET',
         unsure_until = CASE WHEN s.method <> 'GET' THEN i.longest ELSE y.unsure_until END,
         asked_early = y.asked_early AND s.method = 'GET',
-        cancel_write = CASE WHEN s.method = 'GET' THEN y.cancel_write WHEN s.purpose IN ('unpost order', 'mark order', 'unmark order') THEN s.purpose END,
+        cancel_write = CASE WHEN s.method = 'GET' THEN y.cancel_write WHEN s.purpose IN ('unpost order', 'mark order', 'unmark order', 'close order') THEN s.purpose END,
         cancel_before = CASE WHEN s.memo ? 'cancel' AND s.purpose = 'change order' THEN coalesce(y.cancel_before, (SELECT held_status(b.read_body, i.status) FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref), '') ELSE y.cancel_before END,
-        needs_post = y.needs_post OR s.purpose = 'change order' AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
+        needs_post = y.needs_post OR s.purpose IN ('change order', 'close order') AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
         customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> i.reference) ELSE y.customer_reference END
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN base i ON i.name = t.infobase
     WHERE t.kind = 'order' AND y.account = t.account AND y.order_id = t.key::bigint;
@@ -418,7 +424,7 @@ CREATE FUNCTION order_answers(results http_result[]) RETURNS SETOF order_answer
 BEGIN
     RETURN QUERY
     SELECT t.id, t.account, t.key::bigint, t.infobase, i.profile, t.purpose,
-           CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order', 'tell changed sum', 'mark order', 'unmark order') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
+           CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order', 'tell changed sum', 'close order', 'mark order', 'unmark order') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
            u.odata_code, t.memo, j.body, nil_free(j.body ->> 'Ref_Key'), u.started_at,
            u.started_at + make_interval(secs => coalesce(u.ms_queue, 0) / 1000) + i.total_timeout + i.unsure_margin
     FROM few(results) u
@@ -440,15 +446,16 @@ BEGIN
     UPDATE order_sync y SET
         write_unsure = a.class = 'unknown_outcome' OR a.purpose = 'create order' AND a.odata_code IS NOT DISTINCT FROM '15',
         unsure_until = CASE WHEN a.class = 'unknown_outcome' THEN a.unsure_until END,
-        read_version = CASE WHEN a.class = 'ok' OR a.purpose NOT IN ('change order', 'unpost order', 'mark order', 'unmark order') THEN y.read_version END    -- else read anew before it is tried again
+        read_version = CASE WHEN a.class = 'ok' OR a.purpose NOT IN ('change order', 'close order', 'unpost order', 'mark order', 'unmark order') THEN y.read_version END    -- else read anew before it is tried again
     FROM few(answers) a
-    WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'tell changed sum', 'post order', 'unpost order', 'mark order', 'unmark order');
+    WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'tell changed sum', 'close order', 'post order', 'unpost order', 'mark order', 'unmark order');
 
     PERFORM release_creation(a.infobase, a.task_id) FROM few(answers) a
     WHERE a.purpose = 'create order' AND a.class NOT IN ('ok', 'unknown_outcome') AND a.odata_code IS DISTINCT FROM '15';
 
     PERFORM settle_order_written(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
     PERFORM settle_sum_told(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'tell changed sum' HAVING count(*) > 0;
+    PERFORM settle_order_closed(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'close order' HAVING count(*) > 0;
     PERFORM settle_order_posted(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
     PERFORM settle_cancellations(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('unpost order', 'mark order', 'unmark order') HAVING count(*) > 0;
     PERFORM tell_documents(array_agg((a.account, a.order_id)::order_key)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
@@ -588,7 +595,11 @@ BEGIN
     END IF;
     IF y.write_unsure AND y.cancel_write IS NOT NULL THEN
         y.write_unsure := false;    -- nothing else was written
-        IF cancel_write_seen(y, found_body) THEN
+        IF y.cancel_write = 'close order' THEN
+            IF cancel_write_seen(y, found_body) THEN
+                PERFORM note_closing_write(y.account, y.order_id, found_body);
+            END IF;
+        ELSIF cancel_write_seen(y, found_body) THEN
             PERFORM note_cancel_write(y.account, y.order_id, y.cancel_write, true, ', as reading it back shows', (answer.memo ->> 'version')::bigint);
         END IF;
     ELSIF y.mark = 'set' AND NOT json_flag(found_body -> 'DeletionMark') THEN

@@ -22,7 +22,8 @@ BEGIN
     WITH state AS MATERIALIZED (    -- a write of unknown outcome, and skip(), come first, as with any order
         SELECT o.account, o.order_id, o.version, c.status, c.title, c.action, coalesce(c.may_unpost OR y.force, false) AS may_unpost, entity_set(i.profile, 'order') || '(' || odata_guid(y.bas_ref) || ')' AS document, y, y.bas_ref IS NOT NULL AS there,
                coalesce(b.deleted, false) AS deleted, coalesce(b.posted, false) AS posted, b.read_body = '{}' AS gone, b.sent_body IS NOT NULL AS ours, y.read_version IS DISTINCT FROM o.version OR b.read_at < clock() - greatest(i.total_timeout, interval '10 s') AS unread,
-               y.mark IS NOT NULL AND y.cancel_status = c.status AS was_marked, CASE WHEN y.force THEN 'free' ELSE a.edit_policy END AS policy, odata_wanted(t.properties, b.read_body) AS status_patch, t.memo AS status_memo
+               y.mark IS NOT NULL AND y.cancel_status = c.status AS was_marked, CASE WHEN y.force THEN 'free' ELSE a.edit_policy END AS policy, odata_wanted(t.properties, b.read_body) AS status_patch, t.memo AS status_memo,
+               p.number AS sold, r.state AS returned, EXISTS (SELECT FROM task q WHERE q.scope = k.account AND q.kind = 'followup' AND q.key = k.order_id || '/return') AS return_task
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         JOIN account a ON a.name = k.account
@@ -31,6 +32,8 @@ BEGIN
         LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
         LEFT JOIN few(cancelled) c ON c.account = k.account AND c.order_id = k.order_id
         LEFT JOIN few(statuses) t ON t.account = k.account AND t.order_id = k.order_id
+        LEFT JOIN followup p ON p.account = k.account AND p.order_id = k.order_id AND p.action = 'sale' AND p.bas_ref IS NOT NULL AND NOT coalesce(p.deleted, false)
+        LEFT JOIN followup r ON r.account = k.account AND r.order_id = k.order_id AND r.action = 'return'
         WHERE (c.account IS NOT NULL OR y.cancel_status IS NOT NULL OR y.mark IS NOT NULL) AND NOT coalesce(y.write_unsure OR y.must_read, false) AND y.skipped_at IS NULL
     )
     SELECT s.account, s.order_id, w.step, w.purpose, CASE w.purpose WHEN 'read order' THEN 'GET' WHEN 'unpost order' THEN 'POST' ELSE CASE WHEN w.step = 'request' THEN 'PATCH' END END,
@@ -48,6 +51,14 @@ BEGIN
                   WHERE s.action = 'mark' AND s.there AND s.was_marked AND NOT (s.y).force
         UNION ALL SELECT 'done', NULL, 'edit_policy', format('Document %s stays as it is: the order is cancelled (status %s), and it would be marked for deletion.', (s.y).number, s.title), NULL, NULL
                   WHERE s.action = 'mark' AND s.there AND s.policy = 'never'
+        UNION ALL SELECT 'wait', NULL, 'followup', format('The order is cancelled (status %s): its return document is made first.', s.title), NULL, format('followup:%s:%s/return', s.account, s.order_id)
+                  WHERE s.action = 'mark' AND s.there AND s.sold IS NOT NULL AND s.returned = 'wanted' AND s.return_task AND NOT (s.y).force
+        UNION ALL SELECT 'done', NULL, 'cancelled_sold', format('The order is cancelled (status %s). Sales document %s was made from it, and a return of that: document %s stays as it is.', s.title, s.sold, (s.y).number), NULL, NULL
+                  WHERE s.action = 'mark' AND s.there AND s.sold IS NOT NULL AND s.returned = 'done' AND NOT (s.y).force
+        UNION ALL SELECT 'park', NULL, 'cancelled_sold', format('The order is cancelled (status %s), and sales document %s was made from it: document %s is not marked for deletion.', s.title, s.sold, (s.y).number),
+                         format('Make the return: SELECT salesdrive.make_followup(%L, %s, ''return''), or by a rule (salesdrive.followup_rule, status %L, action ''return''). resend() marks the document all the same, skip() leaves it.', s.account, s.order_id, s.status),
+                         format('followup:%s:%s/return', s.account, s.order_id)
+                  WHERE s.action = 'mark' AND s.there AND s.sold IS NOT NULL AND NOT (s.y).force
         UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL WHERE (s.action = 'mark' OR s.action = 'set_status' AND s.status_patch IS NOT NULL AND s.ours) AND s.there AND s.unread
         UNION ALL SELECT 'park', NULL, 'ask', format('The order is cancelled (status %s): document %s%s would be marked for deletion.', s.title, (s.y).number, CASE WHEN s.posted THEN ', which is posted,' ELSE '' END),
                          'resend() marks it, skip() leaves the document as it is. account.edit_policy is "ask".', format('account:%s:', s.account)
@@ -168,7 +179,8 @@ COMMENT ON FUNCTION unmarked_step(task, plan_step) IS 'The step after a refusal;
 CREATE FUNCTION cancel_write_seen(y order_sync, held jsonb) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN CASE y.cancel_write WHEN 'unpost order' THEN NOT json_flag(held -> 'Posted') WHEN 'mark order' THEN json_flag(held -> 'DeletionMark') WHEN 'unmark order' THEN NOT json_flag(held -> 'DeletionMark') END;
+    RETURN CASE y.cancel_write WHEN 'unpost order' THEN NOT json_flag(held -> 'Posted') WHEN 'mark order' THEN json_flag(held -> 'DeletionMark') WHEN 'unmark order' THEN NOT json_flag(held -> 'DeletionMark')
+                              WHEN 'close order' THEN odata_wanted(closing_of(y.account, y.order_id, (SELECT i.profile FROM infobase i WHERE i.name = y.infobase)), held) IS NULL END;
 END $$;
 COMMENT ON FUNCTION cancel_write_seen(order_sync, jsonb) IS 'Whether a document as read shows what such a write without an answer was to do; NULL: the write was no such one';
 

@@ -54,6 +54,8 @@ BEGIN
         PERFORM refuse_task('additional attributes are not asked for by enqueue()', 'Call prepare_infobase(infobase, apply => true).');
     ELSIF kind = 'order_record' THEN
         PERFORM refuse_task(format('the records of order %s are not asked for by enqueue()', key), 'Call resume(account, order_id).');
+    ELSIF kind = 'followup' THEN
+        PERFORM refuse_task('documents that follow an order are not asked for by enqueue()', 'Call make_followup(account, order_id, action).');
     ELSIF kind IN ('dictionary', 'counterparty', 'partner', 'metadata', 'products', 'goods', 'statuses', 'bas_payments') AND scope <> infobase THEN
         PERFORM refuse_task(format('a task of kind "%s" belongs to an infobase, and "%s" is not "%s"', kind, scope, infobase), 'Give the name of the infobase as scope too.');
     ELSIF kind = 'dictionary' AND key <> ALL (dictionaries() || value_dictionaries() || field_dictionaries() || payment_dictionaries()) THEN
@@ -179,6 +181,7 @@ BEGIN
                        WHEN 'counterparty' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind AND p.unsure_until > clock())
                        WHEN 'partner' THEN EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind AND p.unsure_until > clock())
                        WHEN 'payment' THEN EXISTS (SELECT FROM payment_sync y WHERE y.account = t.account AND y.payment_id = t.key::bigint AND y.unsure_until > clock())
+                       WHEN 'followup' THEN EXISTS (SELECT FROM followup f WHERE f.account = t.account AND f.order_id = split_part(t.key, '/', 1)::bigint AND f.action = split_part(t.key, '/', 2) AND f.unsure_until > clock())
                        WHEN 'product' THEN EXISTS (SELECT FROM product_creation c WHERE c.infobase = t.scope AND c.sku = t.key AND c.unsure_until > clock())
                        ELSE t.state = 'ready' END;
 END $$;
@@ -220,8 +223,10 @@ CREATE FUNCTION apply_steps(steps plan_step[]) RETURNS void
 DECLARE
     now_at timestamptz := clock();
     ended  text[];
+    orders order_key[];
 BEGIN
     PERFORM note_orders_done(steps);
+    SELECT array_agg((t.account, t.key::bigint)::order_key) INTO orders FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'done' AND t.kind = 'order';
 
     SELECT array_agg(w.cause) INTO ended
     FROM few(steps) s JOIN task t ON t.id = s.task_id CROSS JOIN LATERAL (SELECT t.kind || ':' || t.scope || ':' || t.key AS cause) w
@@ -252,6 +257,9 @@ BEGIN
 
     IF ended IS NOT NULL THEN
         PERFORM wake_blocked(ended);
+    END IF;
+    IF orders IS NOT NULL THEN
+        PERFORM wake_followups(orders);
     END IF;
 END $$;
 COMMENT ON FUNCTION apply_steps(plan_step[]) IS 'Carries out decisions that need no request: ends, delays and parks tasks, asks for the tasks waited for, wakes those that waited for a task ended';
@@ -359,8 +367,8 @@ CREATE FUNCTION reclaim_leases(in_hand bigint[], over_before timestamptz DEFAULT
         WHERE t.id = l.id RETURNING t.*
     )
     INSERT INTO exchange_log (direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, class, error)
-    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind IN ('order', 'order_update', 'order_record') THEN (substring(t.key FROM '^[1-9]\d{0,10}$'))::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
-           CASE WHEN t.purpose ~ '^(create|change|post|unpost|mark|unmark|add|tell|delete) ' THEN 'unknown_outcome' ELSE 'transient' END, why
+    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind IN ('order', 'order_update', 'order_record', 'followup') THEN (substring(t.key FROM '^([1-9]\d{0,10})(?:/|$)'))::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
+           CASE WHEN t.purpose ~ '^(create|change|post|unpost|mark|unmark|close|add|tell|delete) ' THEN 'unknown_outcome' ELSE 'transient' END, why
     FROM back t
 $$;
 COMMENT ON FUNCTION reclaim_leases(bigint[], timestamptz, text) IS 'Takes back what is in flight, has its lease behind it and is not in the hands of the engine: reads are done again, writes are read back (their outcome is marked unsure)';
@@ -426,6 +434,7 @@ BEGIN
     PERFORM note_counterparty_writes(array_agg(s)), note_product_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
     PERFORM note_attribute_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose = 'create attribute' HAVING count(*) > 0;
     PERFORM note_record_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose LIKE '% record%' HAVING count(*) > 0;
+    PERFORM note_followup_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose ~ '^(create|post) (sale|return)$' HAVING count(*) > 0;
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
     WITH base AS MATERIALIZED (
@@ -529,7 +538,7 @@ CREATE FUNCTION log_results(results http_result[]) RETURNS void
 BEGIN
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, method, url, http_status, class, error, late,
         ms_queue, ms_connect, ms_tls, ms_first_byte, ms_total, request_body, request_bytes, request_hash, response_body, response_raw, response_bytes, response_hash)
-    SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, CASE WHEN t.kind IN ('order', 'order_update', 'order_record') THEN (substring(t.key FROM '^[1-9]\d{0,10}$'))::bigint END, r.task_id, t.kind, t.key, r.attempt,
+    SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, CASE WHEN t.kind IN ('order', 'order_update', 'order_record', 'followup') THEN (substring(t.key FROM '^([1-9]\d{0,10})(?:/|$)'))::bigint END, r.task_id, t.kind, t.key, r.attempt,
         CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, r.url, r.http_status, r.class,
         concat_ws(': ', r.error, CASE WHEN r.odata_code IS NOT NULL THEN format('BAS code %s', r.odata_code) END, r.odata_message),
         (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,

@@ -52,7 +52,7 @@ CREATE FUNCTION status_account(p status_poll, after text, by_time boolean) RETUR
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN (SELECT min(a.name) FROM account a JOIN infobase i ON i.name = a.infobase
-            WHERE a.infobase = p.infobase AND (after IS NULL OR a.name > after) AND CASE WHEN p.what = 'states' THEN a.status_from_bas AND state_counts(a, i.profile) AND NOT by_time
+            WHERE a.infobase = p.infobase AND (after IS NULL OR a.name > after) AND CASE WHEN p.what = 'states' THEN (a.status_from_bas OR has_followup_rules('bas')) AND state_counts(a, i.profile) AND NOT by_time
                      WHEN by_time THEN a.status_from_bas AND NOT state_counts(a, i.profile) AND (a.status_from_since <= p.looked_at) IS NOT TRUE ELSE true END);
 END $$;
 COMMENT ON FUNCTION status_account(status_poll, text, boolean) IS 'The next account whose documents are read by their keys';
@@ -194,12 +194,15 @@ DECLARE
     n      jsonb := property_names(profile, 'order_state');
     wanted order_key[];
     first  status_decision[];
+    seen   bas_state[];
 BEGIN
-    INSERT INTO bas_state AS s (infobase, ref_key, state, at, read_at)
-    SELECT DISTINCT ON (e.ref) note_states_seen.infobase, e.ref, e.state, e.at, clock()
-    FROM (SELECT nil_free(x ->> (n ->> 'order')) AS ref, held_status(x, n ->> 'state') AS state, field_time(x ->> (n ->> 'changed')) AS at, k
-          FROM jsonb_array_elements(rows) WITH ORDINALITY r (x, k) WHERE x ->> (n ->> 'order_type') = 'StandardODATA.' || entity_set(profile, 'order')) e
-    WHERE e.ref IS NOT NULL AND e.state IS NOT NULL ORDER BY e.ref, e.at DESC NULLS LAST, e.k DESC
+    seen := ARRAY(
+        SELECT DISTINCT ON (e.ref) (note_states_seen.infobase, e.ref, e.state, e.at, clock())::bas_state
+        FROM (SELECT nil_free(x ->> (n ->> 'order')) AS ref, held_status(x, n ->> 'state') AS state, field_time(x ->> (n ->> 'changed')) AS at, k
+              FROM jsonb_array_elements(rows) WITH ORDINALITY r (x, k) WHERE x ->> (n ->> 'order_type') = 'StandardODATA.' || entity_set(profile, 'order')) e
+        WHERE e.ref IS NOT NULL AND e.state IS NOT NULL ORDER BY e.ref, e.at DESC NULLS LAST, e.k DESC);
+    PERFORM want_state_followups(seen);
+    INSERT INTO bas_state AS s SELECT * FROM few(seen)
     ON CONFLICT ON CONSTRAINT bas_state_pkey DO UPDATE SET state = excluded.state, at = excluded.at, read_at = excluded.read_at WHERE (s.at > excluded.at) IS NOT TRUE;
 
     WITH seen AS MATERIALIZED (
@@ -280,7 +283,7 @@ BEGIN
     IF NOT property_names(i.profile, 'order') ?| ARRAY['status', 'total'] THEN    -- the sum goes back where there is no status, too
         RAISE EXCEPTION 'documents of infobase "%" have neither status nor sum', i.name USING ERRCODE = '55000', DETAIL = format('Profile "%s" names no property for them.', i.profile), HINT = 'Where the base has one: INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (…, ''order'', ''status'', …).';
     END IF;
-    FOREACH part IN ARRAY ARRAY['orders'] || CASE WHEN entity_set(i.profile, 'order_state') IS NOT NULL AND EXISTS (SELECT FROM account a WHERE a.infobase = i.name AND a.status_from_bas AND state_counts(a, i.profile)) THEN ARRAY['states'] END LOOP
+    FOREACH part IN ARRAY ARRAY['orders'] || CASE WHEN entity_set(i.profile, 'order_state') IS NOT NULL AND EXISTS (SELECT FROM account a WHERE a.infobase = i.name AND (a.status_from_bas OR has_followup_rules('bas')) AND state_counts(a, i.profile)) THEN ARRAY['states'] END LOOP
         INSERT INTO status_poll AS p (infobase, what, days) VALUES (i.name, part, coalesce(pull_statuses.days, 30))
         ON CONFLICT ON CONSTRAINT status_poll_pkey DO UPDATE SET days = excluded.days, seen_until = NULL, page_from = NULL, account = NULL, started_at = NULL WHERE pull_statuses.days IS NOT NULL;    -- begins anew
         task := enqueue(i.name, 'statuses', part, i.name, 2::smallint);    -- the states wait for the documents

@@ -266,6 +266,7 @@ BEGIN
     INSERT INTO wake_pending VALUES ('wanted:*:');
     UPDATE payment_sync SET must_read = true WHERE bas_ref IS NULL;
     UPDATE bas_payment SET must_look = true WHERE state = 'seen';
+    UPDATE followup SET must_read = true WHERE state = 'wanted' AND action <> 'close';
     UPDATE bas_counterparty_phone SET state = 'unknown', candidates = NULL WHERE state IN ('absent', 'several');
     UPDATE infobase SET creating_task = NULL;
     PERFORM resolve_profiles();    -- a restore without triggers did not
@@ -274,6 +275,14 @@ END $$;
 COMMENT ON FUNCTION adopt() IS 'Makes this database, a copy, the one that speaks. Stop the other one first. Every order is read back from BAS before its first write';
 
 -- Orders.
+
+CREATE FUNCTION read_followups_anew(account text, order_id bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE followup f SET source_body = NULL, due = false, must_read = f.must_read OR f.bas_ref IS NOT NULL
+    WHERE f.account = read_followups_anew.account AND f.order_id = read_followups_anew.order_id AND f.state = 'wanted';
+END $$;
+COMMENT ON FUNCTION read_followups_anew(text, bigint) IS 'For resume(): what is known of the documents that are to follow an order is read again';
 
 CREATE FUNCTION order_task(account text, order_id bigint) RETURNS bigint
     LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
@@ -299,7 +308,8 @@ BEGIN
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
     WHERE t.id = (SELECT w.id FROM task w WHERE w.scope = a.infobase AND w.kind = 'partner' AND w.key = o.phone AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
-    WHERE t.id IN (SELECT w.id FROM task w WHERE w.scope = o.account AND w.kind IN ('order_update', 'order_record') AND w.key = o.order_id::text AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
+    WHERE t.id IN (SELECT w.id FROM task w WHERE w.scope = o.account AND (w.kind IN ('order_update', 'order_record') AND w.key = o.order_id::text OR w.kind = 'followup' AND w.key IN (o.order_id || '/sale', o.order_id || '/close', o.order_id || '/return')) AND w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);
+    PERFORM read_followups_anew(o.account, o.order_id);
     DELETE FROM bas_product p
     WHERE p.infobase = a.infobase AND p.sku IN (SELECT q.sku FROM crm_order_line l JOIN bas_product q ON q.infobase = a.infobase AND q.sku = l.sku
         WHERE l.account = o.account AND l.order_id = o.order_id AND (q.state <> 'found' OR q.unit IS NULL OR before.reason = 'product_unit') FOR UPDATE OF q SKIP LOCKED);
@@ -328,6 +338,9 @@ BEGIN
         PERFORM resume(t.account, t.key::bigint);
     ELSE
         UPDATE task x SET state = 'ready', run_at = clock(), wish = x.wish + 1, blocked_on = NULL WHERE x.id = t.id AND x.state <> 'in_flight';
+        IF t.kind = 'followup' THEN
+            PERFORM read_followups_anew(t.account, split_part(t.key, '/', 1)::bigint);
+        END IF;
     END IF;
 END $$;
 COMMENT ON FUNCTION resume(bigint) IS 'Lets a parked task go on';
@@ -385,6 +398,12 @@ BEGIN
     FROM record_changes(ARRAY(SELECT f FROM mapped_fields(order_keys(o.account, o.order_id)) f)) c JOIN infobase i ON i.name = c.infobase
     UNION ALL
     SELECT format('cancelled (status %s): %s', c.title, c.action || CASE WHEN c.may_unpost THEN ', unposted first' ELSE '' END), NULL, NULL, NULL FROM cancellations(order_keys(o.account, o.order_id)) c
+    UNION ALL
+    SELECT format('%s to follow: %s', f.action, coalesce(s.purpose, concat_ws(': ', s.step, s.reason, s.detail))), s.method, i.url || '/odata/standard.odata/' || s.path, s.body
+    FROM followup f JOIN infobase i ON i.name = f.infobase CROSS JOIN LATERAL followup_steps(ARRAY[f]) s WHERE f.account = o.account AND f.order_id = o.order_id AND f.state = 'wanted'
+    UNION ALL
+    SELECT format('%s by status %s', w.action, w.status), NULL, NULL, NULL FROM followups_reached(order_keys(o.account, o.order_id)) w
+    WHERE NOT EXISTS (SELECT FROM followup f WHERE f.account = w.account AND f.order_id = w.order_id AND f.action = w.action)
     UNION ALL
     SELECT 'change order in SalesDrive', 'POST', a.url || '/api/order/update/', jsonb_build_object('id', o.order_id, 'data', jsonb_object_agg(c.field, crm_value(c.field, c.wanted)))
     FROM crm_change c JOIN account a ON a.name = c.account WHERE c.account = o.account AND c.order_id = o.order_id AND c.state = 'wanted' AND NOT is_note(c.field) GROUP BY a.url

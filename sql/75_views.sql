@@ -71,13 +71,44 @@ COMMENT ON COLUMN cancelled_order.reason IS 'Why it waits, is parked or not want
 COMMENT ON COLUMN cancelled_order.detail IS 'The same in a sentence';
 COMMENT ON COLUMN cancelled_order.hint IS 'What to do';
 
+CREATE VIEW followup_status AS
+    SELECT f.account, f.order_id, f.action, CASE WHEN f.state <> 'wanted' THEN f.state WHEN t.state = 'parked' THEN 'parked' WHEN t.state = 'in_flight' THEN 'in_flight' WHEN a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL THEN 'paused' ELSE 'waiting' END AS state,
+           f.side, f.status, d.name AS status_name, f.reached_at, f.posting, f.bas_ref, f.number AS bas_number, f.posted, f.deleted, f.source_ref, coalesce(f.reason, t.reason) AS reason, coalesce(f.detail, CASE t.reason WHEN 'order' THEN concat_ws(' ', t.detail, coalesce(n.detail, y.not_wanted_detail)) ELSE t.detail END) AS detail, t.hint, t.id AS task_id, f.done_at
+    FROM followup f
+    LEFT JOIN account a ON a.name = f.account
+    LEFT JOIN infobase i ON i.name = f.infobase
+    LEFT JOIN task t ON t.scope = f.account AND t.kind = 'followup' AND t.key = f.order_id || '/' || f.action
+    LEFT JOIN task n ON n.scope = f.account AND n.kind = 'order' AND n.key = f.order_id::text
+    LEFT JOIN order_sync y ON y.account = f.account AND y.order_id = f.order_id
+    LEFT JOIN dictionary_value d ON d.dictionary = 'status' AND d.key = f.status AND CASE f.side WHEN 'salesdrive' THEN d.scope = f.account AND d.side = 'crm' WHEN 'bas' THEN d.scope = f.infobase AND d.side = 'bas' END;
+COMMENT ON VIEW followup_status IS 'Documents that follow orders: asked for by what, how far each is, and what to do';
+COMMENT ON COLUMN followup_status.account IS 'Account';
+COMMENT ON COLUMN followup_status.order_id IS 'Order number';
+COMMENT ON COLUMN followup_status.action IS 'sale, close or return';
+COMMENT ON COLUMN followup_status.state IS 'waiting, in_flight, parked, paused, done or dropped';
+COMMENT ON COLUMN followup_status.side IS 'Whose status asked for it: salesdrive or bas; hand: make_followup()';
+COMMENT ON COLUMN followup_status.status IS 'That status';
+COMMENT ON COLUMN followup_status.status_name IS 'Its name, where it is known';
+COMMENT ON COLUMN followup_status.reached_at IS 'When it was reached';
+COMMENT ON COLUMN followup_status.posting IS 'Whether the document is to be posted';
+COMMENT ON COLUMN followup_status.bas_ref IS 'Ref_Key of the document; of close that of the order';
+COMMENT ON COLUMN followup_status.bas_number IS 'Its number';
+COMMENT ON COLUMN followup_status.posted IS 'Whether it was posted when read last';
+COMMENT ON COLUMN followup_status.deleted IS 'Whether it was marked for deletion, or gone, when read last';
+COMMENT ON COLUMN followup_status.source_ref IS 'Ref_Key of the document it was made from';
+COMMENT ON COLUMN followup_status.reason IS 'Why it waits, is parked or was dropped: a code';
+COMMENT ON COLUMN followup_status.detail IS 'The same in a sentence';
+COMMENT ON COLUMN followup_status.hint IS 'What to do';
+COMMENT ON COLUMN followup_status.task_id IS 'Its task, while there is one; resume(task_id) lets it go on';
+COMMENT ON COLUMN followup_status.done_at IS 'When it was done, or dropped';
+
 CREATE VIEW parked AS
-    SELECT t.id AS task_id, t.kind, t.scope, t.key, t.account, CASE WHEN t.kind IN ('order', 'order_update', 'order_record') THEN substring(t.key FROM '^[1-9]\d{0,10}$')::bigint END AS order_id, t.infobase,
+    SELECT t.id AS task_id, t.kind, t.scope, t.key, t.account, CASE WHEN t.kind IN ('order', 'order_update', 'order_record', 'followup') THEN substring(t.key FROM '^([1-9]\d{0,10})(?:/|$)')::bigint END AS order_id, t.infobase,
            t.reason, t.detail, t.hint, t.blocked_on, t.changed_at AS parked_at
     FROM task t WHERE t.state = 'parked';
 COMMENT ON VIEW parked IS 'Tasks that cannot go on without you: reason, sentence, what to do';
 COMMENT ON COLUMN parked.task_id IS 'Task; resume(task_id) lets it go on';
-COMMENT ON COLUMN parked.kind IS 'Kind: order, order_record, counterparty, dictionary, crm_dictionary, crm_orders, order_update, payment, payment_out, push, or yours';
+COMMENT ON COLUMN parked.kind IS 'Kind: order, order_record, followup, counterparty, dictionary, crm_dictionary, crm_orders, order_update, payment, payment_out, push, or yours';
 COMMENT ON COLUMN parked.scope IS 'Account or infobase the key belongs to';
 COMMENT ON COLUMN parked.key IS 'Order number, phone, dictionary …';
 COMMENT ON COLUMN parked.account IS 'Account, when the scope is one';

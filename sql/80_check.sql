@@ -266,6 +266,47 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION check_enums(account, infobase) IS 'For check(): constant and mapped values that no enumeration of the base has';
 
+CREATE FUNCTION check_followups(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM followup_rule r WHERE r.enabled AND r.account IN (a.name, '*')) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH rule AS MATERIALIZED (
+        SELECT r.*, entity_set(i.profile, r.action) AS set FROM followup_rules(a.name, 'salesdrive') r UNION ALL SELECT r.*, entity_set(i.profile, r.action) FROM followup_rules(a.name, 'bas') r
+    )
+    SELECT DISTINCT 6, 'warning', 'followup ' || r.action, format('Profile "%s" does not say what the %s document is called: none is made.', i.profile, CASE r.action WHEN 'sale' THEN 'sales' ELSE 'return' END),
+           format('Look it up in $metadata and give profile_entity and profile_property rows of profile %L, concepts %s and %s_line.', i.profile, r.action, r.action)
+    FROM rule r WHERE r.action <> 'close' AND (r.set IS NULL OR entity_set(i.profile, r.action || '_line') IS NULL)
+    UNION ALL
+    SELECT DISTINCT 6, 'error', 'entity ' || r.set, format('A rule makes documents of it (%s), and the OData interface does not publish it.', r.action), 'Add it to the composition of the OData interface, then SELECT salesdrive.load_metadata(…).'
+    FROM rule r WHERE r.set IS NOT NULL AND EXISTS (SELECT FROM metadata_load l WHERE l.infobase = i.name) AND NOT publishes(i.name, r.set)
+    UNION ALL
+    SELECT DISTINCT 6, 'warning', 'followup close', CASE WHEN profile_constant(i.profile, 'closing', 'none') IS NULL THEN format('How an order of profile "%s" is closed is not known: it is to be verified.', i.profile) ELSE format('Orders of profile "%s" have no status that could be closed.', i.profile) END,
+           'Delete the rule, or see the chapter on follow-up documents.'
+    FROM rule r WHERE r.action = 'close' AND (profile_constant(i.profile, 'closing', 'closed') IS NULL OR NOT property_names(i.profile, 'order') ? 'status')
+    UNION ALL
+    SELECT DISTINCT 6, 'warning', 'followup ' || r.action, format('BAS needs %s to post the document, and nothing gives it.', p.property),
+           format('INSERT INTO salesdrive.profile_property (profile, entity, concept, property, edm_type, constant) VALUES (%L, %L, %L, %L, ''Edm.Guid'', ''"the Ref_Key"'');', i.profile, p.entity, p.concept, p.property)
+    FROM rule r JOIN profile_property_effective p ON p.profile = i.profile AND p.entity IN (r.action, r.action || '_line') AND p.needed AND p.property IS NOT NULL AND p.constant IS NULL AND p.rule = 'constant of yours' WHERE r.posting
+    UNION ALL
+    SELECT 6, 'warning', 'followup ' || r.status, format('followup_rule names status %s, which neither SalesDrive lists nor any order has.', r.status), 'Correct the row of followup_rule.'
+    FROM rule r WHERE r.side = 'salesdrive' AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.name AND d.side = 'crm' AND d.dictionary = 'status' AND d.key = r.status)
+      AND NOT EXISTS (SELECT FROM crm_order o WHERE o.account = a.name AND o.status_id = r.status)
+    UNION ALL
+    SELECT 6, 'warning', 'followup ' || r.status, CASE WHEN c.problem IS NULL THEN format('Profile "%s" has no status of the document: the rule does nothing.', i.profile) ELSE format('followup_rule names status "%s", which %s "%s" (there: %s).', r.status, c.problem, i.name, coalesce(c.candidates, 'nothing')) END, 'Correct the row of followup_rule.'
+    FROM rule r LEFT JOIN LATERAL chosen_value(i.name, 'status', r.status, NULL) c ON EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = i.name AND l.dictionary = 'status')
+    WHERE r.side = 'bas' AND (NOT property_names(i.profile, 'order') ? 'status' AND entity_set(i.profile, 'order_state') IS NULL OR c.problem IS NOT NULL)
+    UNION ALL
+    SELECT DISTINCT 6, 'warning', 'followup bas', 'Rules look at the status of documents in BAS, and nobody asks for it.', format('Call pull_statuses(%L) by a schedule.', i.name)
+    FROM rule r WHERE r.side = 'bas' AND NOT EXISTS (SELECT FROM status_poll p WHERE p.infobase = i.name AND p.done_at > clock() - interval '1 day')
+    UNION ALL
+    SELECT 7, 'warning', 'followup documents', format('%s documents that are to follow orders are parked.', count(*)), 'SELECT * FROM salesdrive.followup_status WHERE state = ''parked'';'
+    FROM followup_status f WHERE f.account = a.name AND f.state = 'parked' HAVING count(*) > 0;
+END $$;
+COMMENT ON FUNCTION check_followups(account, infobase) IS 'For check(): rules of documents that follow orders, and what keeps them from making any';
+
 CREATE FUNCTION check_orders(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -452,7 +493,7 @@ BEGIN
     END IF;
     SELECT array_agg(f) INTO found FROM (
         SELECT * FROM check_database(a, i) UNION ALL SELECT * FROM check_workers(a, i) UNION ALL SELECT * FROM check_settings(a, i)
-        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_readings(a, i) UNION ALL SELECT * FROM check_goods(a, i) UNION ALL SELECT * FROM check_pushes(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
+        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_followups(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_readings(a, i) UNION ALL SELECT * FROM check_goods(a, i) UNION ALL SELECT * FROM check_pushes(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
     RETURN QUERY
     SELECT f.severity, f.subject, f.problem, f.hint FROM unnest(coalesce(found, ARRAY[ROW(99, 'ok', 'account ' || a.name, 'all is well', NULL)::finding])) f
     ORDER BY f.rank, f.severity, f.subject, f.problem;

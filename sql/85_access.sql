@@ -45,6 +45,11 @@ INSERT INTO access_function VALUES    -- information records
     ('attribute_line', 'operator'), ('own_comment', 'operator'), ('kept_comment', 'operator'), ('merged_comment', 'operator');
 INSERT INTO access_function VALUES    -- cancelled orders
     ('rule_tables', 'reader'), ('lost_rules', 'reader'), ('cancel_kinds', 'reader'), ('cancel_kind', 'reader'), ('cancel_rule_of', 'reader'), ('status_title', 'reader'), ('cancellations', 'reader'), ('cancel_decisions', 'operator');
+INSERT INTO access_function VALUES    -- documents that follow orders
+    ('followup_ref_key', 'reader'), ('followup_rules', 'reader'), ('has_followup_rules', 'reader'), ('followups_reached', 'operator'), ('is_bas_status', 'reader'), ('want_followups', 'operator'), ('followup_source', 'operator'),
+    ('carried', 'operator'), ('carried_object', 'operator'), ('carried_rows', 'operator'), ('rows_total', 'operator'), ('document_total', 'operator'), ('followup_marker', 'operator'), ('has_marker', 'operator'),
+    ('followup_comment', 'operator'), ('followup_document', 'operator'), ('followup_gaps', 'operator'), ('followup_name', 'operator'), ('closing', 'operator'), ('closing_of', 'operator'),
+    ('followup_reading', 'operator'), ('followup_steps', 'operator'), ('read_followups_anew', 'operator'), ('make_followup', 'operator'), ('check_followups', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('line_key', 'operator'), ('has_line', 'operator'), ('without_lines', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- payments
@@ -77,6 +82,7 @@ INSERT INTO access_table VALUES
     ('task', 'SELECT, UPDATE (state, run_at, wish, blocked_on)'),
     ('order_sync', 'SELECT, UPDATE (skipped_at, skip_reason, force, must_read, read_version, crm_status, bas_status, agreed_at)'),
     ('bas_record', 'SELECT, UPDATE (read_at)'),
+    ('followup', 'SELECT, UPDATE (source_body, due, must_read)'), ('followup_rule', 'SELECT, INSERT, UPDATE, DELETE'),
     ('wake_pending', 'SELECT, INSERT'),
     ('order_event', 'SELECT, INSERT'),
     ('inbox', 'SELECT, INSERT'), ('inbox_pending', 'SELECT, INSERT'), ('inbox_digest', 'SELECT, INSERT'), ('inbox_reject', 'SELECT, INSERT'),

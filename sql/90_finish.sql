@@ -115,7 +115,7 @@ BEGIN
              ('exchange_log_default', ''), ('order_event_default', ''), ('retention', ''),
              ('account_goods', ''), ('account_price', ''), ('card_field', ''), ('crm_product', ''), ('product_sync', ''), ('category_sync', ''), ('push_run', ''), ('push_run_id_seq', ''),
              ('bas_good', ''), ('bas_characteristic', ''), ('bas_kit_part', ''), ('bas_stock', ''), ('bas_price', ''), ('bas_cost', ''), ('bas_unit', ''), ('goods_snapshot', ''), ('goods_page', ''),
-             ('bas_metadata', ''), ('product_load', ''), ('bas_attribute', ''), ('bas_record', ''), ('metadata_load', ''), ('inbox_id_seq', ''), ('task_id_seq', ''), ('claim_turn_seq', ''), ('exchange_log_id_seq', ''), ('order_event_id_seq', '')) t (name, condition) LOOP
+             ('bas_metadata', ''), ('product_load', ''), ('bas_attribute', ''), ('bas_record', ''), ('followup_rule', ''), ('followup', ''), ('metadata_load', ''), ('inbox_id_seq', ''), ('task_id_seq', ''), ('claim_turn_seq', ''), ('exchange_log_id_seq', ''), ('order_event_id_seq', '')) t (name, condition) LOOP
         PERFORM pg_catalog.pg_extension_config_dump(t.name::regclass, t.condition);
     END LOOP;
 END $$;

@@ -164,7 +164,7 @@ for (@cases)
 }
 
 sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user'");
-is(sql("SELECT string_agg(DISTINCT profile || ' ' || entity || '.' || concept, ', ') FROM salesdrive.profile_property_effective WHERE needed"),
+is(sql("SELECT string_agg(DISTINCT profile || ' ' || entity || '.' || concept, ', ') FROM salesdrive.profile_property_effective WHERE needed AND entity = 'order'"),
 	'erp order.warehouse, erp:2.5 order.warehouse, kup order.warehouse, kup:2.5 order.warehouse, trade32 order.warehouse, trade32:3.5 order.warehouse', 'shipped profiles that need a warehouse');
 
 # ---- test_connection ----

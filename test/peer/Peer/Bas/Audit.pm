@@ -4,7 +4,8 @@
 # a marker), duplicate_phone (two live counterparties, or partners, with the same last nine digits), partner (none, or another than the
 # counterparty's), row_discount (sums before and after do not differ by it), document_sum (Σ Всего and СуммаДокумента differ),
 # payment_sum (rows and sum of a payment document differ), duplicate_payment (two live payment documents with one marker),
-# row_sum (Сумма far from Цена·Количество·(1 − %)), row_total (Всего against Сумма and VAT), row_vat, broken_reference.
+# followup_reference (another
+# document that names one that is not there), row_sum (Сумма far from Цена·Количество·(1 − %)), row_total (Всего against Сумма and VAT), row_vat, broken_reference.
 package Peer::Bas::Audit;
 use v5.36;
 no feature 'unicode_strings';
@@ -15,6 +16,22 @@ my $CLIENT = $ROLE{client};
 my $PARTNER = $ROLE{partner} ne '-' ? 'Catalog_Партнеры' : undef;
 my $SECTION = $ROLE{section};
 my %VAT = ('НДС20' => 20, 'НДС14' => 14, 'НДС7' => 7, 'ПДВ20' => 20, 'ПДВ7' => 7);    # values of enumerations
+
+# Sales and returns: every document they name, in header or rows, is there.
+sub _followups ($store, $bad)
+{
+	for my $type (grep { $_->{kind} eq 'document' && $_->{name} ne $ORDER } values %TYPE) {
+		for my $o (map { $store->get($type->{name}, $_) } $store->keys_of($type->{name})->@*) {
+			for my $holder ($o, map { ($o->{$_} // [])->@* } sort keys $type->{sections}->%*) {
+				for my $p (grep { /_Type\z/ && $holder->{$_} =~ /\AStandardODATA\.(Document_.+)/ } sort keys %$holder) {
+					my ($set) = $holder->{$p} =~ /(Document_.+)/;
+					push @$bad, { kind => 'followup_reference', document => $o->{Ref_Key}, property => $p =~ s/_Type\z//r } if !$store->get($set, $holder->{ $p =~ s/_Type\z//r } // $NIL);
+				}
+			}
+		}
+	}
+	return;
+}
 
 # Last nine digits of every phone in a contact row, of the columns or else of the presentation.
 sub phones ($o)
@@ -36,6 +53,7 @@ sub state ($store, $config, $query)
 {
 	my @bad;
 	my $documents = _documents($store, $config, \@bad, $query);
+	_followups($store, \@bad);
 	my $clients = _clients($store, \@bad, $query);
 	if ($query->{brief}) {
 		delete $documents->{by_reference};

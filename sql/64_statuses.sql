@@ -193,7 +193,7 @@ CREATE FUNCTION note_states_seen(infobase text, profile text, rows jsonb) RETURN
 DECLARE
     n      jsonb := property_names(profile, 'order_state');
     wanted order_key[];
-    first  status_decision[];
+    kept   status_decision[];
     seen   bas_state[];
 BEGIN
     seen := ARRAY(
@@ -218,14 +218,14 @@ BEGIN
         CROSS JOIN LATERAL (SELECT ((q.y).agreed_at >= a.status_from_since) IS NOT TRUE AS first) f
         WHERE a.status_from_bas AND state_counts(a, note_states_seen.profile)
     )
-    SELECT array_agg((s.account, s.order_id)::order_key) FILTER (WHERE s.state <> s.half AND (s.mapped OR NOT s.status_unmapped)),
-           array_agg(jsonb_populate_record(NULL::status_decision, jsonb_build_object('account', s.account, 'order_id', s.order_id, 'decision', 'first', 'crm_was', s.crm_half, 'bas_status', s.half, 'unmapped', false)) ORDER BY s.account, s.order_id) FILTER (WHERE s.first)
-    INTO wanted, first FROM seen s;
+    SELECT array_agg((s.account, s.order_id)::order_key) FILTER (WHERE s.state <> s.half AND s.mapped),
+           array_agg(jsonb_populate_record(NULL::status_decision, jsonb_build_object('account', s.account, 'order_id', s.order_id, 'decision', CASE WHEN s.first THEN 'first' END, 'crm_was', s.crm_half, 'bas_status', s.half, 'unmapped', s.open)) ORDER BY s.account, s.order_id) FILTER (WHERE s.first OR s.open AND NOT s.status_unmapped)
+    INTO wanted, kept FROM (SELECT x.*, x.state <> x.half AND NOT x.mapped AS open FROM seen x) s;
     IF wanted IS NOT NULL THEN
         PERFORM enqueue_orders(wanted, 2::smallint);
     END IF;
-    IF first IS NOT NULL THEN
-        PERFORM note_statuses(first);
+    IF kept IS NOT NULL THEN
+        PERFORM note_statuses(kept);
     END IF;
 END $$;
 COMMENT ON FUNCTION note_states_seen(text, text, jsonb) IS 'Keeps the states of documents that a register tells, and has those orders looked at whose state is another by now';

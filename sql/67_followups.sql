@@ -5,7 +5,7 @@
 --      made ──▶ posted, if wanted ──▶ done      what people do to it afterwards stays
 --      sale:   order right ──▶ read its document ──▶ create        return: sale there ──▶ read it ──▶ create        close: order right ──▶ its own task closes it
 
-CREATE FUNCTION followup_reading(f followup, i infobase, order_ref uuid, purpose text) RETURNS text
+CREATE FUNCTION followup_reading(f followup, i infobase, order_ref uuid, sale_ref uuid, purpose text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     concept text := split_part(purpose, ' ', 2);
@@ -17,12 +17,12 @@ BEGIN
             ELSE concat_ws(' or ', 'Ref_Key eq ' || odata_guid(f.ref_key), CASE WHEN i.keeps_ref_key AND NOT coalesce(has_marker(f.sent_body ->> remark, followup_marker(f)), false) THEN NULL ELSE format('substringof(%s,%s)', odata_text(followup_marker(f)), remark) END) END);
     ELSIF concept = 'order' THEN
         RETURN head || odata_filter('Ref_Key eq ' || odata_guid(order_ref));
-    ELSIF f.source_ref IS NOT NULL THEN
-        RETURN head || odata_filter('Ref_Key eq ' || odata_guid(f.source_ref));
+    ELSIF sale_ref IS NOT NULL THEN
+        RETURN head || odata_filter('Ref_Key eq ' || odata_guid(sale_ref));
     END IF;
     RETURN head || odata_filter(format('%s eq cast(%s,%s)', coalesce(property_names(i.profile, 'sale') ->> 'order', property_names(i.profile, 'sale') ->> 'basis'), odata_guid(order_ref), odata_text(entity_set(i.profile, 'order'))));
 END $$;
-COMMENT ON FUNCTION followup_reading(followup, infobase, uuid, text) IS 'Address that reads the document itself (by key, else by key and marker), the order, or the sale (by key, else by its reference to the order)';
+COMMENT ON FUNCTION followup_reading(followup, infobase, uuid, uuid, text) IS 'Address that reads the document itself (by key, else by key and marker), the order, or the sale (by key, else by its reference to the order)';
 
 -- The next step of each. Read-only, so that preview() shows the same.
 CREATE FUNCTION followup_steps(wanted followup[]) RETURNS SETOF plan_step
@@ -50,7 +50,7 @@ BEGIN
         LEFT JOIN LATERAL (SELECT followup_document(z.f, (z.i).profile, z.bas_ref) AS body WHERE z.is_document AND z.set IS NOT NULL AND (z.f).bas_ref IS NULL AND NOT z.unread AND NOT z.source_gone OFFSET 0) b ON true
     )
     SELECT m.task_id, w.step, w.purpose, CASE WHEN w.purpose ~ '^(create|post) ' THEN 'POST' WHEN w.step = 'request' THEN 'GET' END,
-           CASE WHEN w.purpose LIKE 'read %' THEN followup_reading(m.f, m.i, m.bas_ref, w.purpose) WHEN w.purpose LIKE 'create %' THEN m.set WHEN w.purpose LIKE 'post %' THEN m.set || '(' || odata_guid((m.f).bas_ref) || ')/Post' END,
+           CASE WHEN w.purpose LIKE 'read %' THEN followup_reading(m.f, m.i, m.bas_ref, coalesce((m.sale).bas_ref, (m.f).source_ref), w.purpose) WHEN w.purpose LIKE 'create %' THEN m.set WHEN w.purpose LIKE 'post %' THEN m.set || '(' || odata_guid((m.f).bas_ref) || ')/Post' END,
            CASE WHEN w.purpose LIKE 'create %' THEN jsonb_build_object('Ref_Key', (m.f).ref_key) || m.body END,
            NULL::jsonb, coalesce(w.purpose LIKE 'create %', false), w.run_at, w.reason, w.detail, w.hint, w.blocked_on
     FROM made m

@@ -89,7 +89,7 @@ sub works_out { my ($key, $state) = @_; return $trade->control(POST => '/load', 
 deliver('trade32', 1 .. 30);
 is(sql("SELECT string_agg(DISTINCT state, ' ') FROM salesdrive.order_status WHERE account = 'trade32'"), 'synced', 'documents are in УТ');
 sql("SELECT salesdrive.map_value('trade32', 'status', '2', 'ГотовКОтгрузке', 'to_crm'), salesdrive.map_value('trade32', 'status', '3', 'Закрыт', 'to_crm')");
-works_out(ref_of('trade32', $_), 'ВПроцессеОтгрузки') for 1, 30;
+works_out(ref_of('trade32', $_), 'ОжидаетсяСогласование') for 1, 30;
 works_out(ref_of('trade32', 2), 'ГотовКОтгрузке');
 pull('trade32');
 is(reads('trade32', coded($register)) . ' ' . wanted('trade32'), '0 nothing', 'as delivered the status of the document counts, and the register is not read');
@@ -132,6 +132,15 @@ works_out(ref_of('trade32', 2), 'Закрыт');
 moves(2, 2);
 pull('trade32');
 is(wanted('trade32'), '1 3, 2 3, 30 2', 'until it does');
+$rest = synced_at(3);
+works_out(ref_of('trade32', 3), 'ОжидаетсяСогласование');
+pull('trade32');
+works_out(ref_of('trade32', 3), 'ГотовКОбеспечению');
+for (1, 2) { pull('trade32') }
+is(wanted('trade32') . ' ' . (synced_at(3) eq $rest ? 'at rest' : 'looked at'), '1 3, 2 3, 30 2 at rest', 'a state that nobody has mapped costs no plan');
+sql("INSERT INTO salesdrive.value_map (account, dictionary, crm_key, bas_key, direction) VALUES ('trade32', 'status', '4', 'ГотовКОбеспечению', 'to_crm')");
+run_engine();
+is(wanted('trade32'), '1 3, 2 3, 3 4, 30 2', 'and goes once it is mapped');
 sql("DELETE FROM salesdrive.cancel_rule WHERE origin = 'user'; DELETE FROM salesdrive.value_map WHERE account = 'trade32' AND crm_key IN ('1', '6')");
 is(findings('trade32'), '', 'check() has nothing to say');
 $trade->control(POST => '/config', { unpublished => [ $register ] });

@@ -364,6 +364,7 @@ user(60, 'sale', properties => { 'Комментарий' => 'змінили л�
 deliver(60, statusId => 6);
 is(state_of(60, 'return') . ' ' . requests(60), 'done read sale, create return, post return', 'shipped, then cancelled: the sale is read, and the return made from it');
 my $return = held(60, 'return');
+like(sql("SELECT url FROM salesdrive.exchange_log WHERE order_id = 60 AND purpose = 'read sale' ORDER BY id LIMIT 1"), qr/Ref_Key%20eq%20guid%27@{[ key(60, 'sale') ]}%27$/, 'its own sale is read by its key');
 is(key(60, 'return'), sql("SELECT salesdrive.uuid_v5('3d5c2a9e-7b1f-5e48-9c06-4f8a1b6d2e70', 'return/shop/60')"), 'under a key that is computed');
 is_deeply([ $return->@{qw(ВидОперации ДокументОснование ДокументОснование_Type СуммаДокумента Комментарий)} ], [ 'ВозвратОтПокупателя', key(60, 'sale'), "StandardODATA.$SALE", 120, 'змінили люди' ], 'tied to the sale, as people left it');
 is(join(' ', map { "$_->{'Количество'}/$_->{'Сумма'}" } $return->{'Запасы'}->@*), '2/120', 'with its goods: a service is not brought back');

@@ -25,6 +25,8 @@ OBJS = \
 	src/exchanger.o \
 	src/client.o \
 	src/metadata.o \
+	src/xml.o \
+	src/yml.o \
 	src/tasks.o \
 	src/messages.o \
 	src/probe.o \

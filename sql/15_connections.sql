@@ -25,7 +25,7 @@ CREATE TABLE credential (
     CHECK ((kind = 'literal') = (reference IS NULL))
 );
 COMMENT ON TABLE credential IS 'Where a secret is found; written by set_secret()';
-COMMENT ON COLUMN credential.name IS 'Name of the secret: infobase:NAME:password, account:NAME:api_key, account:NAME:account_key, account:NAME:webhook_token';
+COMMENT ON COLUMN credential.name IS 'Name of the secret: infobase:NAME:password, account:NAME:api_key, account:NAME:account_key, account:NAME:yml_key, account:NAME:webhook_token';
 COMMENT ON COLUMN credential.kind IS 'literal (value in credential_secret), file (in salesdrive.secrets_directory) or env (environment of the server)';
 COMMENT ON COLUMN credential.reference IS 'Name of the file or of the environment variable; NULL for a literal';
 COMMENT ON COLUMN credential.set_at IS 'When it was set last';
@@ -123,6 +123,9 @@ CREATE TABLE account (
     unknown_sku    text NOT NULL DEFAULT 'park' CHECK (unknown_sku IN ('park', 'substitute', 'create')),
     substitute_sku text CHECK (substitute_sku <> ''),
     template_sku   text CHECK (template_sku <> ''),
+    products_to_bas text NOT NULL DEFAULT 'off' CHECK (products_to_bas IN ('off', 'yml')),
+    products_most  integer NOT NULL DEFAULT 1000 CHECK (products_most >= 0),
+    yml_path       text NOT NULL DEFAULT 'export/yml/export.yml' CHECK (yml_path ~ '^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$'),
     characteristics text NOT NULL DEFAULT 'pinned' CHECK (characteristics IN ('pinned', 'required')),
     number_to      text CHECK (number_to ~ '^[A-Za-z_][A-Za-z0-9_]*$' AND number_to NOT IN ('id', 'statusId', 'comment')),
     number_text    text NOT NULL DEFAULT '{number}' CHECK (number_text ~ '\{(number|link)\}'),
@@ -183,6 +186,9 @@ COMMENT ON COLUMN account.delivery_sku IS 'SKU of the product of that line';
 COMMENT ON COLUMN account.unknown_sku IS 'A line whose SKU BAS does not have: park the order, substitute another product, or create it';
 COMMENT ON COLUMN account.substitute_sku IS 'SKU of the product that stands for unknown ones';
 COMMENT ON COLUMN account.template_sku IS 'SKU of the product that new ones are made after: unit, VAT rate, kind, group and category are taken from it';
+COMMENT ON COLUMN account.products_to_bas IS 'Products of SalesDrive that BAS does not have: off, or yml (those of the YML export are made there; those of orders: unknown_sku)';
+COMMENT ON COLUMN account.products_most IS 'More products than that are not made of one export before allow_products() is called';
+COMMENT ON COLUMN account.yml_path IS 'Path of the YML export below the address of the account; the key of its link is the secret account:NAME:yml_key';
 COMMENT ON COLUMN account.characteristics IS 'pinned: a line carries the characteristic of its product_pin, if any; required: a product that uses characteristics must have one there';
 COMMENT ON COLUMN account.number_to IS 'Field of SalesDrive that gets the number of the document (technical name), or note: a note is added; NULL: none';
 COMMENT ON COLUMN account.number_text IS 'What it gets: a text with {number} or {link}';
@@ -298,6 +304,7 @@ BEGIN
         DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'bas';
         DELETE FROM bas_product p WHERE p.infobase = OLD.name;
         DELETE FROM product_creation c WHERE c.infobase = OLD.name;
+        DELETE FROM folder_creation c WHERE c.infobase = OLD.name;
         DELETE FROM bas_attribute b WHERE b.infobase = OLD.name;
         DELETE FROM bas_record r WHERE r.infobase = OLD.name;
         DELETE FROM bas_counterparty_phone p WHERE p.infobase = OLD.name;
@@ -308,6 +315,7 @@ BEGIN
         DELETE FROM dictionary_rule r WHERE r.account = OLD.name;
         DELETE FROM order_filter f WHERE f.account = OLD.name;
         DELETE FROM header_rule r WHERE r.account = OLD.name;
+        DELETE FROM product_rule r WHERE r.account = OLD.name;
         DELETE FROM field_map f WHERE f.account = OLD.name;
         DELETE FROM dictionary_value d WHERE d.scope = OLD.name AND d.side = 'crm';
     END IF;

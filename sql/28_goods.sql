@@ -48,6 +48,7 @@ COMMENT ON COLUMN bas_good.data IS 'The row as read: properties of the profile, 
 COMMENT ON COLUMN bas_good.changed IS 'When it was changed last, by the clock of the base; NULL: the configuration does not tell';
 COMMENT ON COLUMN bas_good.read_at IS 'When it was read';
 CREATE INDEX bas_good_sku ON bas_good (infobase, sku);
+CREATE INDEX bas_good_folder ON bas_good (infobase, folder) WHERE is_folder;
 CREATE INDEX bas_good_code ON bas_good (infobase, code COLLATE "C");
 
 CREATE TABLE bas_characteristic (

@@ -6,7 +6,7 @@ CREATE TABLE task_kind (
     origin          text NOT NULL DEFAULT 'user' CHECK (origin IN ('shipped', 'user')),
     plan_function   text NOT NULL,
     settle_function text NOT NULL,
-    answer          text NOT NULL DEFAULT 'json' CHECK (answer IN ('json', 'metadata')),
+    answer          text NOT NULL DEFAULT 'json' CHECK (answer IN ('json', 'metadata', 'yml')),
     total_timeout   interval CHECK (total_timeout > '0'),
     target          text NOT NULL DEFAULT 'infobase' CHECK (target IN ('infobase', 'account')),
     PRIMARY KEY (kind, origin)
@@ -16,7 +16,7 @@ COMMENT ON COLUMN task_kind.kind IS 'Kind';
 COMMENT ON COLUMN task_kind.origin IS 'shipped or user (wins)';
 COMMENT ON COLUMN task_kind.plan_function IS 'Function (bigint[]) returning setof plan_step: the next step of each task';
 COMMENT ON COLUMN task_kind.settle_function IS 'Function (http_result[]) returning setof plan_step: takes in the answers';
-COMMENT ON COLUMN task_kind.answer IS 'What its requests are answered with: json, or metadata (read as it arrives; infobase.max_answer does not count)';
+COMMENT ON COLUMN task_kind.answer IS 'What its requests are answered with: json, or a document read as it arrives: metadata (infobase.max_answer does not count), or yml (what is kept of it counts)';
 COMMENT ON COLUMN task_kind.total_timeout IS 'Longest time of a request of this kind; NULL: infobase.total_timeout';
 COMMENT ON COLUMN task_kind.target IS 'Whom its requests go to: an infobase, or the API of an account';
 

@@ -204,7 +204,7 @@ BEGIN
            CASE WHEN l.kit_wrong THEN 'kit'
                 WHEN s.sku IS NULL THEN 'no_sku'
                 WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
-                WHEN p.state = 'absent' AND a.unknown_sku = 'create' AND s.sku = l.sku AND l.sku <> a.template_sku AND p.pinned IS NULL AND p.candidates IS NULL AND length(l.sku) <= n.article THEN 'create'
+                WHEN p.state = 'absent' AND a.unknown_sku = 'create' AND s.sku = l.sku AND l.sku <> m.template AND p.pinned IS NULL AND p.candidates IS NULL AND length(l.sku) <= n.article THEN 'create'
                 WHEN p.state <> 'found' THEN p.state
                 WHEN a.characteristics = 'required' AND p.uses_characteristics IS NULL THEN 'ask'
                 WHEN n.has_unit AND u.unit IS NULL OR u.listed AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
@@ -216,14 +216,15 @@ BEGIN
     FROM composed_lines(orders) l
     JOIN account a ON a.name = l.account
     JOIN infobase i ON i.name = a.infobase
+    CROSS JOIN LATERAL (SELECT CASE WHEN a.unknown_sku = 'create' THEN product_template(a, l.order_id, l.sku, l.name) END AS template) m
     CROSS JOIN LATERAL (
         SELECT CASE WHEN a.unknown_sku = 'park' OR l.sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
                                                             WHERE q.infobase = a.infobase AND q.sku = l.sku AND q.state = 'absent' AND q.checked_at >= fresh AND q.pinned IS NOT DISTINCT FROM h.product)
                     THEN l.sku
                     WHEN a.unknown_sku = 'substitute' THEN a.substitute_sku
                     WHEN l.sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
-                                                            WHERE q.infobase = a.infobase AND q.sku = a.template_sku AND q.state = 'found' AND q.pinned IS NOT DISTINCT FROM h.product)
-                    THEN a.template_sku ELSE l.sku END AS sku) s
+                                                            WHERE q.infobase = a.infobase AND q.sku = m.template AND q.state = 'found' AND q.pinned IS NOT DISTINCT FROM h.product)
+                    THEN m.template ELSE l.sku END AS sku) s
     LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = s.sku
     LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = s.sku
     CROSS JOIN LATERAL (SELECT coalesce(pin.unit, p.unit) AS unit, EXISTS (SELECT FROM dictionary_load d WHERE d.infobase = a.infobase AND d.dictionary = 'unit') AS listed) u

@@ -1,4 +1,4 @@
--- Purpose: tasks of kind product: make the product of an SKU that a base does not have, after a template. One task for each SKU, so never two creations.
+-- Purpose: tasks of kind product: make the product of an SKU that a base does not have, after a template and by the rules of 54_product_rules.sql. One task for each SKU, so never two creations.
 -- Rights: the engine's role.
 --
 --      search by article and by our key, with the template ──▶ there: done · not there ──create──▶ there
@@ -8,8 +8,12 @@ CREATE TABLE product_creation (
     infobase     text NOT NULL,
     sku          text NOT NULL,
     name         text NOT NULL,
-    template     uuid NOT NULL,
+    template     uuid,
     our_ref_key  uuid NOT NULL,
+    account      text,
+    source       text NOT NULL DEFAULT 'order' CHECK (source IN ('order', 'yml')),
+    category_ids text[],
+    category     text[],
     write_unsure boolean NOT NULL DEFAULT false,
     unsure_until timestamptz,
     searched_at  timestamptz,
@@ -21,12 +25,16 @@ COMMENT ON TABLE product_creation IS 'Products made, or to be made, for SKUs tha
 COMMENT ON COLUMN product_creation.infobase IS 'Infobase';
 COMMENT ON COLUMN product_creation.sku IS 'SKU, the article it gets';
 COMMENT ON COLUMN product_creation.name IS 'Name it gets: that of the first order';
-COMMENT ON COLUMN product_creation.template IS 'Ref_Key of the product it is made after';
+COMMENT ON COLUMN product_creation.template IS 'Ref_Key of the product it is made after; NULL: a row of product_rule gives all';
 COMMENT ON COLUMN product_creation.our_ref_key IS 'Key under which it is created: computed once';
+COMMENT ON COLUMN product_creation.account IS 'Account that wants it: its rows of product_rule count';
+COMMENT ON COLUMN product_creation.source IS 'What wants it: order, or yml (the YML export alone, as long as account.products_to_bas says so)';
+COMMENT ON COLUMN product_creation.category_ids IS 'Ids of its category in SalesDrive and those around it, from the outermost; NULL: not known';
+COMMENT ON COLUMN product_creation.category IS 'Their names';
 COMMENT ON COLUMN product_creation.write_unsure IS 'A creation was sent and its outcome is not known';
 COMMENT ON COLUMN product_creation.unsure_until IS 'From when on absence in BAS counts after such a creation';
 COMMENT ON COLUMN product_creation.searched_at IS 'When the base was asked last, and did not have it; NULL: it is to be asked';
-COMMENT ON COLUMN product_creation.body IS 'What is to be created, after the template as read then';
+COMMENT ON COLUMN product_creation.body IS 'What is to be created, after the template as read then; what product_rule gives is put over it when it is sent';
 COMMENT ON COLUMN product_creation.problem IS 'Why it cannot be made';
 
 CREATE FUNCTION product_ref_key(sku text) RETURNS uuid
@@ -36,37 +44,64 @@ COMMENT ON FUNCTION product_ref_key(text) IS 'Ref_Key of a product created for a
 
 CREATE FUNCTION plan_product(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    steps plan_step[];
+BEGIN
+    SELECT array_agg(s) INTO steps FROM product_steps(tasks) s;
+    PERFORM want_folders(c.infobase, c.account, c.category_ids, c.category)
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN product_creation c ON c.infobase = t.scope AND c.sku = t.key WHERE s.step = 'wait' AND s.reason = 'folder';
+    RETURN QUERY SELECT s.* FROM few(steps) s;
+END $$;
+COMMENT ON FUNCTION plan_product(bigint[]) IS 'Plan of kind product';
+
+CREATE FUNCTION product_steps(tasks bigint[]) RETURNS SETOF plan_step
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
     SELECT t.id, w.step, w.purpose, CASE w.purpose WHEN 'create product' THEN 'POST' ELSE 'GET' END,
            CASE w.purpose WHEN 'create product' THEN entity_set(i.profile, 'product')
-                WHEN 'find product' THEN entity_set(i.profile, 'product') || '?$format=json&allowedOnly=true' || odata_filter(format('%s eq %s or Ref_Key eq %s or Ref_Key eq %s',
-                    property_names(i.profile, 'product') ->> 'article', odata_text(t.key), odata_guid(c.our_ref_key), odata_guid(c.template))) END,
-           CASE w.purpose WHEN 'create product' THEN c.body END, NULL::jsonb, w.purpose IS NOT DISTINCT FROM 'create product', w.run_at, w.reason, w.detail, w.hint, NULL::text
+                WHEN 'find product' THEN entity_set(i.profile, 'product') || '?$format=json&allowedOnly=true' || odata_filter(format('%s eq %s or Ref_Key eq %s', property_names(i.profile, 'product') ->> 'article', odata_text(t.key), odata_guid(c.our_ref_key)) || coalesce(' or Ref_Key eq ' || odata_guid(c.template), '')) END,
+           CASE w.purpose WHEN 'create product' THEN c.body || renamed(v.given, property_names(i.profile, 'product')) END, NULL::jsonb, w.purpose IS NOT DISTINCT FROM 'create product', w.run_at, w.reason, w.detail, w.hint, w.blocked_on
     FROM task t
     JOIN infobase i ON i.name = t.scope
     LEFT JOIN product_creation c ON c.infobase = t.scope AND c.sku = t.key
     LEFT JOIN bas_product p ON p.infobase = t.scope AND p.sku = t.key
+    CROSS JOIN LATERAL (SELECT c.write_unsure OR c.body IS NULL OR (c.searched_at >= clock() - interval '10 min') IS NOT TRUE AS unseen) u
+    LEFT JOIN account a ON a.name = c.account
+    CROSS JOIN LATERAL (SELECT c.source = 'yml' AND a.products_to_bas IS DISTINCT FROM 'yml' AS off, c.source = 'yml' AND a.paused_at IS NOT NULL AS paused) y
+    LEFT JOIN LATERAL ruled_values(c, i) v ON NOT u.unseen AND c.problem IS NULL AND c.unsure_until IS NULL AND (p.state IN ('found', 'several')) IS NOT TRUE
     CROSS JOIN LATERAL (
-        SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint WHERE c.sku IS NULL OR p.state IN ('found', 'several')
-        UNION ALL SELECT 'park', NULL, NULL, 'product_made', c.problem, 'Mend it in BAS and call resume(), or pin the SKU: INSERT INTO salesdrive.product_pin.' WHERE c.problem IS NOT NULL
-        UNION ALL SELECT 'wait', NULL, c.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL WHERE NOT c.write_unsure AND c.unsure_until > clock()
-        UNION ALL SELECT 'request', 'find product', NULL, NULL, NULL, NULL WHERE c.write_unsure OR c.body IS NULL OR (c.searched_at >= clock() - interval '10 min') IS NOT TRUE
-        UNION ALL SELECT 'request', 'create product', NULL, NULL, NULL, NULL
+        SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE c.sku IS NULL OR p.state IN ('found', 'several') OR y.off AND NOT c.write_unsure
+        UNION ALL SELECT 'wait', NULL, NULL, 'paused', format('Account "%s" is paused.', c.account), NULL, NULL WHERE y.paused AND NOT c.write_unsure
+        UNION ALL SELECT 'park', NULL, NULL, 'product_made', c.problem, 'Mend it in BAS and call resume(), or pin the SKU: INSERT INTO salesdrive.product_pin.', NULL WHERE c.problem IS NOT NULL
+        UNION ALL SELECT 'wait', NULL, c.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT c.write_unsure AND c.unsure_until > clock()
+        UNION ALL SELECT 'request', 'find product', NULL, NULL, NULL, NULL, NULL WHERE u.unseen
+        UNION ALL SELECT CASE WHEN v.waits THEN 'wait' ELSE 'park' END, NULL, NULL, v.reason, v.detail, v.hint, v.blocked_on WHERE v.reason IS NOT NULL
+        UNION ALL SELECT 'request', 'create product', NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w
     WHERE t.id = ANY (tasks);
 END $$;
-COMMENT ON FUNCTION plan_product(bigint[]) IS 'Plan of kind product: the first of its rules that applies';
+COMMENT ON FUNCTION product_steps(bigint[]) IS 'Next step of each product to be made: the first of its rules that applies';
+
+CREATE FUNCTION longest_text(infobase text, entity text, concept text, otherwise integer) RETURNS integer
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    profile text := (SELECT i.profile FROM infobase i WHERE i.name = longest_text.infobase);
+BEGIN
+    RETURN coalesce((SELECT p.max_length FROM bas_property p WHERE p.infobase = longest_text.infobase AND p.entity_set = entity_set(profile, entity) AND p.property = property_names(profile, entity) ->> concept),
+                    max_length(profile, entity, concept), otherwise);
+END $$;
+COMMENT ON FUNCTION longest_text(text, text, text, integer) IS 'Longest text a property holds: as the $metadata of the base says, else the profile, else the number given';
 
 CREATE FUNCTION product_body(profile text, c product_creation, template jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     names jsonb := property_names(profile, 'product');
 BEGIN
-    RETURN jsonb_build_object('Ref_Key', c.our_ref_key) || renamed(jsonb_build_object('article', c.sku, 'name', left(c.name, 100), 'full_name', c.name), names)
-           || coalesce((SELECT jsonb_object_agg(names ->> k, template -> (names ->> k)) FROM few(ARRAY['unit', 'vat_rate', 'kind', 'parent', 'category']) k WHERE template ? (names ->> k)), '{}');
+    RETURN jsonb_build_object('Ref_Key', c.our_ref_key) || renamed(jsonb_build_object('article', c.sku, 'name', left(c.name, longest_text(c.infobase, 'product', 'name', 100)), 'full_name', left(c.name, longest_text(c.infobase, 'product', 'full_name', 1000000))), names)
+           || coalesce((SELECT jsonb_object_agg(names ->> k, template -> (names ->> k)) FROM few(ARRAY['unit', 'unit_type', 'vat_rate', 'kind', 'is_service', 'parent', 'category']) k WHERE template ? (names ->> k)), '{}');
 END $$;
-COMMENT ON FUNCTION product_body(text, product_creation, jsonb) IS 'Product to be created: article and name of its own; unit, VAT rate, kind, group and category of the template';
+COMMENT ON FUNCTION product_body(text, product_creation, jsonb) IS 'Product to be created: article and name of its own; unit, VAT rate, kind, folder and category of the template, if there is one';
 
 CREATE FUNCTION settle_product_found(c product_creation, profile text, asked_at timestamptz, result http_result) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -81,10 +116,10 @@ BEGIN
         PERFORM learn_keeps_ref_key(c.infobase, true);
     END IF;
     UPDATE product_creation x SET write_unsure = false, unsure_until = CASE WHEN early THEN x.unsure_until END, searched_at = CASE WHEN NOT early THEN clock() END,
-        body = CASE WHEN model IS NOT NULL THEN product_body(profile, c, model) END,
+        body = CASE WHEN model IS NOT NULL OR c.template IS NULL THEN product_body(profile, c, coalesce(model, '{}')) END,
         problem = CASE WHEN rows <> '[]' THEN NULL
                        WHEN ours IS NOT NULL THEN format('The product made for SKU "%s" in infobase "%s" has another article by now: %s (%s).', c.sku, c.infobase, ours ->> 'Description', c.our_ref_key)
-                       WHEN model IS NULL THEN format('The product that SKU "%s" is to be made after is not in infobase "%s" any more (%s).', c.sku, c.infobase, c.template) END
+                       WHEN model IS NULL AND c.template IS NOT NULL THEN format('The product that SKU "%s" is to be made after is not in infobase "%s" any more (%s).', c.sku, c.infobase, c.template) END
     WHERE x.infobase = c.infobase AND x.sku = c.sku;
     IF NOT early THEN
         PERFORM note_products(c.infobase, profile, jsonb_build_object(c.sku, NULL), rows);
@@ -133,5 +168,8 @@ BEGIN
     UPDATE product_creation c SET write_unsure = true, unsure_until = longest_write(i)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
     WHERE s.creates AND t.kind = 'product' AND c.infobase = t.scope AND c.sku = t.key;
+    UPDATE folder_creation c SET write_unsure = true, unsure_until = longest_write(i)
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
+    WHERE s.creates AND t.kind = 'folder' AND c.infobase = t.scope AND c.key = t.key;
 END $$;
-COMMENT ON FUNCTION note_product_writes(plan_step[]) IS 'Before products are created: from now on their outcome is unsure, until settled';
+COMMENT ON FUNCTION note_product_writes(plan_step[]) IS 'Before products and folders are created: from now on their outcome is unsure, until settled';

@@ -5,7 +5,7 @@
 
 CREATE FUNCTION rule_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['cancel_rule', 'check_rule', 'dictionary_rule', 'field_map', 'header_rule', 'order_filter', 'payment_rule', 'value_map'];
+    RETURN ARRAY['cancel_rule', 'check_rule', 'dictionary_rule', 'field_map', 'followup_rule', 'header_rule', 'order_filter', 'payment_rule', 'product_rule', 'value_map'];
 COMMENT ON FUNCTION rule_tables() IS 'Tables whose rows are for an account, or for all (*)';
 
 CREATE FUNCTION rule_account_missing() RETURNS trigger

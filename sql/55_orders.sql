@@ -306,14 +306,18 @@ COMMENT ON FUNCTION note_unwanted(order_decision[]) IS 'Keeps which orders, or e
 CREATE FUNCTION note_products_wanted(decided order_decision[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    INSERT INTO product_creation AS c (infobase, sku, name, template, our_ref_key)
-    SELECT DISTINCT ON (w.part[2], w.part[3]) w.part[2], w.part[3], coalesce(l.name, w.part[3]), t.ref_key, product_ref_key(w.part[3])
+    INSERT INTO product_creation AS c (infobase, sku, name, template, our_ref_key, account, category_ids, category)
+    SELECT DISTINCT ON (w.part[2], w.part[3]) w.part[2], w.part[3], coalesce(l.name, w.part[3]), t.ref_key, product_ref_key(w.part[3]), a.name, g.ids, g.path
     FROM few(decided) d CROSS JOIN LATERAL (SELECT regexp_match(d.blocked_on, '^(product):([^:]+):(.+)$') AS part) w
     JOIN account a ON a.name = d.account
-    JOIN bas_product t ON t.infobase = a.infobase AND t.sku = a.template_sku AND t.state = 'found'
     LEFT JOIN LATERAL (SELECT x.name FROM composed_lines(order_keys(d.account, d.order_id)) x WHERE x.sku = w.part[3] LIMIT 1) l ON true
+    JOIN bas_product t ON t.infobase = a.infobase AND t.sku = product_template(a, d.order_id, w.part[3], l.name) AND t.state = 'found'
+    LEFT JOIN LATERAL good_category(a.name, w.part[3], d.order_id) g ON true
     ORDER BY w.part[2], w.part[3], d.order_id, d.account
-    ON CONFLICT (infobase, sku) DO UPDATE SET template = excluded.template, searched_at = CASE WHEN c.template = excluded.template AND c.problem IS NULL THEN c.searched_at END, problem = NULL;
+    ON CONFLICT (infobase, sku) DO UPDATE SET template = excluded.template, searched_at = CASE WHEN c.template = excluded.template AND c.problem IS NULL THEN c.searched_at END, problem = NULL,
+        account = excluded.account, source = 'order', category_ids = coalesce(excluded.category_ids, c.category_ids), category = coalesce(excluded.category, c.category);
+    UPDATE task t SET lane = 1 FROM few(decided) d    -- one of a long list that an order waits for now
+    WHERE t.scope = split_part(d.blocked_on, ':', 2) AND t.kind = 'product' AND t.key = substring(d.blocked_on FROM '^[^:]+:[^:]+:(.+)$') AND t.lane > 1 AND t.state = 'ready';
 END $$;
 COMMENT ON FUNCTION note_products_wanted(order_decision[]) IS 'Before orders wait for products to be made: what they are to be called, and after which template';
 

@@ -52,6 +52,8 @@ BEGIN
         PERFORM refuse_task(format('payment %s is not asked for by enqueue()', key), 'Call fetch_payments(account), or resume(task_id).');
     ELSIF kind IN ('attribute', 'attribute_set') THEN
         PERFORM refuse_task('additional attributes are not asked for by enqueue()', 'Call prepare_infobase(infobase, apply => true).');
+    ELSIF kind = 'folder' THEN
+        PERFORM refuse_task(format('folder "%s" is not asked for by enqueue()', key), 'Products that need it ask for it; resume(task_id) goes on with one that is parked.');
     ELSIF kind = 'order_record' THEN
         PERFORM refuse_task(format('the records of order %s are not asked for by enqueue()', key), 'Call resume(account, order_id).');
     ELSIF kind = 'followup' THEN
@@ -127,8 +129,8 @@ BEGIN
     END IF;
     PERFORM wake_options(what);
     PERFORM wake_statuses(what);
-    patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^(value|rule|field|payment_rule):\*:', '\1:%:'), '([/:])\*$', '\1%')
-                      FROM few(what) w WHERE w ~ '^((value|rule|field|payment_rule):\*:|value:.*/\*$|product:[^:]+:\*$)');
+    patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^(value|rule|field|payment_rule|product_rule):\*:', '\1:%:'), '([/:])\*$', '\1%')
+                      FROM few(what) w WHERE w ~ '^((value|rule|field|payment_rule|product_rule):\*:|value:.*/\*$|product:[^:]+:\*$)');
     IF patterns <> '{}' THEN    -- a row for every account, all values of a dictionary, many goods: those that tasks wait for
         what := what || ARRAY(SELECT DISTINCT t.blocked_on FROM task t WHERE t.blocked_on LIKE ANY (patterns));
     END IF;
@@ -183,6 +185,7 @@ BEGIN
                        WHEN 'payment' THEN EXISTS (SELECT FROM payment_sync y WHERE y.account = t.account AND y.payment_id = t.key::bigint AND y.unsure_until > clock())
                        WHEN 'followup' THEN EXISTS (SELECT FROM followup f WHERE f.account = t.account AND f.order_id = split_part(t.key, '/', 1)::bigint AND f.action = split_part(t.key, '/', 2) AND f.unsure_until > clock())
                        WHEN 'product' THEN EXISTS (SELECT FROM product_creation c WHERE c.infobase = t.scope AND c.sku = t.key AND c.unsure_until > clock())
+                       WHEN 'folder' THEN EXISTS (SELECT FROM folder_creation c WHERE c.infobase = t.scope AND c.key = t.key AND c.unsure_until > clock())
                        ELSE t.state = 'ready' END;
 END $$;
 COMMENT ON FUNCTION creation_unsure(task) IS 'Whether the creation a task has sent may still be at work in the base; after that it holds up no other, also when it cannot go on itself';
@@ -539,7 +542,7 @@ BEGIN
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, method, url, http_status, class, error, late,
         ms_queue, ms_connect, ms_tls, ms_first_byte, ms_total, request_body, request_bytes, request_hash, response_body, response_raw, response_bytes, response_hash)
     SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, CASE WHEN t.kind IN ('order', 'order_update', 'order_record', 'followup') THEN (substring(t.key FROM '^([1-9]\d{0,10})(?:/|$)'))::bigint END, r.task_id, t.kind, t.key, r.attempt,
-        CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, r.url, r.http_status, r.class,
+        CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, keyless_url(r.url), r.http_status, r.class,
         concat_ws(': ', r.error, CASE WHEN r.odata_code IS NOT NULL THEN format('BAS code %s', r.odata_code) END, r.odata_message),
         (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,
         log_head(CASE WHEN r.target LIKE 'account:%' THEN keyless_body(r.request_body) ELSE r.request_body END), octet_length(r.request_body), CASE WHEN octet_length(r.request_body) > 65536 THEN md5(r.request_body) END,

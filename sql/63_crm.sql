@@ -21,6 +21,8 @@ BEGIN
         PERFORM refuse_task(format('there is no feed "%s" of account "%s"', key, account), format('Call fetch_%s().', substr(kind, 5)));
     ELSIF kind = 'payment_out' THEN
         PERFORM refuse_task('a payment of BAS is not asked for by enqueue()', 'Call pull_payments(infobase), or resume(task_id).');
+    ELSIF kind = 'yml' AND (key <> 'export' OR NOT EXISTS (SELECT FROM yml_load l WHERE l.account = enqueue_api.account)) THEN
+        PERFORM refuse_task('the YML export is not asked for by enqueue()', 'Call load_yml(account).');
     ELSIF kind = 'push' THEN
         PERFORM refuse_task('pushes are not asked for by enqueue()', 'Call push_stock(), push_prices() or push_products().');
     END IF;
@@ -240,12 +242,14 @@ COMMENT ON FUNCTION api_words(jsonb) IS 'What SalesDrive says of an error';
 CREATE FUNCTION api_answer(r http_result) RETURNS http_result
     LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    body   jsonb := result_json(r);
+    body   jsonb := CASE WHEN r.url !~ '[?&]publicKey=' THEN result_json(r) END;    -- a YML export is large
     words  text := api_words(body);
     folded text := folded_name(words);    -- without case also where the locale of the database knows none
     failed boolean := jsonb_typeof(body) = 'object' AND (coalesce(body ->> 'success' IN ('false', '0'), false) OR coalesce(lower(body ->> 'status') = 'error', false) OR coalesce(json_text(body -> 'error') NOT IN ('0', 'false'), false));
 BEGIN
-    IF r.http_status IS NULL OR r.class = 'bug' THEN    -- no complete answer: what the client made of it holds
+    IF r.url ~ '[?&]publicKey=' THEN
+        RETURN yml_answer(r);
+    ELSIF r.http_status IS NULL OR r.class = 'bug' THEN    -- no complete answer: what the client made of it holds
         RETURN r;
     END IF;
     r.odata_code := NULL;

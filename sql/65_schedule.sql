@@ -48,13 +48,14 @@ BEGIN
     RETURN QUERY
     SELECT d.job, d.cron, d.command, n.name, format('SELECT cron.schedule_in_database(%L, %L, %L, %L);', n.name, d.cron, d.command, current_database()), d.wanted, coalesce(d.scope, '')
     FROM (VALUES ('orders',       a.name,     '*/3 * * * *', format('SELECT salesdrive.fetch_orders(%L)', a.name), true),
-                 ('statuses',     a.infobase, '*/5 * * * *', format('SELECT salesdrive.pull_statuses(%L)', a.infobase), a.status_from_bas OR a.sum_comment IS NOT NULL),
+                 ('statuses',     a.infobase, '*/5 * * * *', format('SELECT salesdrive.pull_statuses(%L)', a.infobase), a.status_from_bas OR a.sum_comment IS NOT NULL OR has_followup_rules('bas')),
                  ('payments',     a.name,     '*/15 * * * *', format('SELECT salesdrive.fetch_payments(%L)', a.name), a.payments_to_bas),
                  ('bas_payments', a.infobase, '*/15 * * * *', format('SELECT salesdrive.pull_payments(%L)', a.infobase), a.payments_from_bas),
                  ('receipts',     a.name,     '*/30 * * * *', format('SELECT salesdrive.fetch_receipts(%L)', a.name), false),
                  ('dictionaries', a.name,     '40 5 * * *',  format('SELECT salesdrive.load_dictionaries(%L)', a.name), true),
                  ('metadata',     a.infobase, '20 4 * * *',  format('SELECT salesdrive.load_metadata(%L)', a.infobase), true),
                  ('products',     a.infobase, '10 4 * * *',  format('SELECT salesdrive.load_products(%L)', a.infobase), false),
+                 ('yml',          a.name,     '15 5 * * *',  format('SELECT salesdrive.load_yml(%L)', a.name), a.products_to_bas = 'yml'),
                  ('stock',        a.name,     '*/15 * * * *', format('SELECT salesdrive.push_stock(%L)', a.name), EXISTS (SELECT FROM account_goods g WHERE g.account = a.name)),
                  ('prices',       a.name,     '25 * * * *',  format('SELECT salesdrive.push_prices(%L)', a.name), EXISTS (SELECT FROM account_goods g JOIN account_price p USING (account) WHERE g.account = a.name AND p.role = 'main')),
                  ('goods',        a.name,     '50 4 * * *',  format('SELECT salesdrive.push_products(%L)', a.name), EXISTS (SELECT FROM account_goods g WHERE g.account = a.name)),

@@ -67,14 +67,14 @@ CREATE FUNCTION set_secret(name text, value text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     source text := CASE WHEN value ~ '^(file|env):' THEN split_part(value, ':', 1) ELSE 'literal' END;
-    parts  text[] := coalesce(regexp_match(name, '^(account):([^:]+):(?:api_key|account_key|webhook_token)$'), regexp_match(name, '^(infobase):([^:]+):password$'));
+    parts  text[] := coalesce(regexp_match(name, '^(account):([^:]+):(?:api_key|account_key|yml_key|webhook_token)$'), regexp_match(name, '^(infobase):([^:]+):password$'));
 BEGIN
     IF value IS NULL OR value = '' THEN
         RAISE EXCEPTION 'secret "%" is empty', name USING ERRCODE = '22023', HINT = 'Give the value itself, file:NAME or env:NAME.';
     END IF;
     IF parts IS NULL THEN
         RAISE EXCEPTION 'there is no secret "%"', name
-            USING ERRCODE = '22023', DETAIL = 'Nothing would ever read it.', HINT = 'Names are infobase:NAME:password, account:NAME:api_key, account:NAME:account_key and account:NAME:webhook_token.';
+            USING ERRCODE = '22023', DETAIL = 'Nothing would ever read it.', HINT = 'Names are infobase:NAME:password, account:NAME:api_key, account:NAME:account_key, account:NAME:yml_key and account:NAME:webhook_token.';
     ELSIF parts[1] = 'account' THEN
         PERFORM require_account(parts[2]);
     ELSE
@@ -92,7 +92,7 @@ BEGIN
         INSERT INTO credential_secret VALUES (set_secret.name, value);
     END IF;
 END $$;
-COMMENT ON FUNCTION set_secret(text, text) IS 'Sets a secret (infobase:NAME:password, account:NAME:api_key, account:NAME:account_key, account:NAME:webhook_token): the value itself, file:NAME or env:NAME';
+COMMENT ON FUNCTION set_secret(text, text) IS 'Sets a secret (infobase:NAME:password, account:NAME:api_key, account:NAME:account_key, account:NAME:yml_key, account:NAME:webhook_token): the value itself, file:NAME or env:NAME';
 
 CREATE FUNCTION secret_problem(name text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -398,6 +398,32 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION check_goods(account, infobase) IS 'For check(): readings of goods that are parked, names that the base does not have, prices and kits left out';
 
+CREATE FUNCTION check_offers(a account, i infobase) RETURNS SETOF finding
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 6, 'warning', format('secret account:%s:yml_key', a.name), 'Products of the YML export are to be made in BAS, and the key of its link is not set.', format('SELECT salesdrive.set_secret(%L, ''the link, or its publicKey'');', format('account:%s:yml_key', a.name))
+    WHERE a.products_to_bas = 'yml' AND NOT EXISTS (SELECT FROM credential c WHERE c.name = format('account:%s:yml_key', a.name))
+    UNION ALL
+    SELECT 6, 'warning', 'YML export', coalesce(t.detail, t.reason), t.hint FROM task t WHERE t.scope = a.name AND t.kind = 'yml' AND t.state = 'parked'
+    UNION ALL
+    SELECT 6, 'warning', 'YML export', format('%s products of the export are parked.', count(*)), format('SELECT sku, name, detail, hint FROM salesdrive.offer_status WHERE account = %L AND state = ''parked'';', a.name)
+    FROM offer_status o WHERE o.account = a.name AND o.state = 'parked' HAVING count(*) > 0
+    UNION ALL
+    SELECT 6, 'warning', format('product_rule %s', r.rank), w.problem, format('UPDATE salesdrive.product_rule SET … WHERE account = %L AND rank = %s;', r.account, r.rank)
+    FROM product_rule r
+    LEFT JOIN LATERAL element_named(i, 'unit', r.unit) u ON r.unit IS NOT NULL
+    LEFT JOIN LATERAL rate_named(i, r.vat_rate) v ON r.vat_rate IS NOT NULL
+    CROSS JOIN LATERAL (
+        SELECT format('It names unit "%s": %s.', r.unit, u.problem) AS problem WHERE u.problem IS NOT NULL
+        UNION ALL SELECT format('It names vat_rate "%s": %s.', r.vat_rate, v.problem) WHERE v.problem IS NOT NULL
+        UNION ALL SELECT format('It names kind "%s", which products of profile "%s" cannot have.', r.kind, i.profile) WHERE r.kind IS NOT NULL AND kind_named(i, r.kind) IS NULL
+        UNION ALL SELECT format('It names folder "%s", and the base has %s of that name.', r.folder, cardinality(folder_named(i.name, r.folder)))
+                  WHERE r.folder <> 'same' AND cardinality(folder_named(i.name, r.folder)) <> 1 AND EXISTS (SELECT FROM goods_snapshot s WHERE s.infobase = i.name AND s.what = 'catalog' AND s.complete_at IS NOT NULL)) w
+    WHERE r.account IN (a.name, '*') AND (a.products_to_bas <> 'off' OR a.unknown_sku = 'create');
+END $$;
+COMMENT ON FUNCTION check_offers(account, infobase) IS 'For check(): rules for products that name what the base does not have, a YML export that is not read, products that are parked';
+
 CREATE FUNCTION check_pushes(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -493,7 +519,7 @@ BEGIN
     END IF;
     SELECT array_agg(f) INTO found FROM (
         SELECT * FROM check_database(a, i) UNION ALL SELECT * FROM check_workers(a, i) UNION ALL SELECT * FROM check_settings(a, i)
-        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_followups(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_readings(a, i) UNION ALL SELECT * FROM check_goods(a, i) UNION ALL SELECT * FROM check_pushes(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
+        UNION ALL SELECT * FROM check_fields(a, i) UNION ALL SELECT * FROM check_enums(a, i) UNION ALL SELECT * FROM check_followups(a, i) UNION ALL SELECT * FROM check_orders(a, i) UNION ALL SELECT * FROM check_readings(a, i) UNION ALL SELECT * FROM check_goods(a, i) UNION ALL SELECT * FROM check_offers(a, i) UNION ALL SELECT * FROM check_pushes(a, i) UNION ALL SELECT * FROM check_payments(a, i) UNION ALL SELECT * FROM check_peers(a, i, answers)) f;
     RETURN QUERY
     SELECT f.severity, f.subject, f.problem, f.hint FROM unnest(coalesce(found, ARRAY[ROW(99, 'ok', 'account ' || a.name, 'all is well', NULL)::finding])) f
     ORDER BY f.rank, f.severity, f.subject, f.problem;

@@ -67,6 +67,9 @@ INSERT INTO access_function VALUES    -- goods, stock and prices
     ('push_problem', 'operator'), ('card_fields', 'reader'), ('good_problems', 'reader'), ('push_goods', 'reader'), ('stock_map', 'reader'), ('stock_total', 'reader'), ('wanted_stock', 'reader'), ('push_currencies', 'reader'), ('push_price_types', 'reader'), ('wanted_prices', 'reader'), ('pushed_cost', 'reader'),
     ('card_value', 'reader'), ('wanted_cards', 'reader'), ('wanted_goods', 'reader'), ('loose_characteristics', 'reader');
 
+INSERT INTO access_function VALUES    -- products made in BAS
+    ('good_category', 'reader'), ('product_rule_of', 'reader'), ('product_template', 'reader'), ('allow_products', 'operator'), ('check_offers', 'operator'), ('element_named', 'operator'), ('rate_named', 'operator'), ('kind_named', 'operator'), ('folders_at', 'operator'), ('folder_named', 'operator');
+
 CREATE TABLE access_table (
     name       name PRIMARY KEY,
     privileges text NOT NULL
@@ -94,7 +97,8 @@ INSERT INTO access_table VALUES
     ('api_refusal', 'SELECT, DELETE'), ('payment_rule', 'SELECT, INSERT, UPDATE, DELETE'),
     ('account_price', 'SELECT, INSERT, UPDATE, DELETE'), ('card_field', 'SELECT, INSERT, UPDATE, DELETE'), ('crm_product', 'SELECT, INSERT, UPDATE, DELETE'),
     ('push_run', 'SELECT, UPDATE (state, ended_at, allowed, asked_at)'), ('product_sync', 'SELECT, UPDATE (batch, doubted)'), ('category_sync', 'SELECT, UPDATE (wanted)'),
-    ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('cancel_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE');
+    ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('cancel_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('product_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('yml_load', 'SELECT, UPDATE (allowed)');
 
 CREATE FUNCTION access_grants(level text) RETURNS TABLE (object text, privileges text)
     LANGUAGE sql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -20,7 +20,7 @@
  *	 any more, nor one whose moment (leave_before) has passed by the wall clock,
  *	 however long the process slept between taking and sending it.  So nothing
  *	 is on its way later than its total time-out after that moment.
- * - $metadata is read as it arrives and never held: what is kept of it is short
+ * - $metadata, and a YML export, is read as it arrives and never held: what is kept of it is short
  *	 and bounded.  An answer that is none is let through to its end, unread.
  * - Each connection on the wire is accounted for as an external descriptor of
  *	 the process, and no more idle ones are kept than are accounted for.
@@ -46,13 +46,12 @@
 
 #include "client.h"
 #include "compat.h"
-#include "metadata.h"
 #include "policy.h"
 #include "wire.h"
 
 #define MAX_SPARE_HANDLES 64
 #define MAX_HEADER_BYTES  ((size_t) 256 * 1024)
-#define KEEP_FOREIGN      ((size_t) 16 * 1024) /* of what came in place of $metadata */
+#define KEEP_FOREIGN      ((size_t) 16 * 1024) /* of what came in place of such a document */
 #define MAX_EVENTS        64
 #define FIRST_ROOM        32      /* nothing is known of any target yet */
 #define PROBE_ROOM        8       /* now and then, so that a new target is seen */
@@ -104,7 +103,7 @@ typedef struct Transfer
 	bool                  no_memory;
 	bool                  headers_ended; /* of the last block of headers */
 	bool                  framed;        /* the peer says where the body ends */
-	SdMetadata           *metadata;      /* reads the answer, once it has begun */
+	SdXml                *xml;           /* reads the answer, once it has begun */
 	char                 *foreign;       /* how the answer begins, as it came */
 	size_t                foreign_len;
 	char                 *buffer; /* of the answer */
@@ -370,15 +369,15 @@ keep_bytes(void *arg, const char *data, size_t len)
 
 /* the beginning is kept as it came, for the log when it turns out to be something else */
 static bool
-take_metadata(Transfer *transfer, const char *data, size_t len)
+take_xml(Transfer *transfer, const char *data, size_t len)
 {
 	size_t head;
 
-	if (transfer->metadata == NULL)
+	if (transfer->xml == NULL)
 	{
 		transfer->foreign = MemoryContextAllocExtended(transfer->context, KEEP_FOREIGN, MCXT_ALLOC_NO_OOM);
-		transfer->metadata = sd_metadata_create(keep_bytes, transfer);
-		if (transfer->foreign == NULL || transfer->metadata == NULL)
+		transfer->xml = sd_xml_create(transfer->exchange.request.xml, keep_bytes, transfer);
+		if (transfer->foreign == NULL || transfer->xml == NULL)
 		{
 			transfer->no_memory = true;
 			return false;
@@ -387,7 +386,7 @@ take_metadata(Transfer *transfer, const char *data, size_t len)
 	head = Min(len, KEEP_FOREIGN - transfer->foreign_len);
 	memcpy(transfer->foreign + transfer->foreign_len, data, head);
 	transfer->foreign_len += head;
-	sd_metadata_feed(transfer->metadata, data, len);
+	sd_xml_feed(transfer->xml, data, len);
 	return !transfer->too_large && !transfer->no_memory;
 }
 
@@ -399,10 +398,10 @@ on_body(char *data, size_t size, size_t count, void *arg)
 	long      status = 0;
 
 	transfer->exchange.body_bytes += (int64) len;
-	if (transfer->exchange.request.metadata)
+	if (transfer->exchange.request.xml != SD_XML_NONE)
 		curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status >= 200 && status < 300)
-		return take_metadata(transfer, data, len) ? len : 0;
+		return take_xml(transfer, data, len) ? len : 0;
 	return keep_bytes(transfer, data, len) ? len : 0;
 }
 
@@ -439,8 +438,8 @@ release_transfer(void *arg)
 	Transfer *transfer = arg;
 
 	detach_handle(transfer);
-	sd_metadata_destroy(transfer->metadata);
-	transfer->metadata = NULL;
+	sd_xml_destroy(transfer->xml);
+	transfer->xml = NULL;
 }
 
 /* transfers live in child contexts and are gone already */
@@ -839,7 +838,7 @@ make_headers(Transfer *transfer)
 	bool                ok = append_header(list, "Expect:");
 
 	if (!has_header(request, "Accept"))
-		ok = ok && append_header(list, request->metadata ? "Accept: application/xml" : "Accept: application/json");
+		ok = ok && append_header(list, request->xml != SD_XML_NONE ? "Accept: application/xml" : "Accept: application/json");
 	if (!has_header(request, "Content-Type"))
 		ok = ok && append_header(list, request->body != NULL ?
 										   "Content-Type: application/json; charset=utf-8" :
@@ -923,7 +922,7 @@ set_handling(Transfer *transfer, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 					 (long) Min(request->connect_timeout, request->total_timeout));
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->total_timeout);
-	if (!request->metadata)
+	if (request->xml == SD_XML_NONE)
 		curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_bytes);
 	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->header_list);
@@ -1110,8 +1109,8 @@ describe_failure(Transfer *transfer, CURLcode code)
 	if (transfer->too_large || code == CURLE_FILESIZE_EXCEEDED)
 	{
 		snprintf(transfer->error, sizeof(transfer->error),
-				 request->metadata ? "what is to be kept of $metadata is larger than the limit of " INT64_FORMAT " bytes" :
-									 "the answer is larger than the limit of " INT64_FORMAT " bytes",
+				 request->xml != SD_XML_NONE ? "what is to be kept of the answer is larger than the limit of " INT64_FORMAT " bytes" :
+											   "the answer is larger than the limit of " INT64_FORMAT " bytes",
 				 request->max_bytes);
 		return;
 	}
@@ -1178,8 +1177,8 @@ describe_answer(Transfer *transfer, const SdJsonError *json)
 		return;
 	if (exchange->http_status >= 200 && exchange->http_status < 300 && exchange->body == NULL)
 		strlcpy(transfer->error, "the answer is empty", sizeof(transfer->error));
-	else if (transfer->metadata != NULL && sd_metadata_problem(transfer->metadata) != NULL)
-		strlcpy(transfer->error, sd_metadata_problem(transfer->metadata), sizeof(transfer->error));
+	else if (transfer->xml != NULL && sd_xml_problem(transfer->xml) != NULL)
+		strlcpy(transfer->error, sd_xml_problem(transfer->xml), sizeof(transfer->error));
 	else if (exchange->http_status >= 200 && exchange->http_status < 300)
 		snprintf(transfer->error, sizeof(transfer->error),
 				 "the answer is not JSON: %s at line %d, column %d",
@@ -1205,7 +1204,7 @@ read_outcome(Transfer *transfer, CURLcode code)
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	outcome.transport = transport_of(transfer, code, status);
 	outcome.is_read = transfer->is_read;
-	if (transfer->metadata != NULL && !sd_metadata_end(transfer->metadata))
+	if (transfer->xml != NULL && !sd_xml_end(transfer->xml))
 	{
 		transfer->buffer = transfer->foreign;
 		transfer->buffer_len = transfer->foreign_len;

@@ -24,6 +24,7 @@
 #include "lib/ilist.h"
 
 #include "policy.h"
+#include "xml.h"
 
 /* requests taken and not yet given back, at most */
 #define SD_CLIENT_MAX_REQUESTS 1024
@@ -41,24 +42,24 @@ typedef struct SdClient SdClient;
  */
 typedef struct SdRequest
 {
-	int64  task_id;
-	int    attempt;
-	char  *target; /* key of the pool and of its limit */
-	char  *method;
-	char  *url;      /* complete and percent-encoded */
-	char  *body;     /* NULL = none */
-	char  *username; /* NULL = no authentication */
-	char  *password;
-	char **headers; /* 'Name: value' */
-	int    nheaders;
-	int    connect_timeout; /* milliseconds */
-	int    total_timeout;   /* milliseconds, from leaving the queue */
-	int64  leave_before;    /* wall clock (TimestampTz), 0 = no limit */
-	int64  max_bytes;       /* of the answer, decompressed; of $metadata, what is kept */
-	int    max_connections;
-	char  *ca_file;    /* NULL = the system's */
-	bool   allow_http; /* plain http beyond loopback */
-	bool   metadata;   /* the answer is $metadata: read as it arrives, see metadata.h */
+	int64     task_id;
+	int       attempt;
+	char     *target; /* key of the pool and of its limit */
+	char     *method;
+	char     *url;      /* complete and percent-encoded */
+	char     *body;     /* NULL = none */
+	char     *username; /* NULL = no authentication */
+	char     *password;
+	char    **headers; /* 'Name: value' */
+	int       nheaders;
+	int       connect_timeout; /* milliseconds */
+	int       total_timeout;   /* milliseconds, from leaving the queue */
+	int64     leave_before;    /* wall clock (TimestampTz), 0 = no limit */
+	int64     max_bytes;       /* of the answer, decompressed; of an XML document, what is kept */
+	int       max_connections;
+	char     *ca_file;    /* NULL = the system's */
+	bool      allow_http; /* plain http beyond loopback */
+	SdXmlForm xml;        /* the answer is such a document: read as it arrives, see xml.h */
 } SdRequest;
 
 /*
@@ -77,7 +78,7 @@ typedef struct SdExchange
 	const char *odata_code;  /* NULL = no odata.error in the body */
 	const char *odata_message;
 	const char *content_type; /* NULL = not given */
-	const char *body;         /* NULL = empty; of $metadata the short form */
+	const char *body;         /* NULL = empty; of an XML document the short form */
 	size_t      body_len;
 	bool        body_is_json;
 	int64       body_bytes; /* received, also of an answer given up */

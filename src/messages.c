@@ -330,5 +330,8 @@ sd_request_take(HeapTuple tuple, TupleDesc desc, SdRequest *request)
 	if (!isnull)
 		request->leave_before = DatumGetTimestampTz(value) - (sd_clock() - GetCurrentTimestamp());
 	answer = take_text(tuple, desc, Q_ANSWER);
-	request->metadata = answer != NULL && strcmp(answer, "metadata") == 0;
+	if (answer != NULL && strcmp(answer, "metadata") == 0)
+		request->xml = SD_XML_METADATA;
+	else if (answer != NULL && strcmp(answer, "yml") == 0)
+		request->xml = SD_XML_YML;
 }

@@ -13,36 +13,13 @@
  *	   ["function","Post",{"bindingParameter":"StandardODATA.Document_X"}]]}
  *
  * Associations and row types of sections (which are sets as well) are left
- * out.  Pure C over expat: no PostgreSQL header; may be called from callbacks
- * of libraries.  The memory of all readers together is bounded.
+ * out.  Read by sd_xml_create(SD_XML_METADATA, …), see xml.h.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef SD_METADATA_H
 #define SD_METADATA_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-/* of all readers at work together, in bytes: names and nesting, not the text */
-#define SD_METADATA_MEMORY ((size_t) 16 * 1024 * 1024)
-
-typedef struct SdMetadata SdMetadata;
-
-/* takes a piece of the JSON text; false: no more of it */
-typedef bool (*SdMetadataSink)(void *arg, const char *data, size_t len);
-
-/* NULL when there is no memory */
-extern SdMetadata *sd_metadata_create(SdMetadataSink sink, void *arg);
-extern void        sd_metadata_destroy(SdMetadata *reader);
-
-/* false: there is a problem, and nothing more is read */
-extern bool sd_metadata_feed(SdMetadata *reader, const char *data, size_t len);
-
-/* the document is complete; false: there is a problem */
-extern bool sd_metadata_end(SdMetadata *reader);
-
-/* why it is no $metadata, as a sentence part; NULL when nothing is wrong */
-extern const char *sd_metadata_problem(const SdMetadata *reader);
+#include "xml.h"
 
 #endif /* SD_METADATA_H */

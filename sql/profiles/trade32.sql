@@ -153,6 +153,7 @@ INSERT INTO profile_entity (profile, concept, origin, entity_set, filter, needed
 INSERT INTO profile_property (profile, entity, concept, origin, property, edm_type, constant, rule) VALUES
     ('trade32', 'product', 'code', 'shipped', 'Code', 'Edm.String', NULL, ''),
     ('trade32', 'product', 'parent', 'shipped', 'Parent_Key', 'Edm.Guid', NULL, ''),
+    ('trade32', 'product', 'category', 'shipped', 'ВидНоменклатуры_Key', 'Edm.Guid', NULL, ''),
     ('trade32', 'product', 'full_name', 'shipped', 'НаименованиеПолное', 'Edm.String', NULL, ''),
     ('trade32', 'characteristic', 'owner', 'shipped', 'Owner', 'Edm.String', NULL, ''),
     ('trade32', 'characteristic', 'owner_type', 'shipped', 'Owner_Type', 'Edm.String', NULL, ''),

@@ -8,7 +8,7 @@
 #
 # API: GET /api/order/list/ (page, limit; filters updateAt, orderTime, id, statusId with __ALL__ and __NOTDELETED__, externalId, any other field
 #   by equality) · GET /api/payment/list/ /api/check/list/ · POST /api/payment/ (account key) · GET /api/statuses/ /api/payment-methods/ /api/delivery-methods/ · POST /api/order/update/ (JSON or form) ·
-#   POST /api/order/note/ · POST /product-handler/ /category-handler/ (Peer/Cards.pm)
+#   POST /api/order/note/ · POST /product-handler/ /category-handler/ (Peer/Cards.pm) · GET /export/yml/export.yml?publicKey=… (Peer/Yml.pm)
 #
 # Control address, besides the routes of Peer/Control.pm:
 #   POST /orders       options of Peer::Orders::generate → {"orders": [expected facts]}; adds to what is there ("replace": true empties first,
@@ -26,6 +26,7 @@
 #   GET  /payments     {payments, receipts, calls {list: n}}
 #   GET  /state        {orders, updates [{id, data, ignored}], notes [{id, text}], by_id {id: {version, statusId, ...}}}          POST /reset
 #   POST /products     {"products": {id: fields}, "categories": {id: {name, parentId}}}: cards that are there
+#   POST /offers       {"offers": [{id, sku, name, categoryId, price, available, params {name: value}, ...}], "categories": [{id, name, parentId}]}: what the YML export has from now on
 #   GET  /products     {products {id: fields}, categories, ignored ["id key"], requests [{ids, keys, kept}]}; DELETE forgets all
 # Options (POST /config): per_minute 10, per_hour 100, per_day 1000 (0 = no limit) for order/list; quota_form 400 | 429 | retry_after | 200;
 #   key_error 200 | 401 | 403; sort newest | oldest | updated; max_limit 100; echo_url: webhooks for status changes made through the API;
@@ -34,6 +35,8 @@
 #   deny ["payment/list"...]: methods the account key has no right to; payment_filter any | date | updatedAt | none: which filters payment/list and
 #   check/list heed; payment_sort newest | oldest; unique_repeat refuse | same | new: what a uniqueId sent again does; unique_shown none | uniqueId |
 #   purpose | comment: what a row of payment/list shows of uniqueId and description;
+#   yml_refusal 403 | 404 | html | json: form of a refusal of the link of the YML export (key "public-key"); yml_encoding UTF-8 | windows-1251 | mislabelled (says
+#   windows-1251, is UTF-8) | unsaid (windows-1251, says nothing), yml_form good | html | cut | empty | bom;
 #   those of Peer/Cards.pm;
 #   clock "YYYY-MM-DD HH:MM:SS" of the account or ""; latency_ms, latency_jitter_ms, log, log_limit, log_bodies
 use v5.36;
@@ -52,12 +55,13 @@ use Peer::Traffic;
 use Peer::Control;
 use Peer::Orders;
 use Peer::Cards;
+use Peer::Yml;
 
 my %opt = (port => 0, 'control-port' => 0, host => '127.0.0.1', key => 'demo-key', config => '{}');
 GetOptions(\%opt, 'port=i', 'control-port=i', 'host=s', 'key=s', 'account-key=s', 'config=s') or die "see the head of this file\n";
 
 my %config = (per_minute => 10, per_hour => 100, per_day => 1000, quota_form => '400', key_error => '200', key_headers => 'any', skew => 0, sort => 'newest', max_limit => 100, echo_url => '', echo => 'status', update_refusal => 'success', note_key => 'any', deny => [], payment_filter => 'any', payment_sort => 'newest', unique_repeat => 'refuse', unique_shown => 'purpose', clock => '',
-	latency_ms => 0, latency_jitter_ms => 0, log => true, log_limit => 100_000, log_bodies => false, %Peer::Cards::DEFAULTS);
+	latency_ms => 0, latency_jitter_ms => 0, log => true, log_limit => 100_000, log_bodies => false, %Peer::Cards::DEFAULTS, %Peer::Yml::DEFAULTS);
 {
 	my ($given, $why) = decode($opt{config});
 	die "--config: $why\n" if defined $why;
@@ -71,6 +75,7 @@ my $traffic = Peer::Traffic->new(loop => $loop, config => \%config, body => \&fa
 my $server = Peer::Http->listen($loop, $opt{host}, $opt{port}, \&serve);
 
 my $cards = Peer::Cards->new(config => \%config);
+my $yml = Peer::Yml->new(config => \%config);
 my %order;        # id => { made, at (index of the version shown), patch (fields changed since) }
 my @updates;
 my @notes;
@@ -84,7 +89,7 @@ my @clients;
 my %ROUTE = (
 	'GET /api/order/list/' => \&order_list, 'POST /api/order/update/' => \&order_update, 'POST /api/order/note/' => \&order_note,
 	'GET /api/payment/list/' => sub ($req, @) { paid_list($req, 'payment/list', \%payment, 'sum') }, 'GET /api/check/list/' => sub ($req, @) { paid_list($req, 'check/list', \%receipt, 'totalSum') },
-	'POST /api/payment/' => \&payment_create,
+	'POST /api/payment/' => \&payment_create, 'GET /export/yml/export.yml' => sub { },
 	'POST /product-handler/' => sub ($req, $body) { cards_answer(products => $body) }, 'POST /category-handler/' => sub ($req, $body) { cards_answer(categories => $body) },
 	'GET /api/statuses/' => sub { { success => true, data => Peer::Orders::statuses() } },
 	'GET /api/payment-methods/' => sub { { success => true, data => Peer::Orders::payment_methods() } },
@@ -103,6 +108,7 @@ sub work ($req, $label)
 {
 	my $route = $ROUTE{$label};
 	return [ 404, [ 'Content-Type', 'text/html; charset=utf-8' ], '<html><body><h1>Not Found</h1></body></html>' ] if !$route;
+	return $yml->answer(query_of($req->{query})) if $label eq 'GET /export/yml/export.yml';    # by the key in its link alone
 	my $body = $req->{body} eq '' ? {} : body_of($req);
 	my $form = ref $body eq 'HASH' ? $body->{form} : undef;
 	my $key = $config{key_headers} eq 'none' ? $form // '' : $req->{h}{'x-api-key'} // $req->{h}{'form-api-key'} // $form // '';
@@ -539,6 +545,7 @@ my $control = Peer::Control->start(
 			my %by_id = map { my $h = head_of($_); delete $h->{kopecks}; $h->{id} => { %$h, patch => $_->{patch} } } values %order;
 			return { orders => scalar keys %order, updates => \@updates, notes => \@notes, by_id => \%by_id, list_calls => scalar(($list_calls{'order/list'} // [])->@*) };
 		},
+		'POST /offers' => sub ($a, @) { $yml->seed($a) },
 		'POST /products' => sub ($a, @) { $cards->seed($a); { ok => true } },
 		'GET /products' => sub { $cards->state },
 		'DELETE /products' => sub { $cards->clear; { ok => true } },

@@ -43,7 +43,7 @@ my @refused = (
 	[ "SELECT salesdrive.enqueue('main', 'dictionary', 'organization', 'main')", '22023', qr/there is no dictionary "organization".*Dictionaries: organisation, /s, 'an unknown dictionary' ],
 	[ "SELECT salesdrive.enqueue('shop', 'dictionary', 'organisation', 'main')", '22023', qr/"shop" is not "main"/, 'a dictionary of an account' ],
 	[ "SELECT salesdrive.enqueue('main', 'order', '1', 'main')", '22023', qr/order 1 .*HINT:.*resume\(account, order_id\)/s, 'an order of an infobase' ],
-	[ "SELECT salesdrive.enqueue('main', 'stock', '1', 'main')", '22023', qr/Kinds: attribute, attribute_set, bas_payments, counterparty, crm_dictionary, crm_orders, crm_payments, crm_receipts, dictionary, fixed_counterparty, followup, goods, metadata, order, order_record, order_update, partner, payment, payment_out, product, products, push, statuses/, 'an unknown kind' ],
+	[ "SELECT salesdrive.enqueue('main', 'stock', '1', 'main')", '22023', qr/Kinds: attribute, attribute_set, bas_payments, counterparty, crm_dictionary, crm_orders, crm_payments, crm_receipts, dictionary, fixed_counterparty, folder, followup, goods, metadata, order, order_record, order_update, partner, payment, payment_out, product, products, push, statuses, yml/, 'an unknown kind' ],
 	[ "SELECT salesdrive.enqueue('main', 'counterparty', '0671112233', 'main')", '22023', qr/for example 380671112233/, 'a phone that is not international' ],
 	[ "SELECT salesdrive.enqueue('main', 'dictionary', NULL, 'main')", '22023', qr/a task has a scope/, 'a task without a key' ],
 	[ "UPDATE salesdrive.infobase SET retry_base = '1 h'", '23514', qr/infobase_retry_bounds/, 'a first delay above the longest' ],

@@ -244,6 +244,10 @@ for my $source (column("SELECT replace(p.prosrc, E'\\n', ' ') FROM pg_proc p WHE
 {
 	push @reasons, $source =~ /'(?:park|wait)'(?: AS step| END)?, '([a-z_]+)'/g, grep { /^(?:payment_[a-z]|\w+_in_bas$)/ } $source =~ /(?:reason :=|THEN|ELSE) '([a-z_]+)'/g;
 }
+for my $source (column("SELECT replace(p.prosrc, E'\\n', ' ') FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace AND p.proname IN ('ruled_values', 'want_offers', 'settle_folder', 'settle_yml')"))
+{
+	push @reasons, $source =~ /reason := '([a-z_]+)'/g;
+}
 push @reasons, 'refused', (slurp("$top/src/policy.c") =~ /"(transient|throttled|business|bug)"/g);
 my %reasons = map { $_ => 1 } @reasons;
 cmp_ok(scalar(keys %reasons), '>', 20, 'reasons are found');
@@ -320,6 +324,7 @@ CURL
 chmod 0755, "$dir/bin/curl" or die $!;
 mkdir "$dir/secrets" or die $!;
 spew("$dir/secrets/bas_password", "secret\n");
+spew("$dir/secrets/yml_key", "public-key\n");
 
 my @json = map { $_->{text} } grep { $_->{kind} eq 'json' } @blocks;
 ok(eval { utf8::encode(my $bytes = $_); json_decode($bytes); 1 }, 'a block of JSON is JSON') for @json;

@@ -34,10 +34,10 @@ take(void *arg, const char *data, size_t len)
 static char *
 kept(const char *document, size_t len, size_t piece, size_t most)
 {
-	Text        text = {NULL, 0, most};
-	SdMetadata *reader = sd_metadata_create(take, &text);
-	size_t      at;
-	bool        fine = true;
+	Text   text = {NULL, 0, most};
+	SdXml *reader = sd_xml_create(SD_XML_METADATA, take, &text);
+	size_t at;
+	bool   fine = true;
 
 	take(&text, "", 0);
 	for (at = 0; at < len && fine; at += piece)
@@ -46,18 +46,18 @@ kept(const char *document, size_t len, size_t piece, size_t most)
 		char  *exact = malloc(part);
 
 		memcpy(exact, document + at, part);
-		fine = sd_metadata_feed(reader, exact, part);
+		fine = sd_xml_feed(reader, exact, part);
 		free(exact);
 	}
-	fine = sd_metadata_end(reader) && fine;
-	if (fine != (sd_metadata_problem(reader) == NULL))
+	fine = sd_xml_end(reader) && fine;
+	if (fine != (sd_xml_problem(reader) == NULL))
 		ok(false, "a problem is told when, and only when, there is one");
 	if (!fine)
 	{
 		text.data = realloc(text.data, 512);
-		snprintf(text.data, 512, "! %s", sd_metadata_problem(reader));
+		snprintf(text.data, 512, "! %s", sd_xml_problem(reader));
 	}
-	sd_metadata_destroy(reader);
+	sd_xml_destroy(reader);
 	return text.data;
 }
 

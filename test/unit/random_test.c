@@ -26,6 +26,7 @@ static const char *const pieces[] = {
 	"\\u041f", "\\ud83d\\ude00", "\\ud83d", "\\u00", "\xd0\x9f", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xff", "\xd0", "\xed\xa0\x80",
 	"{\"odata.error\":{\"code\":\"9\",\"message\":{\"value\":\"x\"}}}", "\"odata.error\":", "\"code\":", "\"message\":", "\"value\":",
 	"<m:error xmlns:m=\"http://schemas.microsoft.com/ado/2007/08/dataservices/metadata\">", "<m:code>", "</m:code>", "<m:message>", "<?xml?>", "<", ">", "/>",
+	"<yml_catalog>", "<shop>", "<offers>", "<offer id=\"1\">", "<name>", "</name>", "<param name=\"a\">", "<![CDATA[", "]]>", "<?xml version=\"1.0\" encoding=\"windows-1251\"?>",
 	"&amp;", "&#1055;", "&#x41F;", "&#", ";", "&",
 	"+", "380", "38", "0", "00", "810", "067", "1234567", "671234567", "(067) ", "-", "ext", "\xd0\xb4\xd0\xbe\xd0\xb1", "\xd1\x82\xd0\xb5\xd0\xbb.",
 	"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 ", "120", "GMT", "99999999999"};
@@ -101,6 +102,7 @@ main(void)
 		{"json", target_json},
 		{"odata", target_odata},
 		{"metadata", target_metadata},
+		{"yml", target_yml},
 		{"phone", target_phone},
 		{"retry_after", target_retry_after},
 		{"url_encode", target_url_encode},

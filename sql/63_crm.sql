@@ -242,7 +242,7 @@ COMMENT ON FUNCTION api_words(jsonb) IS 'What SalesDrive says of an error';
 CREATE FUNCTION api_answer(r http_result) RETURNS http_result
     LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    body   jsonb := CASE WHEN r.url !~ '[?&]publicKey=' THEN result_json(r) END;    -- a YML export is large
+    body   jsonb := CASE WHEN r.url ~ '[?&]publicKey=' THEN NULL ELSE result_json(r) END;    -- a YML export is large
     words  text := api_words(body);
     folded text := folded_name(words);    -- without case also where the locale of the database knows none
     failed boolean := jsonb_typeof(body) = 'object' AND (coalesce(body ->> 'success' IN ('false', '0'), false) OR coalesce(lower(body ->> 'status') = 'error', false) OR coalesce(json_text(body -> 'error') NOT IN ('0', 'false'), false));

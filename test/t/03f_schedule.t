@@ -70,7 +70,7 @@ SKIP:
 	sql('DELETE FROM salesdrive.account_goods; DELETE FROM salesdrive.account_price');
 	sql("SELECT salesdrive.schedule(account => 'shop', job => 'orders', cron => '\@reboot')");
 	sql("SELECT salesdrive.unschedule(account => 'shop', job => 'run')");
-	like(error_of("SELECT salesdrive.schedule('shop', 'nope', '* * * * *')"), qr/there is no job "nope".*Jobs: orders, statuses, payments, bas_payments, receipts, dictionaries, metadata, products, stock, prices, goods, retention, health, run\./s, 'a job that is not there');
+	like(error_of("SELECT salesdrive.schedule('shop', 'nope', '* * * * *')"), qr/there is no job "nope".*Jobs: orders, statuses, payments, bas_payments, receipts, dictionaries, metadata, products, yml, stock, prices, goods, retention, health, run\./s, 'a job that is not there');
 	$node->restart;
 	ok(wait_for_sql($node, 'postgres', 'SELECT count(*) FROM salesdrive.crm_poll', 1), 'a job runs');
 	ok(wait_for_sql($node, 'postgres', "SELECT string_agg(DISTINCT status, ' ') FROM cron.job_run_details", 'succeeded'), 'and succeeds');

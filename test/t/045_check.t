@@ -196,7 +196,7 @@ like($err, qr/permission denied for function probe/, 'and may not ask what he li
 # A rule for an account that is not there says so when it is written, in every table of rules.
 my %rule = (cancel_rule => "(account, status, action) VALUES (%s, '6', 'mark')", check_rule => "(account, name, condition) VALUES (%s, 'own', 'true')", dictionary_rule => "(account, dictionary) VALUES (%s, 'own')",
 	field_map => "(account, target, property, source) VALUES (%s, 'order', 'own', 'own')", header_rule => "(account, dictionary, condition) VALUES (%s, 'warehouse', '{\"site\": \"1\"}')", order_filter => "(account, rule, condition) VALUES (%s, 'not', '{\"site\": \"999\"}')",
-	payment_rule => "(account) VALUES (%s)", value_map => "(account, dictionary, crm_key) VALUES (%s, 'own', '1')");
+	followup_rule => "(account, status, action) VALUES (%s, '999', 'sale')", product_rule => "(account, note) VALUES (%s, 'own')", payment_rule => "(account) VALUES (%s)", value_map => "(account, dictionary, crm_key) VALUES (%s, 'own', '1')");
 is(sql("SELECT string_agg(t, ' ' ORDER BY t) FROM unnest(salesdrive.rule_tables()) t"), join(' ', sort keys %rule), 'tables of rules');
 is(sql("SELECT string_agg(c.relname::text, ' ' ORDER BY c.relname::text) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'account' WHERE c.relnamespace = 'salesdrive'::regnamespace AND c.relkind = 'r' AND col_description(c.oid, a.attnum) LIKE '%*%'"), join(' ', sort keys %rule), 'all that have an account or *');
 for my $table (sort keys %rule)

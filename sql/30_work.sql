@@ -114,6 +114,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION task_of(bigint) IS 'The task of this number; in a join always looked up by it, whatever else is asked of the task (OFFSET 0 keeps the planner from other ways)';
 
+-- The engine locks tasks by their numbers, and then what belongs to them. Whoever locks both in another order may stop it, or be stopped, by a deadlock.
+CREATE FUNCTION hold_tasks(scopes text[], kinds text[], keys text[] DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM FROM task t WHERE t.scope = ANY (scopes) AND t.kind = ANY (kinds) AND (keys IS NULL OR t.key = ANY (keys)) ORDER BY t.id FOR UPDATE;
+END $$;
+COMMENT ON FUNCTION hold_tasks(text[], text[], text[]) IS 'Locks these tasks, those that there are, in the order the engine has: called before what belongs to them is changed';
+
 CREATE TABLE wake_pending (
     cause         text NOT NULL,
     put_off_until timestamptz

@@ -339,6 +339,7 @@ CREATE FUNCTION load_dictionaries(account text) RETURNS SETOF bigint
 DECLARE
     a account := require_account(account);
 BEGIN
+    PERFORM hold_tasks(ARRAY[a.infobase, a.name], ARRAY['dictionary', 'crm_dictionary']);
     RETURN QUERY
     SELECT enqueue(a.infobase, 'dictionary', d, a.infobase) FROM unnest(dictionaries()) d WHERE entity_set((SELECT i.profile FROM infobase i WHERE i.name = a.infobase), d) IS NOT NULL
     UNION ALL

@@ -161,6 +161,7 @@ CREATE FUNCTION want_followups(wishes followup_wish[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM hold_tasks(array_agg(DISTINCT w.account), ARRAY['followup'], array_agg(w.order_id || '/' || w.action)) FROM few(wishes) w;
     WITH asked AS (
         INSERT INTO followup AS f (account, order_id, action, infobase, side, status, posting, foreign_sale, reached_at, ref_key)
         SELECT DISTINCT ON (w.account, w.order_id, w.action) w.account, w.order_id, w.action, a.infobase, w.side, w.status, w.posting, w.foreign_sale, w.reached_at, followup_ref_key(w.action, a.identity, w.order_id)

@@ -154,6 +154,7 @@ BEGIN
     END IF;
     PERFORM begin_api(account);
     PERFORM begin_quota(account, f.method);
+    PERFORM hold_tasks(ARRAY[account], ARRAY[f.kind], ARRAY[f.feed]);
     INSERT INTO crm_poll AS p (account, feed, seen_until) VALUES (begin_feed.account, f.feed, since)
     ON CONFLICT ON CONSTRAINT crm_poll_pkey DO UPDATE SET seen_until = excluded.seen_until, page = NULL    -- another beginning: the window is read anew
     WHERE f.since_a_day AND (p.page IS NULL OR p.seen_until IS DISTINCT FROM excluded.seen_until);

@@ -283,6 +283,7 @@ BEGIN
     IF NOT property_names(i.profile, 'order') ?| ARRAY['status', 'total'] THEN    -- the sum goes back where there is no status, too
         RAISE EXCEPTION 'documents of infobase "%" have neither status nor sum', i.name USING ERRCODE = '55000', DETAIL = format('Profile "%s" names no property for them.', i.profile), HINT = 'Where the base has one: INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (…, ''order'', ''status'', …).';
     END IF;
+    PERFORM hold_tasks(ARRAY[i.name], ARRAY['statuses']);
     FOREACH part IN ARRAY ARRAY['orders'] || CASE WHEN entity_set(i.profile, 'order_state') IS NOT NULL AND EXISTS (SELECT FROM account a WHERE a.infobase = i.name AND (a.status_from_bas OR has_followup_rules('bas')) AND state_counts(a, i.profile)) THEN ARRAY['states'] END LOOP
         INSERT INTO status_poll AS p (infobase, what, days) VALUES (i.name, part, coalesce(pull_statuses.days, 30))
         ON CONFLICT ON CONSTRAINT status_poll_pkey DO UPDATE SET days = excluded.days, seen_until = NULL, page_from = NULL, account = NULL, started_at = NULL WHERE pull_statuses.days IS NOT NULL;    -- begins anew

@@ -498,6 +498,7 @@ DECLARE
     i infobase := require_infobase(load_goods.infobase);
 BEGIN
     IF whole THEN
+        PERFORM hold_tasks(ARRAY[i.name], ARRAY['goods'], ARRAY['catalog']);
         UPDATE goods_snapshot s SET whole_at = NULL WHERE s.infobase = i.name AND s.what = 'catalog' AND load_goods.what = 'catalog';
     END IF;
     RETURN enqueue(i.name, 'goods', what, i.name, 3::smallint);

@@ -68,6 +68,7 @@ CREATE FUNCTION load_yml(account text) RETURNS bigint
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM require_account(account);
+    PERFORM hold_tasks(ARRAY[account], ARRAY['yml'], ARRAY['export']);
     INSERT INTO yml_load AS l (account, asked_at) VALUES (load_yml.account, clock()) ON CONFLICT ON CONSTRAINT yml_load_pkey DO UPDATE SET asked_at = excluded.asked_at, allowed = NULL;
     RETURN enqueue(account, 'yml', 'export', NULL, 4::smallint);
 END $$;

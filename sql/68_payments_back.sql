@@ -145,6 +145,7 @@ CREATE FUNCTION pull_payments(infobase text, days integer DEFAULT NULL) RETURNS 
 DECLARE
     i infobase := require_infobase(infobase);
 BEGIN
+    PERFORM hold_tasks(ARRAY[i.name], ARRAY['bas_payments'], ARRAY['payments']);
     INSERT INTO payment_poll AS p (infobase, days) VALUES (i.name, coalesce(pull_payments.days, 7))
     ON CONFLICT ON CONSTRAINT payment_poll_pkey DO UPDATE SET days = excluded.days, entity = NULL WHERE pull_payments.days IS NOT NULL;
     RETURN enqueue(i.name, 'bas_payments', 'payments', i.name, 2::smallint);

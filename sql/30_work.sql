@@ -9,6 +9,7 @@ CREATE TABLE task_kind (
     answer          text NOT NULL DEFAULT 'json' CHECK (answer IN ('json', 'metadata', 'yml')),
     total_timeout   interval CHECK (total_timeout > '0'),
     target          text NOT NULL DEFAULT 'infobase' CHECK (target IN ('infobase', 'account')),
+    note_function   text,
     PRIMARY KEY (kind, origin)
 );
 COMMENT ON TABLE task_kind IS 'Kinds of tasks; plan(task ids) and settle(results) are set-based functions named here';
@@ -19,9 +20,11 @@ COMMENT ON COLUMN task_kind.settle_function IS 'Function (http_result[]) returni
 COMMENT ON COLUMN task_kind.answer IS 'What its requests are answered with: json, or a document read as it arrives: metadata (infobase.max_answer does not count), or yml (what is kept of it counts)';
 COMMENT ON COLUMN task_kind.total_timeout IS 'Longest time of a request of this kind; NULL: infobase.total_timeout';
 COMMENT ON COLUMN task_kind.target IS 'Whom its requests go to: an infobase, or the API of an account';
+COMMENT ON COLUMN task_kind.note_function IS 'Function (plan_step[]) returning void: keeps, before the requests leave, what they carry and that their outcome is not known; NULL: nothing of the sort';
 
 CREATE VIEW task_kind_effective AS
-    SELECT DISTINCT ON (kind) kind, origin, plan_function, settle_function, answer, total_timeout, target FROM task_kind ORDER BY kind, origin DESC;
+    SELECT k.kind, k.origin, k.plan_function, k.settle_function, k.answer, k.total_timeout, k.target, k.note_function FROM task_kind k
+    WHERE k.origin = 'user' OR NOT EXISTS (SELECT FROM task_kind u WHERE u.kind = k.kind AND u.origin = 'user');
 COMMENT ON VIEW task_kind_effective IS 'Kind in force: the user''s row, else the shipped one';
 COMMENT ON COLUMN task_kind_effective.kind IS 'Kind';
 COMMENT ON COLUMN task_kind_effective.origin IS 'shipped or user';
@@ -30,6 +33,7 @@ COMMENT ON COLUMN task_kind_effective.settle_function IS 'Function that takes in
 COMMENT ON COLUMN task_kind_effective.answer IS 'What its requests are answered with';
 COMMENT ON COLUMN task_kind_effective.total_timeout IS 'Longest time of a request';
 COMMENT ON COLUMN task_kind_effective.target IS 'Whom their requests go to: infobase or account';
+COMMENT ON COLUMN task_kind_effective.note_function IS 'Function that keeps what their requests carry before they leave';
 
 CREATE SEQUENCE task_id_seq;
 COMMENT ON SEQUENCE task_id_seq IS 'Numbers of tasks';

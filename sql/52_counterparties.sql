@@ -302,7 +302,8 @@ BEGIN
     WHERE p.infobase = settle_counterparty_listed.infobase AND p.phone = settle_counterparty_listed.phone AND p.entity = 'counterparty';
 END $$;
 COMMENT ON FUNCTION settle_counterparty_listed(text, text, text, jsonb, http_result) IS 'Takes in the counterparties of a partner: the only one is that of the phone; none: one is created';
-INSERT INTO task_kind VALUES ('counterparty', 'shipped', 'salesdrive.plan_counterparty', 'salesdrive.settle_counterparty'), ('partner', 'shipped', 'salesdrive.plan_counterparty', 'salesdrive.settle_counterparty');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('counterparty', 'shipped', 'salesdrive.plan_counterparty', 'salesdrive.settle_counterparty', 'salesdrive.note_counterparty_writes'),
+    ('partner', 'shipped', 'salesdrive.plan_counterparty', 'salesdrive.settle_counterparty', 'salesdrive.note_counterparty_writes');
 
 CREATE FUNCTION note_counterparty_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

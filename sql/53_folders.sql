@@ -150,4 +150,4 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_folder(http_result[]) IS 'Settle of kind folder: one of the name within its folder makes a new one needless; absence counts only when no creation can be at work';
-INSERT INTO task_kind (kind, origin, plan_function, settle_function) VALUES ('folder', 'shipped', 'salesdrive.plan_folder', 'salesdrive.settle_folder');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('folder', 'shipped', 'salesdrive.plan_folder', 'salesdrive.settle_folder', 'salesdrive.note_product_writes');

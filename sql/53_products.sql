@@ -160,7 +160,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_product(http_result[]) IS 'Settle of kind product';
-INSERT INTO task_kind (kind, origin, plan_function, settle_function) VALUES ('product', 'shipped', 'salesdrive.plan_product', 'salesdrive.settle_product');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('product', 'shipped', 'salesdrive.plan_product', 'salesdrive.settle_product', 'salesdrive.note_product_writes');
 
 CREATE FUNCTION note_product_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -428,16 +428,11 @@ BEGIN
     IF apis <> '{}' THEN
         steps := gate_quota(gate_account_key(steps), since);
         keyed := ARRAY(SELECT DISTINCT t.account FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request' AND t.infobase IS NULL AND is_account_method(api_method(s.path)));
-        PERFORM note_crm_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose IN ('change order in SalesDrive', 'add note in SalesDrive') HAVING count(*) > 0;
-        PERFORM note_push_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.memo ? 'run' HAVING count(*) > 0;
     END IF;
-    PERFORM note_order_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' HAVING count(*) > 0;
-    PERFORM note_payment_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose IN ('create payment', 'read payment', 'post payment') HAVING count(*) > 0;
-    PERFORM note_payments_sent(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose = 'add payment in SalesDrive' HAVING count(*) > 0;
-    PERFORM note_counterparty_writes(array_agg(s)), note_product_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.creates HAVING count(*) > 0;
-    PERFORM note_attribute_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose = 'create attribute' HAVING count(*) > 0;
-    PERFORM note_record_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose LIKE '% record%' HAVING count(*) > 0;
-    PERFORM note_followup_writes(array_agg(s)) FROM few(steps) s WHERE s.step = 'request' AND s.purpose ~ '^(create|post) (sale|return)$' HAVING count(*) > 0;
+    FOR k IN SELECT e.note_function, array_agg(s) AS steps FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN task_kind_effective e ON e.kind = t.kind
+             WHERE s.step = 'request' AND e.note_function IS NOT NULL GROUP BY e.note_function ORDER BY e.note_function LOOP
+        EXECUTE format('SELECT %s($1)', k.note_function) USING k.steps;
+    END LOOP;
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
     WITH base AS MATERIALIZED (
@@ -545,11 +540,12 @@ BEGIN
         CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, keyless_url(r.url), r.http_status, r.class,
         concat_ws(': ', r.error, CASE WHEN r.odata_code IS NOT NULL THEN format('BAS code %s', r.odata_code) END, r.odata_message),
         (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,
-        log_head(CASE WHEN r.target LIKE 'account:%' THEN keyless_body(r.request_body) ELSE r.request_body END), octet_length(r.request_body), CASE WHEN octet_length(r.request_body) > 65536 THEN md5(r.request_body) END,
+        log_head(b.request_body), octet_length(r.request_body), CASE WHEN octet_length(r.request_body) > 65536 THEN md5(r.request_body) END,
         log_head(b.body), CASE WHEN b.body IS NULL THEN substring(r.body FROM 1 FOR 65536) END, r.body_bytes, CASE WHEN octet_length(r.body) > 65536 THEN md5(r.body) END
     FROM few(results) r
     LEFT JOIN task t ON t.id = r.task_id
-    CROSS JOIN LATERAL (SELECT CASE WHEN r.body IS NULL THEN NULL WHEN r.body_is_json THEN convert_from(r.body, 'UTF8') ELSE bytes_text(r.body) END AS body) b;
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.body IS NULL THEN NULL WHEN r.body_is_json THEN convert_from(r.body, 'UTF8') ELSE bytes_text(r.body) END AS body,
+                               CASE WHEN r.target LIKE 'account:%' THEN keyless_body(r.request_body) ELSE r.request_body END AS request_body OFFSET 0) b;
     PERFORM count_exchanges(results);
 END $$;
 COMMENT ON FUNCTION log_results(http_result[]) IS 'Writes answers to the exchange log, and counts them';

@@ -261,7 +261,7 @@ BEGIN
         sent_version = CASE WHEN NOT is_note(c.field) THEN greatest((SELECT o.version FROM crm_order o WHERE o.account = c.account AND o.order_id = c.order_id),
                                 (SELECT max(x.sent_version) + 1 FROM crm_change x WHERE x.account = c.account AND x.order_id = c.order_id AND NOT is_note(x.field) AND x.state <> 'unknown')) END    -- our own changes that no version received shows yet
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN account_api p ON p.account = t.account CROSS JOIN LATERAL jsonb_each_text(s.memo -> 'fields') f
-    WHERE t.kind = 'order_update' AND c.account = t.account AND c.order_id = t.key::bigint AND c.field = f.key;
+    WHERE s.purpose IN ('change order in SalesDrive', 'add note in SalesDrive') AND c.account = t.account AND c.order_id = t.key::bigint AND c.field = f.key;
 END $$;
 COMMENT ON FUNCTION note_crm_writes(plan_step[]) IS 'Before a change of SalesDrive leaves: that its outcome is unknown from now on';
 
@@ -343,4 +343,4 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_order_update(http_result[]) IS 'Settle of kind order_update: success is sent, a refusal parks with the words of SalesDrive, no answer is looked for';
-INSERT INTO task_kind (kind, origin, plan_function, settle_function, target) VALUES ('order_update', 'shipped', 'salesdrive.plan_order_update', 'salesdrive.settle_order_update', 'account');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function, target) VALUES ('order_update', 'shipped', 'salesdrive.plan_order_update', 'salesdrive.settle_order_update', 'salesdrive.note_crm_writes', 'account');

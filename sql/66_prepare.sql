@@ -210,7 +210,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_attribute(http_result[]) IS 'Settle of kind attribute';
-INSERT INTO task_kind VALUES ('attribute', 'shipped', 'salesdrive.plan_attribute', 'salesdrive.settle_attribute');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('attribute', 'shipped', 'salesdrive.plan_attribute', 'salesdrive.settle_attribute', 'salesdrive.note_attribute_writes');
 
 -- The set of the document.
 

@@ -307,7 +307,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_followup(http_result[]) IS 'Settle of kind followup; what its class says is left to class_step()';
-INSERT INTO task_kind VALUES ('followup', 'shipped', 'salesdrive.plan_followup', 'salesdrive.settle_followup');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('followup', 'shipped', 'salesdrive.plan_followup', 'salesdrive.settle_followup', 'salesdrive.note_followup_writes');
 
 -- Closing: what the task of the order wrote. The status that was written comes back, and is no change.
 

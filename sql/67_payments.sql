@@ -506,7 +506,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_payment(http_result[]) IS 'Settle of kind payment';
-INSERT INTO task_kind (kind, origin, plan_function, settle_function) VALUES ('payment', 'shipped', 'salesdrive.plan_payment', 'salesdrive.settle_payment');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('payment', 'shipped', 'salesdrive.plan_payment', 'salesdrive.settle_payment', 'salesdrive.note_payment_writes');
 
 -- By hand.
 

@@ -359,4 +359,4 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_order_record(http_result[]) IS 'Settle of kind order_record';
-INSERT INTO task_kind VALUES ('order_record', 'shipped', 'salesdrive.plan_order_record', 'salesdrive.settle_order_record');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('order_record', 'shipped', 'salesdrive.plan_order_record', 'salesdrive.settle_order_record', 'salesdrive.note_record_writes');

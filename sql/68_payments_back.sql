@@ -272,7 +272,7 @@ CREATE FUNCTION note_payments_sent(steps plan_step[]) RETURNS void
 BEGIN
     UPDATE bas_payment b SET state = 'unknown', sent_body = s.body, sent_at = clock(), sends = b.sends + 1, unsure_until = clock() + 2 * p.total_timeout, look_page = NULL, must_look = false, detail = 'No answer yet.'
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN account_api p ON p.account = t.account
-    WHERE t.kind = 'payment_out' AND b.account = t.account AND b.ref_key = split_part(t.key, '/', 1)::uuid AND b.order_id = split_part(t.key, '/', 2)::bigint;
+    WHERE s.purpose = 'add payment in SalesDrive' AND b.account = t.account AND b.ref_key = split_part(t.key, '/', 1)::uuid AND b.order_id = split_part(t.key, '/', 2)::bigint;
 END $$;
 COMMENT ON FUNCTION note_payments_sent(plan_step[]) IS 'Before payments leave for SalesDrive: that their outcome is unknown from now on';
 
@@ -358,7 +358,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_payment_out(http_result[]) IS 'Settle of kind payment_out: success names the payment, a refusal parks with the words of SalesDrive, no answer is looked for';
-INSERT INTO task_kind (kind, origin, plan_function, settle_function, target) VALUES ('payment_out', 'shipped', 'salesdrive.plan_payment_out', 'salesdrive.settle_payment_out', 'account');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function, target) VALUES ('payment_out', 'shipped', 'salesdrive.plan_payment_out', 'salesdrive.settle_payment_out', 'salesdrive.note_payments_sent', 'account');
 
 -- By hand.
 

@@ -531,7 +531,7 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_push(http_result[]) IS 'Settle of kind push: taken, refused (halved until the guilty product stands alone), or without an answer and sent again as it was';
-INSERT INTO task_kind (kind, origin, plan_function, settle_function, target) VALUES ('push', 'shipped', 'salesdrive.plan_push', 'salesdrive.settle_push', 'account');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function, target) VALUES ('push', 'shipped', 'salesdrive.plan_push', 'salesdrive.settle_push', 'salesdrive.note_push_writes', 'account');
 
 -- Deciding.
 

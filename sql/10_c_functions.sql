@@ -3,7 +3,7 @@
 
 -- The planner takes a set of unknown size for small or large as it likes; the engine's sets must always lead it from key to key.
 CREATE FUNCTION few(anyarray) RETURNS SETOF anyelement
-    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'array_unnest';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'sd_sql_few';
 COMMENT ON FUNCTION few(anyarray) IS 'Elements of an array, as unnest(); to the planner always one row, so that what is joined to them is looked up by its keys';
 
 CREATE FUNCTION uuid_v5(namespace uuid, name text) RETURNS uuid

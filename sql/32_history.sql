@@ -239,12 +239,14 @@ COMMENT ON FUNCTION prepare_partitions() IS 'Makes the partitions of this month 
 CREATE FUNCTION expire_history() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
-    dropped integer;
+    dropped      integer;
+    of_inbox     timestamptz := clock() - history_keep('inbox');
+    of_incidents timestamptz := clock() - history_keep('incident');
 BEGIN
     dropped := drop_partitions('inbox') + drop_partitions('exchange_log') + drop_partitions('order_event');
-    DELETE FROM inbox_digest WHERE received_at < clock() - history_keep('inbox');
-    DELETE FROM inbox_reject WHERE received_at < clock() - history_keep('inbox');
-    DELETE FROM incident WHERE closed_at < clock() - history_keep('incident');
+    DELETE FROM inbox_digest WHERE received_at < of_inbox;
+    DELETE FROM inbox_reject WHERE received_at < of_inbox;
+    DELETE FROM incident WHERE closed_at < of_incidents;
     RETURN dropped;
 END $$;
 COMMENT ON FUNCTION expire_history() IS 'Drops what is older than its retention; gives up after 2 s of waiting for a lock and is tried again later';

@@ -58,7 +58,7 @@ COMMENT ON FUNCTION json_rows(jsonb) IS 'Rows as an array: an array itself, the 
 
 CREATE FUNCTION json_list(value jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE jsonb_typeof(value) WHEN 'array' THEN value WHEN 'null' THEN '[]' ELSE coalesce(jsonb_build_array(value), '[]') END;
+    RETURN CASE jsonb_typeof(value) WHEN 'array' THEN value WHEN 'null' THEN '[]' ELSE coalesce('[]'::jsonb || value, '[]') END;
 COMMENT ON FUNCTION json_list(jsonb) IS 'A single value as an array of one; an array itself; nothing for null';
 
 CREATE AGGREGATE jsonb_merge(jsonb) (SFUNC = jsonb_concat, STYPE = jsonb, INITCOND = '{}');
@@ -67,16 +67,14 @@ COMMENT ON AGGREGATE jsonb_merge(jsonb) IS 'Merges objects key by key, later one
 -- A delivery.
 
 CREATE FUNCTION order_bodies(body jsonb) RETURNS TABLE (shape text, event text, data jsonb)
-    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
+    LANGUAGE sql IMMUTABLE ROWS 1
+BEGIN ATOMIC
     SELECT 'webhook', body #>> '{info,webhookEvent}', body -> 'data' WHERE jsonb_typeof(body -> 'data') = 'object'
     UNION ALL
     SELECT 'list', NULL, e FROM jsonb_array_elements(CASE jsonb_typeof(body -> 'data') WHEN 'array' THEN body -> 'data' ELSE '[]' END) e
     UNION ALL
     SELECT 'list', NULL, body WHERE body ? 'id' AND NOT body ? 'data';
-END $$;
+END;
 COMMENT ON FUNCTION order_bodies(jsonb) IS 'Orders within a delivery: a webhook, a page of order/list, or a bare row of it';
 
 CREATE FUNCTION order_number(value jsonb) RETURNS bigint
@@ -85,11 +83,9 @@ CREATE FUNCTION order_number(value jsonb) RETURNS bigint
 COMMENT ON FUNCTION order_number(jsonb) IS 'Order number of up to 11 digits; NULL for anything else';
 
 CREATE FUNCTION foreign_delivery(body jsonb, account_url text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN lower(body #>> '{info,webhookType}') <> 'order' THEN 'other_type'
                 WHEN regexp_replace(lower(btrim(body #>> '{info,account}')), '\.salesdrive\.me$', '') <> lower(substring(account_url FROM '^https?://([A-Za-z0-9-]+)\.salesdrive\.me(?:[:/]|$)')) THEN 'other_account' END;
-END $$;
 COMMENT ON FUNCTION foreign_delivery(jsonb, text) IS 'Why a webhook is none of this account''s orders: other_type, or other_account when info.account contradicts the account''s address; else NULL';
 
 CREATE FUNCTION delivered_versions(ids bigint[], times timestamptz[]) RETURNS SETOF crm_order_version
@@ -305,7 +301,8 @@ BEGIN
         SELECT received_at, account, order_id, 'received', version, format('Version %s received (%s).', version, coalesce(event, shape)) FROM kept
     ), told AS (
         INSERT INTO order_event (at, account, order_id, event, version, text)
-        SELECT k.received_at, k.account, k.order_id, 'unreadable', k.version, u FROM kept k CROSS JOIN LATERAL unreadable_parts(k.data) u WHERE u IS NOT NULL
+        SELECT k.received_at, k.account, k.order_id, 'unreadable', k.version, u FROM kept k CROSS JOIN LATERAL unreadable_parts(k.data) u
+        WHERE (json_bigint(k.data -> 'version') IS NULL OR json_time(k.data -> 'updateAt') IS NULL OR json_time(k.data -> 'orderTime') IS NULL) AND u IS NOT NULL
     )
     SELECT array_agg(DISTINCT (account, order_id)::order_key) INTO fresh FROM kept;
 

@@ -8,7 +8,7 @@ COMMENT ON FUNCTION ref_key_namespace() IS 'Namespace of every Ref_Key made here
 
 CREATE FUNCTION order_ref_key(identity text, order_id bigint) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN uuid_v5(ref_key_namespace(), 'order/' || identity || '/' || order_id);
+    RETURN uuid_v5(ref_key_namespace(), 'order/' || identity || '/' || order_id::text);
 COMMENT ON FUNCTION order_ref_key(text, bigint) IS 'Ref_Key of the document of an order';
 
 CREATE FUNCTION counterparty_ref_key(phone text) RETURNS uuid
@@ -299,11 +299,12 @@ BEGIN
     RETURN QUERY
     SELECT a.name, a.infobase, i.profile, org.ref, wh.ref, cur.ref, pt.ref, ag.ref,
            (SELECT d FROM few(ARRAY['metadata', 'organisation', 'currency', 'warehouse', 'price_type', 'agreement', 'vat_rate']) d
-            WHERE d = 'metadata' AND metadata_wanted(a.infobase) OR entity_set(i.profile, d) IS NOT NULL
+            WHERE d = 'metadata' AND metadata_wanted(a.infobase) OR d = ANY (e.sets)
               AND NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary = d) LIMIT 1),
            w.settings, w.details, CASE a.counterparty_mode WHEN 'fixed' THEN a.fixed_counterparty END, a.shared_phone, a.create_counterparties
     FROM account a
     JOIN infobase i ON i.name = a.infobase
+    CROSS JOIN LATERAL (SELECT array_agg(r.entity) AS sets FROM profile_resolved r WHERE r.profile = i.profile AND r.entity_set IS NOT NULL) e
     CROSS JOIN LATERAL chosen_value(a.infobase, 'organisation', a.organisation, NULL) org
     CROSS JOIN LATERAL chosen_value(a.infobase, 'currency', a.currency, '980') cur
     CROSS JOIN LATERAL chosen_value(a.infobase, 'warehouse', a.warehouse, NULL) wh
@@ -324,7 +325,7 @@ BEGIN
                      (4, 'price_type', a.price_type, CASE WHEN a.price_type IS NOT NULL THEN pt.problem END, pt.candidates),
                      (5, 'agreement', a.agreement, CASE WHEN a.agreement IS NOT NULL THEN ag.problem END, ag.candidates))
              s (n, setting, wanted, problem, candidates)
-        WHERE s.problem IS NOT NULL AND (s.setting = 'profile' OR entity_set(i.profile, s.setting) IS NOT NULL)) w
+        WHERE s.problem IS NOT NULL AND (s.setting = 'profile' OR s.setting = ANY (e.sets))) w
     WHERE a.name = ANY (accounts);
 END $$;
 COMMENT ON FUNCTION account_settings(text[]) IS 'What the headers of an account''s documents carry: the account''s settings, else the only element of the base; warehouse, price type and agreement may stay empty';
@@ -529,7 +530,7 @@ COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Order
 
 CREATE FUNCTION customer_reference(identity text, order_id bigint, keeps_ref_key boolean) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN keeps_ref_key THEN order_id::text ELSE identity || '/' || order_id END;
+    RETURN CASE WHEN keeps_ref_key THEN order_id::text ELSE identity || '/' || order_id::text END;
 COMMENT ON FUNCTION customer_reference(text, bigint, boolean) IS 'Plain order number once the base has proved that it keeps our Ref_Key, else the marker identity/number (at most 30 characters)';
 
 -- The base is asked for documents that carry a text: an exact customer reference, or a comment with the marker in it.

@@ -212,6 +212,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION target_set(text, text) IS 'Entity set whose properties a target of field_map names; NULL of attributes and contact information, which name elements';
 
+-- Rows for other profiles are shipped. A variant of a profile has the rows of its parent, too: that is for field_rules() to find out.
+CREATE FUNCTION fields_mapped(targets text[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM bas_attribute)
+        OR EXISTS (SELECT FROM field_map f WHERE f.target = ANY (targets) AND (f.origin = 'user' OR f.target <> 'attribute')
+                   AND (f.profile = '*' OR EXISTS (SELECT FROM infobase i LEFT JOIN profile p ON p.name = i.profile WHERE i.profile = f.profile OR p.parent IS NOT NULL)));
+END $$;
+COMMENT ON FUNCTION fields_mapped(text[]) IS 'Whether a row of field_map may concern any base at all: where none does, mapping costs nothing';
+
 CREATE FUNCTION field_rules(accounts text[], targets text[]) RETURNS SETOF field_rule
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -349,8 +359,8 @@ DECLARE
     accounts   jsonb;
     ways       jsonb;
 BEGIN
-    IF NOT EXISTS (SELECT FROM field_map f WHERE f.target = ANY (targets) AND (f.origin = 'user' OR f.target <> 'attribute')) AND NOT EXISTS (SELECT FROM bas_attribute) THEN
-        RETURN;    -- nothing is mapped
+    IF NOT fields_mapped(targets) THEN
+        RETURN;
     END IF;
     SELECT array_agg(r ORDER BY r.account, r.target, r.property, r.rank), bool_or(r.target = 'order_line') INTO rules, with_lines
     FROM field_rules(ARRAY(SELECT DISTINCT k.account FROM few(orders) k), targets) r;
@@ -566,7 +576,7 @@ COMMENT ON FUNCTION field_text(field_map) IS 'A row of field_map in words, as li
 CREATE FUNCTION field_lineages(account text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM field_map f WHERE f.target IN ('order', 'order_line', 'attribute') AND (f.origin = 'user' OR f.target <> 'attribute')) AND NOT EXISTS (SELECT FROM bas_attribute) THEN
+    IF NOT fields_mapped(ARRAY['order', 'order_line', 'attribute']) THEN
         RETURN '{}';
     END IF;
     RETURN (SELECT coalesce(jsonb_object_agg(g.property, g.rule), '{}') FROM (

@@ -104,7 +104,7 @@ END $$;
 COMMENT ON FUNCTION parcels_after(jsonb, jsonb) IS 'Parcels of an order after a further body';
 
 CREATE FUNCTION parcels_shown(parcels jsonb) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN (SELECT jsonb_agg(e || jsonb_build_object('parcel_no', n, 'address', nullif(concat_ws(', ',
                 CASE WHEN e ->> 'city' <> e ->> 'area' THEN (e ->> 'area') || CASE WHEN e ->> 'area' ~* 'обл|крим|област' THEN '' ELSE ' обл.' END END,

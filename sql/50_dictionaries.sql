@@ -50,9 +50,10 @@ CREATE FUNCTION proper_answers(results http_result[]) RETURNS http_result[]
     LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     r http_result;
+    n integer := 0;
 BEGIN
-    FOR n IN 1 .. cardinality(results) LOOP
-        r := results[n];
+    FOREACH r IN ARRAY results LOOP
+        n := n + 1;
         IF r.class = 'ok' AND r.method = 'GET' AND r.target NOT LIKE 'account:%' AND r.url NOT LIKE '%/$metadata' AND answers_read(r.url, result_json(r)) IS NOT TRUE THEN
             r.class := 'transient';
             r.error := 'The answer is not one of BAS: it holds neither a list nor the object asked for.';
@@ -87,6 +88,9 @@ COMMENT ON FUNCTION answer_too_large(http_result) IS 'Whether the client took no
 CREATE FUNCTION optional_answers(results http_result[]) RETURNS http_result[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM few(results) u WHERE u.class IN ('config', 'denied', 'transient')) THEN
+        RETURN results;
+    END IF;
     FOR n IN 1 .. cardinality(results) LOOP
         IF (results[n]).class IN ('config', 'denied') AND (results[n]).odata_code IN ('8', '20')
            AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key <> ALL (dictionaries()) OR t.kind IN ('attribute', 'attribute_set', 'order_record', 'followup')) THEN

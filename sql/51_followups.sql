@@ -127,10 +127,10 @@ END $$;
 COMMENT ON FUNCTION followup_rules(text, text) IS 'Rules in force for statuses of an account in SalesDrive, or in BAS';
 
 CREATE FUNCTION has_followup_rules(wanted_side text) RETURNS boolean
-    LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT EXISTS (SELECT FROM followup_rule r WHERE r.side = wanted_side AND r.enabled);
-END;
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM followup_rule r WHERE r.side = wanted_side AND r.enabled);
+END $$;
 COMMENT ON FUNCTION has_followup_rules(text) IS 'Whether statuses of that side ask for documents at all';
 
 -- Asking.

@@ -327,6 +327,12 @@ DECLARE
     orders  order_key[];
     decided order_decision[];
     beside  text[];    -- accounts whose orders are not right before their records are
+    there   order_decision[];
+    ended   order_decision[];
+    tells   order_key[];
+    news    status_decision[];
+    products order_decision[];
+    records order_key[];
 BEGIN
     SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint) INTO orders FROM task t WHERE t.id = ANY (tasks);
 
@@ -334,13 +340,18 @@ BEGIN
     PERFORM note_followups(orders);
     beside := record_accounts(orders);
     SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
-    PERFORM note_documents_there(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order') HAVING count(*) > 0;
+    SELECT array_agg(d) FILTER (WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order')), array_agg(d) FILTER (WHERE d.step = 'done' AND d.reason <> 'skipped'),
+           array_agg((d.account, d.order_id)::order_key) FILTER (WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park'),
+           array_agg(d.status) FILTER (WHERE ((d.status).decision IN ('agreed', 'first', 'kept') OR (d.status).crm_wanted IS NOT NULL OR (d.status).cancel_set IS NOT NULL OR (d.status).unmapped) AND d.reason IS DISTINCT FROM 'skipped'),
+           array_agg(d) FILTER (WHERE d.step = 'wait' AND d.reason = 'product'), array_agg((d.account, d.order_id)::order_key) FILTER (WHERE d.step = 'wait' AND d.reason = 'records')
+    INTO there, ended, tells, news, products, records FROM few(decided) d;
+    IF there IS NOT NULL THEN PERFORM note_documents_there(there); END IF;
     PERFORM note_cancellations(decided);
-    PERFORM note_unwanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'done' AND d.reason <> 'skipped' HAVING count(*) > 0;
-    PERFORM tell_documents(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park' HAVING count(*) > 0;
-    PERFORM note_statuses(array_agg(d.status)) FROM few(decided) d WHERE ((d.status).decision IN ('agreed', 'first', 'kept') OR (d.status).crm_wanted IS NOT NULL OR (d.status).cancel_set IS NOT NULL OR (d.status).unmapped) AND d.reason IS DISTINCT FROM 'skipped' HAVING count(*) > 0;
-    PERFORM note_products_wanted(array_agg(d)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'product' HAVING count(*) > 0;
-    PERFORM ask_for_records(array_agg((d.account, d.order_id)::order_key)) FROM few(decided) d WHERE d.step = 'wait' AND d.reason = 'records' HAVING count(*) > 0;
+    IF ended IS NOT NULL THEN PERFORM note_unwanted(ended); END IF;
+    IF tells IS NOT NULL THEN PERFORM tell_documents(tells); END IF;
+    IF news IS NOT NULL THEN PERFORM note_statuses(news); END IF;
+    IF products IS NOT NULL THEN PERFORM note_products_wanted(products); END IF;
+    IF records IS NOT NULL THEN PERFORM ask_for_records(records); END IF;
     PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
 
     RETURN QUERY
@@ -443,7 +454,10 @@ CREATE FUNCTION settle_order(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     answers order_answer[];
-    hidden  bigint[];
+    hidden  bigint[] := '{}';
+    done    text[];    -- purposes of what went well
+    written order_answer[];
+    refused order_answer[];
 BEGIN
     SELECT array_agg(a) INTO answers FROM order_answers(results) a;
 
@@ -454,17 +468,36 @@ BEGIN
     FROM few(answers) a
     WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'tell changed sum', 'close order', 'post order', 'unpost order', 'mark order', 'unmark order');
 
-    PERFORM release_creation(a.infobase, a.task_id) FROM few(answers) a
-    WHERE a.purpose = 'create order' AND a.class NOT IN ('ok', 'unknown_outcome') AND a.odata_code IS DISTINCT FROM '15';
-
-    PERFORM settle_order_written(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
-    PERFORM settle_sum_told(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'tell changed sum' HAVING count(*) > 0;
-    PERFORM settle_order_closed(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'close order' HAVING count(*) > 0;
-    PERFORM settle_order_posted(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order' HAVING count(*) > 0;
-    PERFORM settle_cancellations(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('unpost order', 'mark order', 'unmark order') HAVING count(*) > 0;
-    PERFORM tell_documents(array_agg((a.account, a.order_id)::order_key)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order') HAVING count(*) > 0;
-    hidden := ARRAY(SELECT a.task_id FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));
-    PERFORM note_products(a.infobase, a.profile, a.memo, a.body -> 'value') FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
+    SELECT array_agg(DISTINCT a.purpose) FILTER (WHERE a.class = 'ok'), array_agg(a) FILTER (WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order')),
+           array_agg(a) FILTER (WHERE a.purpose = 'create order' AND a.class NOT IN ('ok', 'unknown_outcome') AND a.odata_code IS DISTINCT FROM '15')
+    INTO done, written, refused FROM few(answers) a;
+    IF refused IS NOT NULL THEN
+        PERFORM release_creation(a.infobase, a.task_id) FROM few(refused) a;
+    END IF;
+    IF written IS NOT NULL THEN
+        PERFORM settle_order_written(written);
+    END IF;
+    IF 'tell changed sum' = ANY (done) THEN
+        PERFORM settle_sum_told(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'tell changed sum';
+    END IF;
+    IF 'close order' = ANY (done) THEN
+        PERFORM settle_order_closed(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'close order';
+    END IF;
+    IF 'post order' = ANY (done) THEN
+        PERFORM settle_order_posted(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'post order';
+    END IF;
+    IF done && ARRAY['unpost order', 'mark order', 'unmark order'] THEN
+        PERFORM settle_cancellations(array_agg(a)) FROM few(answers) a WHERE a.class = 'ok' AND a.purpose IN ('unpost order', 'mark order', 'unmark order');
+    END IF;
+    IF written IS NOT NULL THEN
+        PERFORM tell_documents(ARRAY(SELECT (a.account, a.order_id)::order_key FROM few(written) a));
+    END IF;
+    IF 'read order' = ANY (done) THEN
+        hidden := ARRAY(SELECT a.task_id FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));
+    END IF;
+    IF 'find products' = ANY (done) THEN
+        PERFORM note_products(a.infobase, a.profile, a.memo, a.body -> 'value') FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
+    END IF;
 
     RETURN QUERY
     SELECT a.task_id, CASE WHEN a.task_id = ANY (hidden) THEN 'park'
@@ -498,29 +531,33 @@ COMMENT ON FUNCTION unkept(jsonb, jsonb, jsonb, jsonb) IS 'Of what BAS holds oth
 
 CREATE FUNCTION settle_order_written(answers order_answer[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    base record;
 BEGIN
-    PERFORM learn_keeps_ref_key(x.infobase, x.kept)
-    FROM (SELECT a.infobase, bool_and(a.ref_key = y.ref_key) AS kept FROM few(answers) a JOIN order_sync y USING (account, order_id)
-          WHERE a.purpose = 'create order' GROUP BY a.infobase) x;
-
-    UPDATE bas_order b SET ref_key = a.ref_key FROM few(answers) a JOIN order_sync y USING (account, order_id)
-    WHERE b.infobase = a.infobase AND b.ref_key = y.ref_key AND a.ref_key <> y.ref_key AND a.purpose = 'create order';
+    FOR base IN SELECT a.infobase, bool_and(a.ref_key = y.ref_key) AS kept FROM few(answers) a JOIN order_sync y USING (account, order_id) WHERE a.purpose = 'create order' GROUP BY a.infobase ORDER BY a.infobase LOOP
+        PERFORM learn_keeps_ref_key(base.infobase, base.kept);
+        IF NOT base.kept THEN
+            UPDATE bas_order b SET ref_key = a.ref_key FROM few(answers) a JOIN order_sync y USING (account, order_id)
+            WHERE a.infobase = base.infobase AND b.infobase = a.infobase AND b.ref_key = y.ref_key AND a.ref_key <> y.ref_key AND a.purpose = 'create order';
+        END IF;
+    END LOOP;
 
     WITH rules AS MATERIALIZED (
         SELECT p.account, property_rules(p.account) AS rules FROM (SELECT DISTINCT account FROM few(answers)) p
     ), written AS (
         UPDATE bas_order b SET number = a.body ->> 'Number', posted = json_flag(a.body -> 'Posted'), deleted = json_flag(a.body -> 'DeletionMark'),
             data_version = a.body ->> 'DataVersion', read_body = a.body, read_at = clock(), accepted_body = NULL,
-            written_body = coalesce(b.written_body, '{}') || same_keys(a.body, changed_properties(b.sent_body, b.accepted_body)),
+            written_body = coalesce(b.written_body, '{}') || same_keys(a.body, p.patch),
             differences = odata_differences(b.sent_body || coalesce(a.memo -> 'merged', '{}'), a.body),
-            lineage = b.lineage || lineage_of(changed_properties(b.sent_body, b.accepted_body), b.sent_version, r.rules || coalesce(h.rules, '{}'))
+            lineage = b.lineage || lineage_of(p.patch, b.sent_version, r.rules || coalesce(h.rules, '{}'))
         FROM few(answers) a JOIN rules r ON r.account = a.account
         JOIN bas_order o ON o.infobase = a.infobase AND o.ref_key = a.ref_key    -- the row as it was before
+        CROSS JOIN LATERAL (SELECT changed_properties(o.sent_body, o.accepted_body) AS patch OFFSET 0) p
         LEFT JOIN header_lineages(ARRAY(SELECT (x.account, x.order_id)::order_key FROM few(answers) x)) h ON h.account = a.account AND h.order_id = a.order_id
         WHERE b.infobase = a.infobase AND b.ref_key = a.ref_key
         RETURNING a.account, a.order_id, a.purpose, a.memo ? 'status' AS with_status, a.memo ->> 'status' AS crm_status,
-                  CASE WHEN a.memo ? 'state' THEN a.memo ->> 'state' WHEN a.memo ? 'status' THEN held_status(a.body, property_names(a.profile, 'order') ->> 'status') END AS bas_status, a.memo ->> 'cancel' AS cancel_set, b.ref_key, b.number, b.posted, b.sent_version, unkept(b.differences, changed_properties(o.sent_body, o.accepted_body), o.read_body, a.body) AS differences,
-                  CASE a.purpose WHEN 'change order' THEN change_list(o.read_body, changed_properties(o.sent_body, o.accepted_body), b.lineage) END AS changes
+                  CASE WHEN a.memo ? 'state' THEN a.memo ->> 'state' WHEN a.memo ? 'status' THEN held_status(a.body, property_names(a.profile, 'order') ->> 'status') END AS bas_status, a.memo ->> 'cancel' AS cancel_set, b.ref_key, b.number, b.posted, b.sent_version, CASE WHEN b.differences IS NOT NULL THEN unkept(b.differences, p.patch, o.read_body, a.body) END AS differences,
+                  CASE a.purpose WHEN 'change order' THEN change_list(o.read_body, p.patch, b.lineage) END AS changes
     ), synced AS (
         UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, needs_post = w.posted AND w.purpose = 'change order',
             crm_status = CASE WHEN w.with_status THEN w.crm_status ELSE y.crm_status END, bas_status = CASE WHEN w.with_status THEN w.bas_status ELSE y.bas_status END,
@@ -714,4 +751,4 @@ BEGIN
     WHERE t.kind = 'order' AND s.step = 'park' AND (t.reason, t.detail) IS DISTINCT FROM (s.reason, s.detail);
 END $$;
 COMMENT ON FUNCTION note_orders_done(plan_step[]) IS 'Keeps which orders became right, and which were parked';
-INSERT INTO task_kind VALUES ('order', 'shipped', 'salesdrive.plan_order', 'salesdrive.settle_order');
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('order', 'shipped', 'salesdrive.plan_order', 'salesdrive.settle_order', 'salesdrive.note_order_writes');

@@ -44,7 +44,7 @@ END $$;
 COMMENT ON FUNCTION cleared_document(jsonb, jsonb, text) IS 'A document with the empty value of each property of the header that was sent and is not given any more';
 
 CREATE FUNCTION change_text(changes jsonb) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     sentence text := (SELECT string_agg(format('%s%s %s → %s', c ->> 'property', ' (line ' || (c ->> 'line') || ')', brief_value(c -> 'old'), brief_value(c -> 'new')), '; ' ORDER BY n)
                       FROM jsonb_array_elements(changes) WITH ORDINALITY u (c, n) WHERE n <= 10);

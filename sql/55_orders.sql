@@ -364,13 +364,6 @@ COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
 
 -- Before a write leaves: what is sent, and that its outcome is unsure from now on.
 
-CREATE FUNCTION longest_write(i infobase) RETURNS timestamptz
-    LANGUAGE plpgsql VOLATILE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN clock() + 2 * (i).total_timeout + (i).unsure_margin;
-END $$;
-COMMENT ON FUNCTION longest_write(infobase) IS 'From when on absence counts if nothing more is heard of a request claimed now: it waits for a connection and runs at most total_timeout each';
-
 CREATE FUNCTION note_order_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -441,7 +434,7 @@ BEGIN
     SELECT t.id, t.account, t.key::bigint, t.infobase, i.profile, t.purpose,
            CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order', 'tell changed sum', 'close order', 'mark order', 'unmark order') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
            u.odata_code, t.memo, j.body, nil_free(j.body ->> 'Ref_Key'), u.started_at,
-           u.started_at + make_interval(secs => coalesce(u.ms_queue, 0) / 1000) + i.total_timeout + i.unsure_margin
+           answered_write(i, u.started_at)
     FROM few(results) u
     JOIN task t ON t.id = u.task_id
     JOIN infobase i ON i.name = t.infobase
@@ -504,10 +497,9 @@ BEGIN
                            WHEN a.class = 'ok' AND NOT a.memo ? 'again' AND (a.purpose IN ('post order', 'mark order') OR a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post) THEN 'done' ELSE 'again' END,
            a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean,
            CASE WHEN a.class = 'ok' AND a.purpose = 'read order' THEN t.run_at END,    -- keeps its place: what was read is written before others are read
-           CASE WHEN a.task_id = ANY (hidden) THEN 'hidden_in_bas' END,
-           CASE WHEN a.task_id = ANY (hidden) THEN format('BAS says that the key %s exists, but does not show the document.', y.ref_key) END,
-           CASE WHEN a.task_id = ANY (hidden) THEN 'Look for the document with the rights of an administrator of BAS: record-level rights may hide it from the user of the exchange. Then call resume().' END, NULL::text
+           h.reason, h.detail, h.hint, NULL::text
     FROM few(answers) a JOIN task t ON t.id = a.task_id JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id JOIN account c ON c.name = y.account
+    LEFT JOIN LATERAL hidden_step(a.task_id, y.ref_key, 'document') h ON a.task_id = ANY (hidden)
     WHERE a.class IN ('ok', 'unknown_outcome') OR a.purpose = 'create order' AND a.odata_code = '15';
 END $$;
 COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
@@ -611,6 +603,7 @@ BEGIN
     IF found_ref IS NULL THEN
         IF y.write_unsure AND y.unsure_until IS NULL AND y.bas_ref IS NULL THEN    -- error 15 said that it exists
             UPDATE order_sync s SET write_unsure = false WHERE s.account = y.account AND s.order_id = y.order_id;
+            PERFORM release_creation(y.infobase, answer.task_id);
             RETURN false;
         ELSIF y.bas_ref IS NOT NULL AND y.force THEN    -- deleted physically, and resend() asks for a new one
             DELETE FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref;

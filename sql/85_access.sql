@@ -50,6 +50,8 @@ INSERT INTO access_function VALUES    -- documents that follow orders
     ('carried', 'operator'), ('carried_object', 'operator'), ('carried_rows', 'operator'), ('rows_total', 'operator'), ('document_total', 'operator'), ('followup_marker', 'operator'), ('has_marker', 'operator'),
     ('followup_comment', 'operator'), ('followup_document', 'operator'), ('followup_gaps', 'operator'), ('followup_name', 'operator'), ('closing', 'operator'), ('closing_of', 'operator'),
     ('followup_reading', 'operator'), ('followup_steps', 'operator'), ('read_followups_anew', 'operator'), ('make_followup', 'operator'), ('check_followups', 'operator');
+INSERT INTO access_function VALUES    -- objects made in BAS
+    ('creation_next', 'operator');
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('line_key', 'operator'), ('has_line', 'operator'), ('without_lines', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- payments

@@ -2,7 +2,7 @@
 -- Rights: the engine's role.
 --
 --      known in the catalog ──▶ done · folder around it not there ──▶ wait for it · search by our key, and by name within that folder ──▶ there: done · not there ──create──▶ there
---         ▲── a creation whose answer was lost is searched for before anything else, and again after unsure_until if it is not seen
+--         ▲── a creation whose answer was lost is searched for before anything else (44_creations.sql)
 
 CREATE TABLE folder_creation (
     infobase     text NOT NULL,
@@ -14,6 +14,7 @@ CREATE TABLE folder_creation (
     ref_key      uuid,
     write_unsure boolean NOT NULL DEFAULT false,
     unsure_until timestamptz,
+    asked_early  boolean NOT NULL DEFAULT false,
     searched_at  timestamptz,
     PRIMARY KEY (infobase, key)
 );
@@ -27,6 +28,7 @@ COMMENT ON COLUMN folder_creation.our_ref_key IS 'Key under which it is created:
 COMMENT ON COLUMN folder_creation.ref_key IS 'Its key, once it is known to be there';
 COMMENT ON COLUMN folder_creation.write_unsure IS 'A creation was sent and its outcome is not known';
 COMMENT ON COLUMN folder_creation.unsure_until IS 'From when on absence in BAS counts after such a creation';
+COMMENT ON COLUMN folder_creation.asked_early IS 'BAS was asked since and did not show it yet: asked again after unsure_until';
 COMMENT ON COLUMN folder_creation.searched_at IS 'When the base was asked last, and did not have it; NULL: it is to be asked';
 
 CREATE FUNCTION folder_key(account text, ids text[]) RETURNS text
@@ -78,13 +80,14 @@ BEGIN
     CROSS JOIN LATERAL (SELECT folder_of_category(i.name, c.account, c.ids, c.path) AS there, CASE WHEN cardinality(c.ids) > 1 THEN folder_of_category(i.name, c.account, trim_array(c.ids, 1), trim_array(c.path, 1)) ELSE ARRAY[no_key()] END AS around) f
     CROSS JOIN LATERAL (SELECT entity_set(i.profile, 'product') AS set, left(c.path[cardinality(c.path)], longest_text(i.name, 'product', 'name', 100)) AS name, f.around[1] AS parent) s
     LEFT JOIN task p ON p.scope = t.scope AND p.kind = 'folder' AND p.key = folder_key(c.account, trim_array(c.ids, 1)) AND p.state = 'parked' AND f.around = '{}'
+    CROSS JOIN LATERAL (SELECT creation_next(c.write_unsure, c.unsure_until, c.asked_early, (c.searched_at >= clock() - interval '10 min') IS NOT TRUE) AS next) u
     CROSS JOIN LATERAL (
         SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE c.key IS NULL OR f.there <> '{}' AND NOT c.write_unsure
         UNION ALL SELECT 'park', NULL, NULL, 'folder', format('Profile "%s" does not name folders of goods (product: parent, is_folder).', i.profile), 'Give product_rule.folder a folder that is there, or name the properties in profile_property.', format('profile:%s:', i.name) WHERE NOT n ?& ARRAY['name', 'parent', 'is_folder']
         UNION ALL SELECT CASE WHEN p.id IS NULL THEN 'wait' ELSE 'park' END, NULL, NULL, 'folder', coalesce(p.detail, format('Folder "%s" is made first.', array_to_string(trim_array(c.path, 1), '/'))), p.hint, format('folder:%s:%s', t.scope, folder_key(c.account, trim_array(c.ids, 1))) WHERE f.around = '{}'
         UNION ALL SELECT 'park', NULL, NULL, 'folder', format('Infobase "%s" has several folders "%s": %s.', i.name, array_to_string(trim_array(c.path, 1), '/'), array_to_string(f.around, ', ')), 'Leave one of them in BAS, load_goods(), and call resume().', format('goods:%s:catalog', i.name) WHERE cardinality(f.around) > 1
-        UNION ALL SELECT 'wait', NULL, c.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT c.write_unsure AND c.unsure_until > clock()
-        UNION ALL SELECT 'request', 'find folder', NULL, NULL, NULL, NULL, NULL WHERE c.write_unsure OR (c.searched_at >= clock() - interval '10 min') IS NOT TRUE
+        UNION ALL SELECT 'wait', NULL, c.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE u.next = 'wait'
+        UNION ALL SELECT 'request', 'find folder', NULL, NULL, NULL, NULL, NULL WHERE u.next = 'look'
         UNION ALL SELECT 'request', 'create folder', NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w;
 END $$;
@@ -95,7 +98,7 @@ CREATE FUNCTION note_folder(c folder_creation, profile text, folder jsonb) RETUR
 DECLARE
     n jsonb := property_names(profile, 'product');
 BEGIN
-    UPDATE folder_creation x SET ref_key = (folder ->> 'Ref_Key')::uuid, write_unsure = false, unsure_until = NULL WHERE x.infobase = c.infobase AND x.key = c.key;
+    UPDATE folder_creation x SET ref_key = (folder ->> 'Ref_Key')::uuid WHERE x.infobase = c.infobase AND x.key = c.key;
     INSERT INTO bas_good AS g (infobase, ref_key, code, name, folder, is_folder, deleted, data, read_at)
     VALUES (c.infobase, (folder ->> 'Ref_Key')::uuid, rtrim(folder ->> (n ->> 'code')), rtrim(folder ->> (n ->> 'name')), coalesce(nil_free(folder ->> (n ->> 'parent')), no_key()), true, json_flag(folder -> (n ->> 'deleted')), folder, clock())
     ON CONFLICT ON CONSTRAINT bas_good_pkey DO UPDATE SET name = excluded.name, folder = excluded.folder, deleted = excluded.deleted, data = excluded.data, read_at = excluded.read_at;
@@ -105,49 +108,40 @@ COMMENT ON FUNCTION note_folder(folder_creation, text, jsonb) IS 'A folder was f
 CREATE FUNCTION settle_folder(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    r      record;
-    n      jsonb;
-    answer jsonb;
-    found  jsonb;
-    early  boolean;
-    s      plan_step;
+    r     record;
+    n     jsonb;
+    found jsonb;
+    word  text;
+    s     plan_step;
 BEGIN
-    FOR r IN SELECT u.task_id, t.purpose, t.memo, u.class, u.odata_code, u.started_at, u::http_result AS result, c, i.profile, i.total_timeout + i.unsure_margin AS unsure
+    FOR r IN SELECT u.task_id, t.purpose, t.memo, u.class, u.odata_code, u.started_at, u::http_result AS result, c, i.profile, answered_write(i, u.started_at) AS unsure
              FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope JOIN folder_creation c ON c.infobase = t.scope AND c.key = t.key ORDER BY t.scope, t.key
     LOOP
         n := property_names(r.profile, 'product');
         s := ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
         IF r.purpose = 'find folder' THEN
             CONTINUE WHEN r.class <> 'ok';
-            SELECT jsonb_agg(e ORDER BY (e ->> 'Ref_Key')::uuid <> (r.c).our_ref_key, e ->> 'Ref_Key') FILTER (WHERE (e ->> 'Ref_Key')::uuid = (r.c).our_ref_key OR NOT json_flag(e -> (n ->> 'deleted'))) INTO found FROM result_rows(r.result) e;
-            early := coalesce(r.started_at < (r.c).unsure_until, false) AND found IS NULL;
-            IF found -> 0 ->> 'Ref_Key' = (r.c).our_ref_key::text THEN
-                PERFORM learn_keeps_ref_key((r.c).infobase, true);
-            END IF;
-            IF found IS NULL THEN
-                UPDATE folder_creation x SET write_unsure = false, unsure_until = CASE WHEN early THEN x.unsure_until END, searched_at = CASE WHEN NOT early THEN clock() END WHERE x.infobase = (r.c).infobase AND x.key = (r.c).key;
-            ELSIF json_flag(found -> 0 -> (n ->> 'deleted')) THEN
-                s.step := 'park'; s.reason := 'folder'; s.detail := format('The folder made for category "%s" (%s) is marked for deletion in infobase "%s".', array_to_string((r.c).path, '/'), (r.c).our_ref_key, (r.c).infobase);
-                s.hint := 'Remove the mark in BAS and call resume(); or give product_rule.folder another folder.';
-            ELSE
-                PERFORM note_folder(r.c, r.profile, found -> 0);
-            END IF;
+            found := (SELECT e FROM result_rows(r.result) e WHERE (e ->> 'Ref_Key')::uuid = (r.c).our_ref_key OR NOT json_flag(e -> (n ->> 'deleted')) ORDER BY (e ->> 'Ref_Key')::uuid <> (r.c).our_ref_key, e ->> 'Ref_Key' LIMIT 1);
+            word := creation_seen(found IS NOT NULL, (r.c).write_unsure, (r.c).unsure_until, r.started_at);
         ELSE
-            answer := CASE WHEN r.class = 'ok' AND nil_free(result_json(r.result) ->> 'Ref_Key') IS NOT NULL THEN result_json(r.result) END;
-            UPDATE folder_creation x SET write_unsure = r.class = 'unknown_outcome' OR r.class = 'ok' AND answer IS NULL,
-                unsure_until = CASE WHEN r.class = 'unknown_outcome' OR r.class = 'ok' AND answer IS NULL THEN r.started_at + r.unsure END,
-                searched_at = CASE WHEN r.odata_code IS DISTINCT FROM '15' THEN x.searched_at END
-            WHERE x.infobase = (r.c).infobase AND x.key = (r.c).key;
-            IF answer IS NOT NULL THEN
-                PERFORM learn_keeps_ref_key((r.c).infobase, (answer ->> 'Ref_Key')::uuid = (r.c).our_ref_key);
-                PERFORM note_folder(r.c, r.profile, answer);
-            ELSIF r.class NOT IN ('ok', 'unknown_outcome') AND r.odata_code IS DISTINCT FROM '15' THEN
-                PERFORM release_creation((r.c).infobase, r.task_id);
-            END IF;
-            CONTINUE WHEN r.class <> 'ok' AND NOT (r.class = 'business' AND r.odata_code = '15');
+            found := CASE WHEN r.class = 'ok' AND nil_free(result_json(r.result) ->> 'Ref_Key') IS NOT NULL THEN result_json(r.result) END;
+            word := creation_said(r.class, r.odata_code, (found ->> 'Ref_Key')::uuid);
+        END IF;
+        UPDATE folder_creation x SET (write_unsure, unsure_until, asked_early) = (SELECT w.* FROM creation_note(word, CASE word WHEN 'early' THEN x.unsure_until ELSE r.unsure END) w),
+            searched_at = CASE WHEN word IN ('absent', 'hidden') THEN clock() WHEN word <> 'early' THEN x.searched_at END
+        WHERE x.infobase = (r.c).infobase AND x.key = (r.c).key;
+        PERFORM note_creation((r.c).infobase, r.task_id, word, CASE WHEN word = 'made' OR (found ->> 'Ref_Key')::uuid = (r.c).our_ref_key THEN (found ->> 'Ref_Key')::uuid = (r.c).our_ref_key END);
+        CONTINUE WHEN word = 'refused';
+        IF word = 'hidden' THEN
+            s := hidden_step(r.task_id, (r.c).our_ref_key, 'folder');
+        ELSIF word = 'found' AND json_flag(found -> (n ->> 'deleted')) THEN
+            s.step := 'park'; s.reason := 'folder'; s.detail := format('The folder made for category "%s" (%s) is marked for deletion in infobase "%s".', array_to_string((r.c).path, '/'), (r.c).our_ref_key, (r.c).infobase);
+            s.hint := 'Remove the mark in BAS and call resume(); or give product_rule.folder another folder.';
+        ELSIF word IN ('found', 'made') THEN
+            PERFORM note_folder(r.c, r.profile, found);
         END IF;
         RETURN NEXT s;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION settle_folder(http_result[]) IS 'Settle of kind folder: one of the name within its folder makes a new one needless; absence counts only when no creation can be at work';
+COMMENT ON FUNCTION settle_folder(http_result[]) IS 'Settle of kind folder: one of the name within its folder makes a new one needless';
 INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('folder', 'shipped', 'salesdrive.plan_folder', 'salesdrive.settle_folder', 'salesdrive.note_product_writes');

@@ -2,7 +2,7 @@
 -- Rights: the engine's role.
 --
 --      search by article and by our key, with the template ──▶ there: done · not there ──create──▶ there
---         ▲── a creation whose answer was lost (write_unsure) is searched for before anything else, and again after unsure_until if it is not seen
+--         ▲── a creation whose answer was lost is searched for before anything else (44_creations.sql)
 
 CREATE TABLE product_creation (
     infobase     text NOT NULL,
@@ -16,6 +16,7 @@ CREATE TABLE product_creation (
     category     text[],
     write_unsure boolean NOT NULL DEFAULT false,
     unsure_until timestamptz,
+    asked_early  boolean NOT NULL DEFAULT false,
     searched_at  timestamptz,
     body         jsonb,
     problem      text,
@@ -33,6 +34,7 @@ COMMENT ON COLUMN product_creation.category_ids IS 'Ids of its category in Sales
 COMMENT ON COLUMN product_creation.category IS 'Their names';
 COMMENT ON COLUMN product_creation.write_unsure IS 'A creation was sent and its outcome is not known';
 COMMENT ON COLUMN product_creation.unsure_until IS 'From when on absence in BAS counts after such a creation';
+COMMENT ON COLUMN product_creation.asked_early IS 'BAS was asked since and did not show it yet: asked again after unsure_until';
 COMMENT ON COLUMN product_creation.searched_at IS 'When the base was asked last, and did not have it; NULL: it is to be asked';
 COMMENT ON COLUMN product_creation.body IS 'What is to be created, after the template as read then; what product_rule gives is put over it when it is sent';
 COMMENT ON COLUMN product_creation.problem IS 'Why it cannot be made';
@@ -66,16 +68,16 @@ BEGIN
     JOIN infobase i ON i.name = t.scope
     LEFT JOIN product_creation c ON c.infobase = t.scope AND c.sku = t.key
     LEFT JOIN bas_product p ON p.infobase = t.scope AND p.sku = t.key
-    CROSS JOIN LATERAL (SELECT c.write_unsure OR c.body IS NULL OR (c.searched_at >= clock() - interval '10 min') IS NOT TRUE AS unseen) u
+    CROSS JOIN LATERAL (SELECT creation_next(c.write_unsure, c.unsure_until, c.asked_early, c.body IS NULL OR (c.searched_at >= clock() - interval '10 min') IS NOT TRUE) AS next) u
     LEFT JOIN account a ON a.name = c.account
     CROSS JOIN LATERAL (SELECT c.source = 'yml' AND a.products_to_bas IS DISTINCT FROM 'yml' AS off, c.source = 'yml' AND a.paused_at IS NOT NULL AS paused) y
-    LEFT JOIN LATERAL ruled_values(c, i) v ON NOT u.unseen AND c.problem IS NULL AND c.unsure_until IS NULL AND (p.state IN ('found', 'several')) IS NOT TRUE
+    LEFT JOIN LATERAL ruled_values(c, i) v ON u.next = 'create' AND c.problem IS NULL AND (p.state IN ('found', 'several')) IS NOT TRUE
     CROSS JOIN LATERAL (
-        SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE c.sku IS NULL OR p.state IN ('found', 'several') OR y.off AND NOT c.write_unsure
+        SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE c.sku IS NULL OR p.state IN ('found', 'several') OR u.next = 'create' AND p.state = 'absent' AND p.candidates IS NOT NULL OR y.off AND NOT c.write_unsure    -- one marked for deletion, too: the order says so
         UNION ALL SELECT 'wait', NULL, NULL, 'paused', format('Account "%s" is paused.', c.account), NULL, NULL WHERE y.paused AND NOT c.write_unsure
         UNION ALL SELECT 'park', NULL, NULL, 'product_made', c.problem, 'Mend it in BAS and call resume(), or pin the SKU: INSERT INTO salesdrive.product_pin.', NULL WHERE c.problem IS NOT NULL
-        UNION ALL SELECT 'wait', NULL, c.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT c.write_unsure AND c.unsure_until > clock()
-        UNION ALL SELECT 'request', 'find product', NULL, NULL, NULL, NULL, NULL WHERE u.unseen
+        UNION ALL SELECT 'wait', NULL, c.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE u.next = 'wait'
+        UNION ALL SELECT 'request', 'find product', NULL, NULL, NULL, NULL, NULL WHERE u.next = 'look'
         UNION ALL SELECT CASE WHEN v.waits THEN 'wait' ELSE 'park' END, NULL, NULL, v.reason, v.detail, v.hint, v.blocked_on WHERE v.reason IS NOT NULL
         UNION ALL SELECT 'request', 'create product', NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w
@@ -103,58 +105,55 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION product_body(text, product_creation, jsonb) IS 'Product to be created: article and name of its own; unit, VAT rate, kind, folder and category of the template, if there is one';
 
-CREATE FUNCTION settle_product_found(c product_creation, profile text, asked_at timestamptz, result http_result) RETURNS void
+CREATE FUNCTION settle_product_found(c product_creation, profile text, asked_at timestamptz, result http_result) RETURNS text
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     article  text := property_names(profile, 'product') ->> 'article';
     rows     jsonb := (SELECT coalesce(jsonb_agg(e), '[]') FROM result_rows(result) e WHERE rtrim(e ->> article) = c.sku);
     ours     jsonb := (SELECT e FROM result_rows(result) e WHERE (e ->> 'Ref_Key')::uuid = c.our_ref_key);
     model    jsonb := (SELECT e FROM result_rows(result) e WHERE (e ->> 'Ref_Key')::uuid = c.template AND NOT json_flag(e -> 'DeletionMark') AND NOT json_flag(e -> 'IsFolder'));
-    early    boolean := coalesce(asked_at < c.unsure_until, false) AND rows = '[]' AND ours IS NULL;
+    seen     text := creation_seen(rows <> '[]' OR ours IS NOT NULL, c.write_unsure, c.unsure_until, asked_at);
 BEGIN
-    IF ours IS NOT NULL THEN
-        PERFORM learn_keeps_ref_key(c.infobase, true);
-    END IF;
-    UPDATE product_creation x SET write_unsure = false, unsure_until = CASE WHEN early THEN x.unsure_until END, searched_at = CASE WHEN NOT early THEN clock() END,
+    UPDATE product_creation x SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note(seen, x.unsure_until) n), searched_at = CASE WHEN seen <> 'early' THEN clock() END,
         body = CASE WHEN model IS NOT NULL OR c.template IS NULL THEN product_body(profile, c, coalesce(model, '{}')) END,
         problem = CASE WHEN rows <> '[]' THEN NULL
                        WHEN ours IS NOT NULL THEN format('The product made for SKU "%s" in infobase "%s" has another article by now: %s (%s).', c.sku, c.infobase, ours ->> 'Description', c.our_ref_key)
                        WHEN model IS NULL AND c.template IS NOT NULL THEN format('The product that SKU "%s" is to be made after is not in infobase "%s" any more (%s).', c.sku, c.infobase, c.template) END
     WHERE x.infobase = c.infobase AND x.sku = c.sku;
-    IF NOT early THEN
+    IF seen <> 'early' THEN
         PERFORM note_products(c.infobase, profile, jsonb_build_object(c.sku, NULL), rows);
     END IF;
+    RETURN seen;
 END $$;
-COMMENT ON FUNCTION settle_product_found(product_creation, text, timestamptz, http_result) IS 'Takes in a search for a product to be made: one with its article makes it needless; absence counts only when no creation can be at work';
+COMMENT ON FUNCTION settle_product_found(product_creation, text, timestamptz, http_result) IS 'Takes in a search for a product to be made: one with its article makes it needless; returns what it showed (creation_seen)';
 
 CREATE FUNCTION settle_product(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    r   record;
-    ref uuid;
+    r    record;
+    ref  uuid;
+    word text;
 BEGIN
-    FOR r IN SELECT u.task_id, t.purpose, u.class, u.odata_code, u.started_at, u::http_result AS result, c, i.profile, i.total_timeout + i.unsure_margin AS unsure
+    FOR r IN SELECT u.task_id, t.purpose, u.class, u.odata_code, u.started_at, u::http_result AS result, c, i.profile, answered_write(i, u.started_at) AS unsure
              FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope
              JOIN product_creation c ON c.infobase = t.scope AND c.sku = t.key ORDER BY t.scope, t.key
     LOOP
         IF r.purpose = 'find product' THEN
-            IF r.class = 'ok' THEN
-                PERFORM settle_product_found(r.c, r.profile, r.started_at, r.result);
-            END IF;
+            CONTINUE WHEN r.class <> 'ok';
+            ref := (SELECT nil_free(e ->> 'Ref_Key') FROM result_rows(r.result) e WHERE (e ->> 'Ref_Key')::uuid = (r.c).our_ref_key);
+            word := settle_product_found(r.c, r.profile, r.started_at, r.result);
         ELSE
             ref := CASE WHEN r.class = 'ok' THEN nil_free(result_json(r.result) ->> 'Ref_Key') END;
-            UPDATE product_creation x SET write_unsure = r.class = 'unknown_outcome' OR r.class = 'ok' AND ref IS NULL,
-                unsure_until = CASE WHEN r.class = 'unknown_outcome' OR r.class = 'ok' AND ref IS NULL THEN r.started_at + r.unsure END,
-                searched_at = CASE WHEN r.odata_code IS DISTINCT FROM '15' THEN x.searched_at END
-            WHERE x.infobase = (r.c).infobase AND x.sku = (r.c).sku;
-            IF ref IS NOT NULL THEN
-                PERFORM learn_keeps_ref_key((r.c).infobase, ref = (r.c).our_ref_key);
+            word := creation_said(r.class, r.odata_code, ref);
+            UPDATE product_creation x SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note(word, r.unsure) n) WHERE x.infobase = (r.c).infobase AND x.sku = (r.c).sku;
+            IF word = 'made' THEN
                 PERFORM note_products((r.c).infobase, r.profile, jsonb_build_object((r.c).sku, NULL), jsonb_build_array(result_json(r.result)));
-            ELSIF r.class NOT IN ('ok', 'unknown_outcome') AND r.odata_code IS DISTINCT FROM '15' THEN
-                PERFORM release_creation((r.c).infobase, r.task_id);
             END IF;
         END IF;
-        IF r.class = 'ok' OR r.class = 'business' AND r.odata_code = '15' THEN
+        PERFORM note_creation((r.c).infobase, r.task_id, word, ref = (r.c).our_ref_key);
+        IF word = 'hidden' THEN
+            RETURN NEXT hidden_step(r.task_id, (r.c).our_ref_key, 'product');
+        ELSIF word <> 'refused' THEN
             RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
         END IF;
     END LOOP;
@@ -165,10 +164,10 @@ INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_functi
 CREATE FUNCTION note_product_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE product_creation c SET write_unsure = true, unsure_until = longest_write(i)
+    UPDATE product_creation c SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
     WHERE s.creates AND t.kind = 'product' AND c.infobase = t.scope AND c.sku = t.key;
-    UPDATE folder_creation c SET write_unsure = true, unsure_until = longest_write(i)
+    UPDATE folder_creation c SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
     WHERE s.creates AND t.kind = 'folder' AND c.infobase = t.scope AND c.key = t.key;
 END $$;

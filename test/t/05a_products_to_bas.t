@@ -139,6 +139,36 @@ for my $round (1 .. 12) {    # each other turn ends after its attempts were comm
 }
 ok(until_state($n, 'synced'), 'an engine that dies again and again');
 is(scalar(my @f = folders('Обірвано')) . ' ' . scalar(my @p = made('KILLED')), '1 1', 'folder and product once');
+
+# ---- orders: what was made under our key is not shown, or marked for deletion, before its answer is known
+
+my $posts = posts('product');
+$base{unf}->control(POST => '/config', { hidden => { 'Catalog_Номенклатура' => [ (made('PLAIN-1'))[0]{Ref_Key}, sql("SELECT salesdrive.folder_ref_key('demo-shop/99')") ] } });
+$base{unf}->control(POST => '/load', { 'Catalog_Номенклатура' => [ { Ref_Key => sql("SELECT salesdrive.folder_ref_key('demo-shop/99')"), Code => 'F-99', Description => 'Сховане', IsFolder => JSON::PP::true() } ] });
+sql("DELETE FROM salesdrive.bas_product WHERE sku = 'PLAIN-1'; UPDATE salesdrive.product_creation SET searched_at = NULL WHERE sku = 'PLAIN-1'");
+my @hidden = (order('PLAIN-1'), order('IN-HIDDEN', category => [ 99, 'Сховане' ]));
+run_engine();
+is(join(', ', map { status($_) } @hidden), 'parked hidden_in_bas, parked hidden_in_bas', 'a product, or folder, that BAS says is there and does not show: not tried for ever');
+like(status($_, 'detail || hint'), qr/says that the key \S+ exists, but does not show the (?:product|folder)\..*rights of an administrator/, 'and told') for @hidden;
+is(posts('product') - $posts, 1, 'one request told so');
+$base{unf}->control(POST => '/config', { hidden => {} });
+sql("SELECT salesdrive.resume(id) FROM salesdrive.task WHERE kind IN ('product', 'folder') AND state = 'parked'");
+run_engine();
+is(join(', ', map { status($_) } @hidden), 'synced, synced', 'with the right to see it they go on');
+is(scalar(my @plain = made('PLAIN-1')) . ' ' . scalar(my @not_shown = folders('Сховане')), '1 1', 'with what was there');
+sql("UPDATE salesdrive.infobase SET retry_base = '1 h', retry_cap = '1 h'");
+$base{unf}->control(POST => '/faults', { method => 'POST', path => 'Catalog_', action => 'reset_after', times => 1 });
+$base{unf}->control(POST => '/faults', { method => 'GET', path => 'Catalog_Номенклатура\?', action => 'unavailable', skip => 2, times => 1 });
+$posts = posts('product');
+$n = order('GONE-1');
+run_engine();
+$base{unf}->control(POST => '/edit', { set => 'Catalog_Номенклатура', key => (made('GONE-1'))[0]{Ref_Key}, properties => { DeletionMark => JSON::PP::true() } });
+sql("UPDATE salesdrive.infobase SET retry_base = '1 ms', retry_cap = '2 ms'; UPDATE salesdrive.task SET run_at = salesdrive.clock()");
+run_engine();
+is(status($n), 'parked product_unknown', 'one marked for deletion before its answer was known is not made again');
+like(status($n, 'detail'), qr/marked for deletion/, 'and named');
+is(posts('product') - $posts, 1, 'nor tried again');
+$base{unf}->control(DELETE => '/faults');
 $base{unf}->control(POST => '/edit', { set => 'Catalog_Номенклатура', key => $cups->{Ref_Key}, properties => { DeletionMark => JSON::PP::true() } });
 sql("SELECT salesdrive.load_goods('main', whole => true)");
 run_engine();

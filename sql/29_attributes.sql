@@ -9,6 +9,7 @@ CREATE TABLE bas_attribute (
     ref_key      uuid,
     write_unsure boolean NOT NULL DEFAULT false,
     unsure_until timestamptz,
+    asked_early  boolean NOT NULL DEFAULT false,
     checked_at   timestamptz,
     PRIMARY KEY (infobase, name)
 );
@@ -20,4 +21,5 @@ COMMENT ON COLUMN bas_attribute.our_ref_key IS 'Key under which it is created';
 COMMENT ON COLUMN bas_attribute.ref_key IS 'Its Ref_Key in BAS, once it is there';
 COMMENT ON COLUMN bas_attribute.write_unsure IS 'A creation was sent and its outcome is not known';
 COMMENT ON COLUMN bas_attribute.unsure_until IS 'From when on absence in BAS counts after such a creation';
+COMMENT ON COLUMN bas_attribute.asked_early IS 'BAS was asked since and did not show it yet: asked again after unsure_until';
 COMMENT ON COLUMN bas_attribute.checked_at IS 'When the base was asked last';

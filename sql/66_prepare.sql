@@ -4,7 +4,7 @@
 --
 --   attribute      unknown ──search──▶ nothing ──▶ absent ──create──▶ made          one task for each name, so never two creations
 --                     ▲                one alive: made · several, ours dead or renamed: parked
---                     └── a creation whose answer was lost is searched for before anything else, and again after unsure_until if it is not seen
+--                     └── a creation whose answer was lost is searched for before anything else (44_creations.sql)
 --   attribute_set  waits for all of those, then read ──▶ change (the section is replaced whole, by one task) ──▶ read back ──▶ there
 
 CREATE FUNCTION deal_attributes() RETURNS TABLE (place integer, attribute text, title text)
@@ -99,14 +99,15 @@ BEGIN
     LEFT JOIN profile_entity_effective e ON e.profile = i.profile AND e.concept = 'attribute'
     LEFT JOIN task m ON m.scope = t.scope AND m.kind = 'metadata' AND m.key = '$metadata' AND m.state = 'parked'
     CROSS JOIN LATERAL (SELECT '{"name": "Description", "code": "Заголовок", "deleted": "DeletionMark"}'::jsonb || property_names(i.profile, 'attribute') AS names) n
+    CROSS JOIN LATERAL (SELECT creation_next(b.write_unsure, b.unsure_until, b.asked_early, b.state = 'unknown' OR b.checked_at < clock() - interval '10 min') AS next) u
     CROSS JOIN LATERAL (
         SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE b.state IN ('made', 'there', 'comment')
         UNION ALL SELECT CASE WHEN m.id IS NULL THEN 'wait' ELSE 'park' END, NULL, NULL, 'attribute',
                          CASE WHEN m.id IS NULL THEN format('The $metadata of infobase "%s" is being read: it tells whether the base publishes %s.', t.scope, entity_set(i.profile, 'record'))
                               ELSE format('Whether infobase "%s" publishes %s is not known: %s', t.scope, entity_set(i.profile, 'record'), m.detail) END, m.hint, format('metadata:%s:$metadata', t.scope) WHERE attribute_way(t.scope) = 'unknown'
         UNION ALL SELECT 'park', NULL, NULL, 'attribute', format('Profile "%s" names no entity set of additional attributes.', i.profile), attribute_clicks(t.scope, t.key), NULL WHERE e.entity_set IS NULL
-        UNION ALL SELECT 'wait', NULL, b.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT b.write_unsure AND b.unsure_until > clock()
-        UNION ALL SELECT 'request', 'find attribute', NULL, NULL, NULL, NULL, NULL WHERE b.state = 'unknown' OR b.write_unsure OR b.unsure_until IS NOT NULL
+        UNION ALL SELECT 'wait', NULL, b.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE u.next = 'wait'
+        UNION ALL SELECT 'request', 'find attribute', NULL, NULL, NULL, NULL, NULL WHERE u.next = 'look'
         UNION ALL SELECT 'request', 'create attribute', NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w;
 END $$;
@@ -115,36 +116,35 @@ COMMENT ON FUNCTION plan_attribute(bigint[]) IS 'Plan of kind attribute: the fir
 CREATE FUNCTION note_attribute_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE bas_attribute b SET write_unsure = true, unsure_until = longest_write(i)
+    UPDATE bas_attribute b SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
     WHERE s.creates AND t.kind = 'attribute' AND b.infobase = t.scope AND b.name = t.key;
 END $$;
 COMMENT ON FUNCTION note_attribute_writes(plan_step[]) IS 'Before attributes are created: from now on their outcome is unsure, until settled';
 
-CREATE FUNCTION settle_attribute_created(t task, r http_result, own uuid) RETURNS plan_step
+CREATE FUNCTION settle_attribute_created(t task, r http_result, i infobase, own uuid) RETURNS plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    s   plan_step;
-    ref uuid := CASE WHEN r.class = 'ok' THEN nil_free(result_json(r) ->> 'Ref_Key') END;
+    s    plan_step;
+    ref  uuid := CASE WHEN r.class = 'ok' THEN nil_free(result_json(r) ->> 'Ref_Key') END;
+    word text := creation_said(r.class, r.odata_code, ref);
 BEGIN
+    UPDATE bas_attribute b SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note(word, answered_write(i, r.started_at)) n),
+        state = CASE word WHEN 'made' THEN 'made' WHEN 'refused' THEN 'unknown' ELSE b.state END, ref_key = coalesce(ref, b.ref_key), checked_at = CASE word WHEN 'made' THEN clock() ELSE b.checked_at END
+    WHERE b.infobase = t.scope AND b.name = t.key;
+    PERFORM note_creation(t.scope, t.id, word, ref = own);
     s.task_id := t.id;
-    IF r.class = 'unknown_outcome' OR r.class = 'ok' AND ref IS NULL THEN
-        s.step := 'again';    -- write_unsure stands, as it was set before the request
-    ELSIF r.class = 'ok' THEN
-        PERFORM learn_keeps_ref_key(t.scope, ref = own);
-        UPDATE bas_attribute b SET state = 'made', ref_key = ref, write_unsure = false, unsure_until = NULL, checked_at = clock() WHERE b.infobase = t.scope AND b.name = t.key;
+    IF word <> 'refused' THEN
         s.step := 'again';
-    ELSE    -- not written; error 15: our key is there, so look what it is
-        UPDATE bas_attribute b SET state = 'unknown', write_unsure = false, unsure_until = NULL WHERE b.infobase = t.scope AND b.name = t.key;
-        PERFORM release_creation(t.scope, t.id);
-        s.step := CASE WHEN r.class <> 'business' THEN NULL WHEN r.odata_code = '15' THEN 'again' ELSE 'park' END;
+    ELSIF r.class = 'business' THEN
+        s.step := 'park';
         s.reason := 'attribute';
         s.detail := format('BAS does not let the additional attribute "%s" be made: %s', t.key, concat_ws(': ', r.http_status::text, r.error, r.odata_message));
         s.hint := attribute_clicks(t.scope, t.key);
     END IF;
     RETURN s;
 END $$;
-COMMENT ON FUNCTION settle_attribute_created(task, http_result, uuid) IS 'Takes in the outcome of the creation of an attribute; no step: as its class says';
+COMMENT ON FUNCTION settle_attribute_created(task, http_result, infobase, uuid) IS 'Takes in the outcome of the creation of an attribute; no step: as its class says';
 
 CREATE FUNCTION settle_attribute_found(t task, r http_result, b bas_attribute, names jsonb) RETURNS plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -152,19 +152,17 @@ DECLARE
     s     plan_step;
     alive uuid[];
     ours  jsonb;
-    early boolean;
+    seen  text;
 BEGIN
     SELECT array_agg((e ->> 'Ref_Key')::uuid ORDER BY e ->> 'Ref_Key') FILTER (WHERE t.key IN (btrim(e ->> (names ->> 'name')), btrim(e ->> (names ->> 'code'))) AND NOT json_flag(e -> (names ->> 'deleted'))),
            (array_agg(e) FILTER (WHERE e ->> 'Ref_Key' = b.our_ref_key::text))[1] INTO alive, ours FROM result_rows(r) e;
-    IF ours IS NOT NULL THEN
-        PERFORM learn_keeps_ref_key(t.scope, true);
-    END IF;
-    early := alive IS NULL AND ours IS NULL AND coalesce(r.started_at < b.unsure_until, false);    -- absence counts only when no creation can still be at work
-    UPDATE bas_attribute a SET state = CASE WHEN cardinality(alive) = 1 THEN 'made' WHEN alive IS NULL AND ours IS NULL AND NOT early THEN 'absent' ELSE 'unknown' END,
-        ref_key = CASE WHEN cardinality(alive) = 1 THEN alive[1] END, write_unsure = false, unsure_until = CASE WHEN early THEN a.unsure_until END, checked_at = clock()
+    seen := creation_seen(alive IS NOT NULL OR ours IS NOT NULL, b.write_unsure, b.unsure_until, r.started_at);
+    UPDATE bas_attribute a SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note(seen, a.unsure_until) n),
+        state = CASE WHEN cardinality(alive) = 1 THEN 'made' WHEN seen = 'absent' THEN 'absent' ELSE 'unknown' END, ref_key = CASE WHEN cardinality(alive) = 1 THEN alive[1] END, checked_at = clock()
     WHERE a.infobase = t.scope AND a.name = t.key;
-    IF NOT early THEN
-        PERFORM release_creation(t.scope, t.id);
+    PERFORM note_creation(t.scope, t.id, seen, CASE WHEN ours IS NOT NULL THEN true END);
+    IF seen = 'hidden' THEN
+        RETURN hidden_step(t.id, b.our_ref_key, 'additional attribute');
     END IF;
     s.task_id := t.id;
     s.step := 'again';
@@ -185,13 +183,13 @@ DECLARE
     r record;
     s plan_step;
 BEGIN
-    FOR r IN SELECT t::task AS task, b::bas_attribute AS known, u::http_result AS result, u.class, t.purpose, t.key, t.scope, u.http_status, u.error, u.odata_message,
+    FOR r IN SELECT t::task AS task, b::bas_attribute AS known, i::infobase AS base, u::http_result AS result, u.class, t.purpose, t.key, t.scope, u.http_status, u.error, u.odata_message,
                     '{"name": "Description", "code": "Заголовок", "deleted": "DeletionMark"}'::jsonb || property_names(i.profile, 'attribute') AS names
              FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope JOIN bas_attribute b ON b.infobase = t.scope AND b.name = t.key ORDER BY t.scope, t.key
     LOOP
         s := NULL;
         IF r.purpose = 'create attribute' THEN
-            s := settle_attribute_created(r.task, r.result, (r.known).our_ref_key);
+            s := settle_attribute_created(r.task, r.result, r.base, (r.known).our_ref_key);
         ELSIF r.class = 'ok' THEN
             s := settle_attribute_found(r.task, r.result, r.known, r.names);
         ELSIF r.class = 'business' THEN

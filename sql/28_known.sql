@@ -66,6 +66,7 @@ CREATE TABLE bas_counterparty_phone (
     contract     uuid,
     write_unsure boolean NOT NULL DEFAULT false,
     unsure_until timestamptz,
+    asked_early  boolean NOT NULL DEFAULT false,
     checked_at   timestamptz,
     PRIMARY KEY (infobase, phone, entity),
     CHECK ((state = 'known') = (ref_key IS NOT NULL))
@@ -83,6 +84,7 @@ COMMENT ON COLUMN bas_counterparty_phone.partner IS 'Partner of the counterparty
 COMMENT ON COLUMN bas_counterparty_phone.contract IS 'Main contract of the counterparty, where the profile names it';
 COMMENT ON COLUMN bas_counterparty_phone.write_unsure IS 'A creation was sent and its outcome is not known';
 COMMENT ON COLUMN bas_counterparty_phone.unsure_until IS 'From when on absence in BAS counts after such a creation';
+COMMENT ON COLUMN bas_counterparty_phone.asked_early IS 'BAS was asked since and did not show it yet: asked again after unsure_until';
 COMMENT ON COLUMN bas_counterparty_phone.checked_at IS 'When the base was asked last';
 COMMENT ON CONSTRAINT bas_counterparty_phone_check ON bas_counterparty_phone IS 'A phone is known when, and only when, it names a counterparty';
 

@@ -6,7 +6,7 @@
 --         ├── many hits are read 20 at a time
 --         │   where the profile has partners, an absent counterparty is one of the phone's partner, so first the partner is made known; then its
 --         │   counterparties are listed, and only when there is none is one created
---         └── a creation whose answer was lost (write_unsure) is searched for before anything else, and again after unsure_until if nothing alive is seen
+--         └── a creation whose answer was lost is searched for before anything else (44_creations.sql); while it may be at work, of what is found only what is alive counts
 
 CREATE FUNCTION phone_tails(phone text) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
@@ -133,14 +133,15 @@ BEGIN
                                CASE p.state WHEN 'known' THEN ARRAY[p.ref_key] ELSE p.candidates END AS candidates) n
     LEFT JOIN bas_counterparty_phone q ON n.of_partner AND q.infobase = t.scope AND q.phone = t.key AND q.entity = 'partner' AND q.state = 'known'
     LEFT JOIN task pt ON n.of_partner AND pt.scope = t.scope AND pt.kind = 'partner' AND pt.key = t.key AND pt.state = 'parked'
+    CROSS JOIN LATERAL (SELECT creation_next(p.write_unsure, p.unsure_until, p.asked_early, p.state = 'unknown' OR p.state = 'absent' AND p.checked_at < clock() - interval '10 min') AS next) u
     LEFT JOIN dictionary_load l ON l.infobase = t.scope AND l.dictionary = n.contact_kind
     LEFT JOIN LATERAL (SELECT min(d.key)::uuid AS ref FROM dictionary_value d WHERE d.scope = t.scope AND d.side = 'bas' AND d.dictionary = n.contact_kind) kind ON true
     CROSS JOIN LATERAL (
         SELECT 'done' AS step, NULL AS purpose, NULL::timestamptz AS run_at, NULL AS reason, NULL AS detail, NULL AS hint, NULL AS blocked_on WHERE p.state = 'known' AND (NOT n.of_partner OR p.partner IS NOT NULL)
         UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'known'    -- decided by hand: its partner is not known yet
-        UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' AND p.candidates IS NOT NULL AND NOT p.write_unsure
-        UNION ALL SELECT 'wait', NULL, p.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE NOT p.write_unsure AND p.unsure_until > clock()
-        UNION ALL SELECT 'request', 'find counterparty', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' OR p.write_unsure OR p.state = 'absent' AND p.checked_at < clock() - interval '10 min'
+        UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'unknown' AND p.candidates IS NOT NULL
+        UNION ALL SELECT 'wait', NULL, p.unsure_until, 'unsure', 'A creation without an answer may still be at work in BAS.', NULL, NULL WHERE u.next = 'wait'
+        UNION ALL SELECT 'request', 'find counterparty', NULL, NULL, NULL, NULL, NULL WHERE u.next = 'look'
         UNION ALL SELECT 'request', 'read counterparties', NULL, NULL, NULL, NULL, NULL WHERE p.state = 'several' AND breaks_ties(t.scope) AND NOT p.candidates <@ p.alive
         UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL WHERE p.state = 'several' AND t.kind = 'counterparty' AND breaks_ties(t.scope)    -- each account decides for its orders
         UNION ALL SELECT 'park', NULL, NULL, 'counterparty_several', format(CASE WHEN cardinality(p.candidates) = 1 THEN 'The %s made for the phone in infobase "%s" (%s) is marked for deletion or hidden: %s.' ELSE 'Several %s of infobase "%s" have the phone %s: %s.' END, CASE WHEN cardinality(p.candidates) = 1 THEN t.kind WHEN t.kind = 'partner' THEN 'partners' ELSE 'counterparties' END, t.scope, t.key,
@@ -165,15 +166,16 @@ COMMENT ON FUNCTION plan_counterparty(bigint[]) IS 'Plan of kinds counterparty a
 CREATE FUNCTION settle_counterparty(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    r record;
+    r    record;
+    word text;
 BEGIN
-    FOR r IN SELECT u.task_id, t.scope, t.kind, t.key, t.purpose, t.memo, u.class, u.odata_code, u.started_at, u::http_result AS result, p.our_ref_key, p.unsure_until, i.profile,
-                    i.total_timeout + i.unsure_margin AS unsure
+    FOR r IN SELECT u.task_id, t.scope, t.kind, t.key, t.purpose, t.memo, u.class, u.odata_code, u.started_at, u::http_result AS result, i.profile, answered_write(i, u.started_at) AS unsure
              FROM few(results) u JOIN task t ON t.id = u.task_id JOIN infobase i ON i.name = t.scope
              JOIN bas_counterparty_phone p ON p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind ORDER BY t.scope, t.key, t.kind
     LOOP
+        word := NULL;
         IF r.purpose LIKE 'create %' THEN
-            PERFORM settle_counterparty_created(r.task_id, r.scope, r.kind, r.key, r.class, r.odata_code, r.started_at + r.unsure, result_json(r.result));
+            word := settle_counterparty_created(r.task_id, r.scope, r.kind, r.key, r.class, r.odata_code, r.unsure, result_json(r.result));
         ELSIF r.class <> 'ok' THEN
             CONTINUE;
         ELSIF r.purpose LIKE 'find %' THEN
@@ -183,35 +185,28 @@ BEGIN
         ELSE
             PERFORM settle_counterparty_read(r.task_id, r.scope, r.kind, r.key, r.profile, r.memo, r.result);
         END IF;
-        IF r.class = 'ok' OR r.class = 'business' AND r.odata_code = '15' THEN
+        IF word IS DISTINCT FROM 'refused' THEN
             RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
         END IF;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_counterparty(http_result[]) IS 'Settle of kinds counterparty and partner';
 
-CREATE FUNCTION settle_counterparty_created(task_id bigint, infobase text, entity text, phone text, class text, odata_code text, unsure_until timestamptz, body jsonb) RETURNS void
+CREATE FUNCTION settle_counterparty_created(task_id bigint, infobase text, entity text, phone text, class text, odata_code text, unsure_until timestamptz, body jsonb) RETURNS text
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    ref uuid := nil_free(body ->> 'Ref_Key');
+    ref  uuid := CASE WHEN class = 'ok' THEN nil_free(body ->> 'Ref_Key') END;
+    word text := creation_said(class, odata_code, ref);
 BEGIN
-    IF class = 'unknown_outcome' OR class = 'ok' AND ref IS NULL THEN
-        UPDATE bas_counterparty_phone p SET write_unsure = true, unsure_until = settle_counterparty_created.unsure_until
-        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone AND p.entity = settle_counterparty_created.entity;
-    ELSIF class = 'ok' THEN
-        PERFORM learn_keeps_ref_key(infobase, ref = entity_ref_key(entity, phone));
-        INSERT INTO bas_counterparty AS b VALUES (infobase, ref, body ->> 'Description', true, clock()) ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO NOTHING;
-        UPDATE bas_counterparty_phone p SET state = 'known', ref_key = ref, write_unsure = false, unsure_until = NULL, checked_at = clock()
-        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone AND p.entity = settle_counterparty_created.entity;
-    ELSE    -- not written; error 15: our key is there, so read what it holds
-        UPDATE bas_counterparty_phone p SET write_unsure = false, unsure_until = NULL,
-            state = CASE WHEN settle_counterparty_created.odata_code = '15' THEN 'unknown' ELSE p.state END,
-            candidates = CASE WHEN settle_counterparty_created.odata_code = '15' THEN ARRAY[p.our_ref_key] ELSE p.candidates END, alive = NULL
-        WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone AND p.entity = settle_counterparty_created.entity;
-        PERFORM release_creation(infobase, task_id);
-    END IF;
+    PERFORM note_creation(infobase, task_id, word, ref = entity_ref_key(entity, phone));
+    INSERT INTO bas_counterparty AS b SELECT infobase, ref, body ->> 'Description', true, clock() WHERE word = 'made' ON CONFLICT ON CONSTRAINT bas_counterparty_pkey DO NOTHING;
+    UPDATE bas_counterparty_phone p SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note(word, settle_counterparty_created.unsure_until) n),
+        state = CASE word WHEN 'made' THEN 'known' WHEN 'taken' THEN 'unknown' ELSE p.state END, ref_key = CASE word WHEN 'made' THEN ref ELSE p.ref_key END, checked_at = CASE word WHEN 'made' THEN clock() ELSE p.checked_at END,
+        candidates = CASE word WHEN 'taken' THEN ARRAY[p.our_ref_key] ELSE p.candidates END, alive = CASE WHEN word IN ('taken', 'refused') THEN NULL ELSE p.alive END    -- taken: what our key holds is read
+    WHERE p.infobase = settle_counterparty_created.infobase AND p.phone = settle_counterparty_created.phone AND p.entity = settle_counterparty_created.entity;
+    RETURN word;
 END $$;
-COMMENT ON FUNCTION settle_counterparty_created(bigint, text, text, text, text, text, timestamptz, jsonb) IS 'Takes in the outcome of a creation';
+COMMENT ON FUNCTION settle_counterparty_created(bigint, text, text, text, text, text, timestamptz, jsonb) IS 'Takes in the outcome of a creation, and returns it (creation_said)';
 
 CREATE FUNCTION settle_counterparty_found(task_id bigint, infobase text, entity text, phone text, profile text, asked_at timestamptz, result http_result) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -219,7 +214,7 @@ DECLARE
     names jsonb := property_names(profile, 'contact_row');
     own   uuid := entity_ref_key(entity, phone);
     hits  uuid[];
-    early boolean;
+    seen  text;
 BEGIN
     SELECT array_agg(h.ref ORDER BY h.ref = own, h.ref) INTO hits    -- our own last: settle_counterparty_read wants it among the last read
     FROM (SELECT DISTINCT (e ->> 'Ref_Key')::uuid AS ref
@@ -227,19 +222,13 @@ BEGIN
           WHERE phone_e164(btrim(e ->> (names ->> 'number'))) = phone
              OR EXISTS (SELECT FROM regexp_split_to_table(e ->> (names ->> 'presentation'), '[,;/\n]') part WHERE phone_e164(part) = phone)
              OR (e ->> 'Ref_Key')::uuid = own) h;
-    IF own = ANY (hits) THEN
-        PERFORM learn_keeps_ref_key(infobase, true);
-    END IF;
     -- While a creation may still be at work, what was found decides only when it is alive (settle_counterparty_read), and absence not before unsure_until.
-    SELECT coalesce(asked_at < p.unsure_until AND NOT own = ANY (coalesce(hits, '{}')), false) INTO early
+    SELECT creation_seen(own = ANY (hits), p.write_unsure, p.unsure_until, asked_at) INTO seen
     FROM bas_counterparty_phone p WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone AND p.entity = settle_counterparty_found.entity;
-    UPDATE bas_counterparty_phone p SET
-        candidates = hits, alive = NULL, state = CASE WHEN hits IS NOT NULL OR early THEN 'unknown' ELSE 'absent' END,
-        write_unsure = false, unsure_until = CASE WHEN early THEN p.unsure_until END, checked_at = clock()
+    UPDATE bas_counterparty_phone p SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note(seen, p.unsure_until) n),
+        candidates = hits, alive = NULL, state = CASE WHEN hits IS NOT NULL OR seen = 'early' THEN 'unknown' ELSE 'absent' END, checked_at = clock()
     WHERE p.infobase = settle_counterparty_found.infobase AND p.phone = settle_counterparty_found.phone AND p.entity = settle_counterparty_found.entity;
-    IF NOT early THEN
-        PERFORM release_creation(infobase, task_id);
-    END IF;
+    PERFORM note_creation(infobase, task_id, seen, CASE WHEN own = ANY (hits) THEN true END);
 END $$;
 COMMENT ON FUNCTION settle_counterparty_found(bigint, text, text, text, text, timestamptz, http_result) IS 'Takes in the hits of a search: only an exactly equal phone, or our own key, counts';
 
@@ -273,16 +262,16 @@ BEGIN
     ELSIF cardinality(rest) > 0 AND (alive IS NULL OR cardinality(alive) = 1 OR breaks_ties(infobase)) THEN    -- not all have been read
         p.state := 'unknown';
         p.candidates := rest;
-    ELSIF alive IS NULL AND p.unsure_until IS NOT NULL THEN    -- these are dead, and ours may still come: searched for again after unsure_until
+    ELSIF alive IS NULL AND p.asked_early THEN    -- these are dead, and ours may still come: searched for again after unsure_until
         p.candidates := NULL;
     ELSE
         p.state := CASE WHEN cardinality(alive) = 1 THEN 'known' WHEN alive IS NULL AND NOT p.our_ref_key = ANY (p.candidates) THEN 'absent' ELSE 'several' END;    -- our own key is taken for ever
         p.ref_key := CASE WHEN cardinality(alive) = 1 THEN alive[1] END;
         p.candidates := CASE WHEN alive IS NULL THEN ARRAY[p.our_ref_key] ELSE rest || alive END;
-        p.unsure_until := NULL;
+        SELECT n.* INTO p.write_unsure, p.unsure_until, p.asked_early FROM creation_note('found', NULL) n;
         PERFORM release_creation(infobase, task_id);
     END IF;
-    UPDATE bas_counterparty_phone q SET state = p.state, ref_key = p.ref_key, candidates = p.candidates, alive = p.alive, partner = p.partner, contract = p.contract, write_unsure = false, unsure_until = p.unsure_until, checked_at = clock()
+    UPDATE bas_counterparty_phone q SET state = p.state, ref_key = p.ref_key, candidates = p.candidates, alive = p.alive, partner = p.partner, contract = p.contract, write_unsure = p.write_unsure, unsure_until = p.unsure_until, asked_early = p.asked_early, checked_at = clock()
     WHERE q.infobase = p.infobase AND q.phone = p.phone AND q.entity = p.entity;
 END $$;
 COMMENT ON FUNCTION settle_counterparty_read(bigint, text, text, text, text, jsonb, http_result) IS 'Takes in the counterparties hit: those marked for deletion do not count; goes on with the next of many hits until all are read or two are alive';
@@ -308,7 +297,7 @@ INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_functi
 CREATE FUNCTION note_counterparty_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE bas_counterparty_phone p SET write_unsure = true, unsure_until = longest_write(i)
+    UPDATE bas_counterparty_phone p SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
     WHERE s.creates AND t.kind IN ('counterparty', 'partner') AND p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind;
 END $$;

@@ -340,6 +340,7 @@ DECLARE
     r   payment_rule;
     why text;
     entity text;
+    next text;
 BEGIN
     SELECT * INTO p FROM crm_payment x WHERE x.account = t.account AND x.payment_id = t.key::bigint;
     SELECT * INTO a FROM account x WHERE x.name = t.account;
@@ -350,7 +351,8 @@ BEGIN
     SELECT * INTO i FROM infobase x WHERE x.name = y.infobase;
     s.task_id := t.id;
     why := CASE WHEN y.bas_ref IS NULL AND NOT y.write_unsure THEN payment_unwanted(p, a, y) END;
-    IF y.write_unsure AND y.asked_early AND y.unsure_until > clock() THEN
+    next := creation_next(y.write_unsure, y.unsure_until, y.asked_early, y.must_read);
+    IF next = 'wait' THEN
         s.step := 'wait';
         s.run_at := y.unsure_until;
         s.reason := 'unsure';
@@ -381,7 +383,7 @@ BEGIN
         IF s.reason IS NULL THEN
             r := payment_rule_of(p.account, p.account_number, p.organization_id);
             entity := CASE p.direction WHEN 'out' THEN 'refund_' ELSE 'payment_' END || r.form;
-            IF y.must_read THEN
+            IF next = 'look' THEN
                 RETURN payment_reading(s, y, entity, i, a);
             END IF;
             s.step := 'request';
@@ -423,11 +425,11 @@ COMMENT ON FUNCTION plan_payment(bigint[]) IS 'Plan of kind payment';
 CREATE FUNCTION note_payment_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE payment_sync y SET requests = y.requests + 1, write_unsure = y.write_unsure OR s.creates, asked_early = y.asked_early AND NOT s.creates,
-        unsure_until = CASE WHEN s.creates THEN longest_write(i) ELSE y.unsure_until END, entity = CASE WHEN s.creates THEN s.memo ->> 'entity' ELSE y.entity END,
-        essence = CASE WHEN s.creates THEN s.memo -> 'essence' ELSE y.essence END, sent_body = CASE WHEN s.creates THEN s.body - 'Ref_Key' ELSE y.sent_body END, sent_at = CASE WHEN s.creates THEN clock() ELSE y.sent_at END
-    FROM (SELECT u.task_id, u.memo, u.body, coalesce(u.creates, false) AS creates FROM few(steps) u) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.infobase
-    WHERE t.kind = 'payment' AND y.account = t.account AND y.payment_id = t.key::bigint;
+    UPDATE payment_sync y SET requests = y.requests + 1 FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE t.kind = 'payment' AND y.account = t.account AND y.payment_id = t.key::bigint;
+    UPDATE payment_sync y SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n),
+        entity = s.memo ->> 'entity', essence = s.memo -> 'essence', sent_body = s.body - 'Ref_Key', sent_at = clock()
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.infobase
+    WHERE s.creates AND t.kind = 'payment' AND y.account = t.account AND y.payment_id = t.key::bigint;
 END $$;
 COMMENT ON FUNCTION note_payment_writes(plan_step[]) IS 'Before requests of payments are sent: what is sent, and that the outcome of a creation is unsure from now on';
 
@@ -440,8 +442,7 @@ DECLARE
     p      crm_payment := (SELECT x FROM crm_payment x WHERE x.account = y.account AND x.payment_id = y.payment_id);
     differs jsonb := odata_differences(y.sent_body, body);
 BEGIN
-    PERFORM learn_keeps_ref_key(y.infobase, ref = y.ref_key);
-    UPDATE payment_sync x SET bas_ref = ref, number = doc, entity = note_payment_there.entity, posted = json_flag(body -> 'Posted'), read_body = body, differences = differs, write_unsure = false, unsure_until = NULL, asked_early = false, must_read = false,
+    UPDATE payment_sync x SET bas_ref = ref, number = doc, entity = note_payment_there.entity, posted = json_flag(body -> 'Posted'), read_body = body, differences = differs, must_read = false,
         essence = CASE WHEN x.sent_body IS NOT NULL THEN x.essence WHEN odata_equal(to_jsonb(abs(p.sum)), body -> total) THEN p.essence END
     WHERE x.account = y.account AND x.payment_id = y.payment_id;
     PERFORM keep_bas_payments(y.infobase, profile, entity, jsonb_build_array(body), clock());
@@ -454,29 +455,19 @@ COMMENT ON FUNCTION note_payment_there(payment_sync, text, text, jsonb, text) IS
 CREATE FUNCTION settle_payment(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    r      record;
-    y      payment_sync;
-    body   jsonb;
-    hidden boolean;
+    r    record;
+    y    payment_sync;
+    body jsonb;
+    word text;
 BEGIN
-    FOR r IN SELECT u.task_id, u.class, u.odata_code, u.started_at, coalesce(u.ms_queue, 0) AS queued, t.account, t.key::bigint AS payment_id, t.purpose, t.memo, i.profile, i.total_timeout + i.unsure_margin AS unsure, a.identity, u::http_result AS result
+    FOR r IN SELECT u.task_id, u.class, u.odata_code, u.started_at, answered_write(i, u.started_at) AS unsure, t.account, t.key::bigint AS payment_id, t.purpose, t.memo, i.profile, a.identity, u::http_result AS result
              FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.infobase JOIN account a ON a.name = t.account ORDER BY t.account, t.key::bigint
     LOOP
         SELECT * INTO y FROM payment_sync x WHERE x.account = r.account AND x.payment_id = r.payment_id FOR UPDATE;
-        hidden := false;
+        word := NULL;
         IF r.purpose = 'create payment' THEN
             body := CASE WHEN r.class = 'ok' THEN result_json(r.result) END;
-            IF nil_free(body ->> 'Ref_Key') IS NOT NULL THEN
-                PERFORM note_payment_there(y, r.profile, r.memo ->> 'entity', body, 'created');
-            ELSIF r.class IN ('ok', 'unknown_outcome') THEN
-                UPDATE payment_sync x SET unsure_until = r.started_at + make_interval(secs => r.queued / 1000) + r.unsure WHERE x.account = y.account AND x.payment_id = y.payment_id;
-            ELSIF r.odata_code = '15' THEN    -- our key is there: read what it holds
-                UPDATE payment_sync x SET unsure_until = NULL WHERE x.account = y.account AND x.payment_id = y.payment_id;
-            ELSE
-                UPDATE payment_sync x SET write_unsure = false, unsure_until = NULL WHERE x.account = y.account AND x.payment_id = y.payment_id;
-                PERFORM release_creation(y.infobase, r.task_id);
-                CONTINUE;
-            END IF;
+            word := creation_said(r.class, r.odata_code, nil_free(body ->> 'Ref_Key'));
         ELSIF r.class <> 'ok' AND NOT (r.purpose = 'post payment' AND r.class = 'unknown_outcome') THEN
             CONTINUE;
         ELSIF r.purpose = 'post payment' THEN    -- repeated without harm when its answer was lost
@@ -490,19 +481,21 @@ BEGIN
             body := (SELECT e FROM result_rows(r.result) e
                      WHERE (e ->> 'Ref_Key')::uuid = y.ref_key OR is_marked(e ->> (property_names(r.profile, r.memo ->> 'entity') ->> 'comment'), payment_marker(r.identity, y.payment_id))
                      ORDER BY (e ->> 'Ref_Key')::uuid = y.ref_key DESC LIMIT 1);
-            IF body IS NOT NULL THEN
-                PERFORM note_payment_there(y, r.profile, r.memo ->> 'entity', body, 'found in BAS by read-back');
-            ELSIF y.write_unsure AND r.started_at < y.unsure_until THEN
-                UPDATE payment_sync x SET asked_early = true WHERE x.account = y.account AND x.payment_id = y.payment_id;
-            ELSE
-                hidden := y.write_unsure AND y.unsure_until IS NULL;    -- error 15 said that it exists
-                UPDATE payment_sync x SET write_unsure = false, unsure_until = NULL, asked_early = false, must_read = false WHERE x.account = y.account AND x.payment_id = y.payment_id;
-                PERFORM release_creation(y.infobase, r.task_id);
-            END IF;
+            word := creation_seen(body IS NOT NULL, y.write_unsure, y.unsure_until, r.started_at);
         END IF;
-        RETURN NEXT ROW(r.task_id, CASE WHEN hidden THEN 'park' ELSE 'again' END, NULL, NULL, NULL, NULL, NULL, NULL, NULL, CASE WHEN hidden THEN 'hidden_in_bas' END,
-            CASE WHEN hidden THEN format('BAS says that the key %s exists, but does not show the document.', y.ref_key) END,
-            CASE WHEN hidden THEN 'Look for the document with the rights of an administrator of BAS: record-level rights may hide it from the user of the exchange. Then call resume().' END, NULL)::plan_step;
+        IF word IS NOT NULL THEN
+            UPDATE payment_sync x SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note(word, CASE word WHEN 'early' THEN x.unsure_until ELSE r.unsure END) n), must_read = x.must_read AND word NOT IN ('absent', 'hidden')
+            WHERE x.account = y.account AND x.payment_id = y.payment_id;
+            PERFORM note_creation(y.infobase, r.task_id, word, CASE WHEN word IN ('made', 'found') THEN (body ->> 'Ref_Key')::uuid = y.ref_key END);
+        END IF;
+        CONTINUE WHEN word = 'refused';
+        IF word IN ('made', 'found') THEN
+            PERFORM note_payment_there(y, r.profile, r.memo ->> 'entity', body, CASE word WHEN 'made' THEN 'created' ELSE 'found in BAS by read-back' END);
+        ELSIF word = 'hidden' THEN
+            RETURN NEXT hidden_step(r.task_id, y.ref_key, 'document');
+            CONTINUE;
+        END IF;
+        RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_payment(http_result[]) IS 'Settle of kind payment';

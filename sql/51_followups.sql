@@ -73,7 +73,7 @@ CREATE TABLE followup (
     sent_at        timestamptz,
     read_body      jsonb,
     read_at        timestamptz,
-    writing        text CHECK (writing IN ('create', 'exists', 'post')),
+    writing        text CHECK (writing IN ('create', 'post')),
     unsure_until   timestamptz,
     asked_early    boolean NOT NULL DEFAULT false,
     done_at        timestamptz,
@@ -107,8 +107,8 @@ COMMENT ON COLUMN followup.sent_body IS 'What was sent';
 COMMENT ON COLUMN followup.sent_at IS 'When';
 COMMENT ON COLUMN followup.read_body IS 'The document as BAS answered it last';
 COMMENT ON COLUMN followup.read_at IS 'When';
-COMMENT ON COLUMN followup.writing IS 'Write whose outcome is not known: create, post; exists: BAS says that the key is taken';
-COMMENT ON COLUMN followup.unsure_until IS 'From when on it counts that such a write is not to be seen';
+COMMENT ON COLUMN followup.writing IS 'Write whose outcome is not known: create or post';
+COMMENT ON COLUMN followup.unsure_until IS 'From when on it counts that such a write is not to be seen; NULL with create: BAS says that the key is taken';
 COMMENT ON COLUMN followup.asked_early IS 'BAS was asked before that and did not show it: asked again then';
 COMMENT ON COLUMN followup.done_at IS 'When it was done, or dropped';
 

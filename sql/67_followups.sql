@@ -54,11 +54,11 @@ BEGIN
            CASE WHEN w.purpose LIKE 'create %' THEN jsonb_build_object('Ref_Key', (m.f).ref_key) || m.body END,
            NULL::jsonb, coalesce(w.purpose LIKE 'create %', false), w.run_at, w.reason, w.detail, w.hint, w.blocked_on
     FROM made m
-    CROSS JOIN LATERAL (SELECT 'order:' || m.key AS order_cause, followup_name((m.f).action) AS name, clock() + interval '1 day' AS later) c
+    CROSS JOIN LATERAL (SELECT 'order:' || m.key AS order_cause, followup_name((m.f).action) AS name, clock() + interval '1 day' AS later, creation_next((m.f).writing IS NOT NULL, (m.f).unsure_until, (m.f).asked_early, (m.f).must_read) AS next) c
     CROSS JOIN LATERAL (
         SELECT 'wait' AS step, NULL AS purpose, (m.f).unsure_until AS run_at, 'unsure' AS reason, 'A write without an answer may still be at work in BAS.' AS detail, NULL AS hint, NULL AS blocked_on
-                  WHERE (m.f).writing IS NOT NULL AND (m.f).asked_early AND (m.f).unsure_until > clock()
-        UNION ALL SELECT 'request', 'read ' || (m.f).action, NULL, NULL, NULL, NULL, NULL WHERE m.is_document AND m.set IS NOT NULL AND ((m.f).writing IS NOT NULL OR (m.f).must_read)
+                  WHERE c.next = 'wait'
+        UNION ALL SELECT 'request', 'read ' || (m.f).action, NULL, NULL, NULL, NULL, NULL WHERE m.is_document AND m.set IS NOT NULL AND c.next = 'look'
         UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL WHERE (m.f).state <> 'wanted'
         UNION ALL SELECT 'park', NULL, NULL, 'order_skipped', 'The order was taken out of the exchange by skip().', format('SELECT salesdrive.resume(%L, %s);', (m.f).account, (m.f).order_id), NULL WHERE (m.y).skipped_at IS NOT NULL
         -- made already
@@ -165,7 +165,7 @@ COMMENT ON FUNCTION close_orders(plan_step[]) IS 'Has the tasks of orders close 
 CREATE FUNCTION note_followup_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE followup f SET writing = split_part(s.purpose, ' ', 1), unsure_until = longest_write(i), asked_early = false,
+    UPDATE followup f SET writing = split_part(s.purpose, ' ', 1), (unsure_until, asked_early) = (SELECT n.unsure_until, n.asked_early FROM creation_note('sent', longest_write(i)) n),
         sent_body = CASE WHEN s.creates THEN s.body - 'Ref_Key' ELSE f.sent_body END, sent_at = CASE WHEN s.creates THEN clock() ELSE f.sent_at END
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.infobase
     WHERE t.kind = 'followup' AND s.method <> 'GET' AND f.account = t.account AND f.order_id = split_part(t.key, '/', 1)::bigint AND f.action = split_part(t.key, '/', 2);
@@ -208,102 +208,98 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION settle_followup_source(followup, infobase, http_result, text) IS 'Takes in the document that a sale or a return is made from, as BAS holds it';
 
--- What a write without an answer was to do is not to be seen, and it may still be at work: asked again after unsure_until.
-CREATE FUNCTION settle_followup_read(f followup, i infobase, t task, result http_result) RETURNS boolean
+CREATE FUNCTION note_followup(f followup, word text, until timestamptz) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE followup x SET (writing, unsure_until, asked_early) = (SELECT CASE WHEN n.write_unsure THEN x.writing END, n.unsure_until, n.asked_early FROM creation_note(word, until) n)
+    WHERE x.account = f.account AND x.order_id = f.order_id AND x.action = f.action;
+END $$;
+COMMENT ON FUNCTION note_followup(followup, text, timestamptz) IS 'Notes what is known of a write (creation_note); a posting is unsure, early or over just as a creation is';
+
+CREATE FUNCTION settle_followup_read(f followup, i infobase, t task, result http_result) RETURNS text
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     comment text := property_names(i.profile, f.action) ->> 'comment';
     found   jsonb;
-    early   boolean := coalesce(result.started_at < f.unsure_until, false);
+    seen    text;
     n       followup;
 BEGIN
     SELECT e INTO found FROM result_rows(result) e
     WHERE nil_free(e ->> 'Ref_Key') IN (f.bas_ref, f.ref_key) OR f.bas_ref IS NULL AND has_marker(e ->> comment, followup_marker(f))
     ORDER BY nil_free(e ->> 'Ref_Key') IS NOT DISTINCT FROM f.bas_ref DESC, nil_free(e ->> 'Ref_Key') = f.ref_key DESC LIMIT 1;
-    IF early AND f.writing IS NOT NULL AND (found IS NULL AND f.bas_ref IS NULL OR f.writing = 'post' AND found IS NOT NULL AND NOT json_flag(found -> 'Posted')) THEN
-        UPDATE followup x SET asked_early = true WHERE x.account = f.account AND x.order_id = f.order_id AND x.action = f.action;
-        RETURN true;
-    END IF;
-    IF found IS NULL THEN
-        UPDATE followup x SET writing = NULL, unsure_until = NULL, asked_early = false, must_read = false, bas_ref = CASE WHEN NOT f.remake THEN x.bas_ref END, deleted = x.bas_ref IS NOT NULL AND NOT f.remake, posted = false, read_at = clock()
+    seen := creation_seen(CASE WHEN f.bas_ref IS NULL THEN found IS NOT NULL ELSE f.writing IS DISTINCT FROM 'post' OR found IS NULL OR json_flag(found -> 'Posted') END, f.writing IS NOT NULL, f.unsure_until, result.started_at);
+    PERFORM note_followup(f, seen, f.unsure_until);
+    PERFORM note_creation(i.name, t.id, seen, CASE WHEN f.bas_ref IS NULL AND found IS NOT NULL THEN nil_free(found ->> 'Ref_Key') = f.ref_key END);
+    IF seen = 'early' THEN
+        RETURN seen;
+    ELSIF found IS NULL THEN
+        UPDATE followup x SET must_read = false, bas_ref = CASE WHEN NOT f.remake THEN x.bas_ref END, deleted = x.bas_ref IS NOT NULL AND NOT f.remake, posted = false, read_at = clock()
         WHERE x.account = f.account AND x.order_id = f.order_id AND x.action = f.action;
-        PERFORM release_creation(i.name, t.id);
-        RETURN f.writing IS DISTINCT FROM 'exists';
+        RETURN seen;
     END IF;
-    UPDATE followup x SET writing = NULL, unsure_until = NULL, asked_early = false, must_read = false, bas_ref = nil_free(found ->> 'Ref_Key'), number = btrim(found ->> 'Number'),
+    UPDATE followup x SET must_read = false, bas_ref = nil_free(found ->> 'Ref_Key'), number = btrim(found ->> 'Number'),
         posted = json_flag(found -> 'Posted'), deleted = json_flag(found -> 'DeletionMark'), read_body = found, read_at = clock(), sent_body = coalesce(x.sent_body, found)
     WHERE x.account = f.account AND x.order_id = f.order_id AND x.action = f.action RETURNING x.* INTO n;
     IF f.bas_ref IS NULL THEN
-        PERFORM learn_keeps_ref_key(i.name, n.bas_ref = f.ref_key);
         PERFORM tell_followup(n, 'found', ' in BAS by read-back');
     ELSIF f.writing = 'post' AND n.posted THEN
         PERFORM tell_followup(n, 'posted', ', as reading it back shows');
     END IF;
-    RETURN true;
+    RETURN seen;
 END $$;
-COMMENT ON FUNCTION settle_followup_read(followup, infobase, task, http_result) IS 'Takes in a read-back of a sale or return: by our key or our exact marker, or its absence; false when BAS hides what it says exists';
+COMMENT ON FUNCTION settle_followup_read(followup, infobase, task, http_result) IS 'Takes in a read-back of a sale or return: by our key or our exact marker, or its absence; returns what it showed (creation_seen)';
 
-CREATE FUNCTION settle_followup_created(f followup, i infobase, t task, body jsonb) RETURNS void
+CREATE FUNCTION settle_followup_created(f followup, body jsonb) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     n followup;
 BEGIN
-    UPDATE followup x SET writing = NULL, unsure_until = NULL, bas_ref = nil_free(body ->> 'Ref_Key'), number = btrim(body ->> 'Number'), posted = json_flag(body -> 'Posted'), deleted = json_flag(body -> 'DeletionMark'),
+    UPDATE followup x SET bas_ref = nil_free(body ->> 'Ref_Key'), number = btrim(body ->> 'Number'), posted = json_flag(body -> 'Posted'), deleted = json_flag(body -> 'DeletionMark'),
         read_body = body, read_at = clock()
     WHERE x.account = f.account AND x.order_id = f.order_id AND x.action = f.action RETURNING x.* INTO n;
-    PERFORM learn_keeps_ref_key(i.name, n.bas_ref = f.ref_key);
     PERFORM tell_followup(n, 'created', '');
 END $$;
-COMMENT ON FUNCTION settle_followup_created(followup, infobase, task, jsonb) IS 'Takes in a sale or return that was created';
+COMMENT ON FUNCTION settle_followup_created(followup, jsonb) IS 'Takes in a sale or return that was created';
 
 CREATE FUNCTION settle_followup(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    r record;
-    s plan_step;
-    n followup;
+    r    record;
+    s    plan_step;
+    n    followup;
+    word text;
 BEGIN
-    FOR r IN SELECT f, i, t::task AS task, u::http_result AS result, u.class, u.odata_code, t.purpose, result_json(u) AS body,
-                    u.started_at + make_interval(secs => coalesce(u.ms_queue, 0) / 1000) + i.total_timeout + i.unsure_margin AS unsure
+    FOR r IN SELECT f, i, t::task AS task, u::http_result AS result, u.class, u.odata_code, t.purpose, result_json(u) AS body, answered_write(i, u.started_at) AS unsure
              FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.infobase
              JOIN followup f ON f.account = t.account AND f.order_id = split_part(t.key, '/', 1)::bigint AND f.action = split_part(t.key, '/', 2) ORDER BY t.account, t.key
     LOOP
         s := NULL;
         s.task_id := (r.task).id;
+        s.step := 'again';
         IF r.purpose LIKE 'read %' THEN
-            IF r.class = 'ok' THEN
-                s.step := 'again';
-                IF split_part(r.purpose, ' ', 2) <> (r.f).action THEN
-                    PERFORM settle_followup_source(r.f, r.i, r.result, r.purpose);
-                ELSIF NOT settle_followup_read(r.f, r.i, r.task, r.result) THEN
-                    s.step := 'park';
-                    s.reason := 'hidden_in_bas';
-                    s.detail := format('BAS says that the key %s exists, but does not show the document.', (r.f).ref_key);
-                    s.hint := 'Look for the document with the rights of an administrator of BAS: record-level rights may hide it from the user of the exchange. Then call resume().';
-                END IF;
+            CONTINUE WHEN r.class <> 'ok';
+            IF split_part(r.purpose, ' ', 2) <> (r.f).action THEN
+                PERFORM settle_followup_source(r.f, r.i, r.result, r.purpose);
+            ELSIF settle_followup_read(r.f, r.i, r.task, r.result) = 'hidden' THEN
+                s := hidden_step((r.task).id, (r.f).ref_key, 'document');
             END IF;
-        ELSIF r.class = 'unknown_outcome' OR r.class = 'ok' AND r.purpose LIKE 'create %' AND nil_free(r.body ->> 'Ref_Key') IS NULL THEN
-            UPDATE followup x SET unsure_until = r.unsure WHERE x.account = (r.f).account AND x.order_id = (r.f).order_id AND x.action = (r.f).action;
-            s.step := 'again';
-        ELSIF r.class = 'ok' AND r.purpose LIKE 'create %' THEN
-            PERFORM settle_followup_created(r.f, r.i, r.task, r.body);
-            s.step := 'again';
-        ELSIF r.class = 'ok' THEN
-            UPDATE followup x SET writing = NULL, unsure_until = NULL, posted = true WHERE x.account = (r.f).account AND x.order_id = (r.f).order_id AND x.action = (r.f).action RETURNING x.* INTO n;
-            PERFORM tell_followup(n, 'posted', '');
-            s.step := 'again';
-        ELSIF r.purpose LIKE 'create %' AND r.odata_code = '15' THEN    -- the key is taken: by an earlier attempt
-            UPDATE followup x SET writing = 'exists', unsure_until = NULL, asked_early = false WHERE x.account = (r.f).account AND x.order_id = (r.f).order_id AND x.action = (r.f).action;
-            s.step := 'again';
-        ELSE    -- not written; the document it is made from may be another by the next try
-            UPDATE followup x SET writing = NULL, unsure_until = NULL, asked_early = false, source_body = NULL WHERE x.account = (r.f).account AND x.order_id = (r.f).order_id AND x.action = (r.f).action;
+        ELSE
+            word := CASE WHEN r.purpose LIKE 'create %' THEN creation_said(r.class, r.odata_code, nil_free(r.body ->> 'Ref_Key')) WHEN r.class = 'unknown_outcome' THEN 'unsure' WHEN r.class = 'ok' THEN 'made' ELSE 'refused' END;
+            PERFORM note_followup(r.f, word, r.unsure);
             IF r.purpose LIKE 'create %' THEN
-                PERFORM release_creation((r.i).name, (r.task).id);
+                PERFORM note_creation((r.i).name, (r.task).id, word, CASE word WHEN 'made' THEN nil_free(r.body ->> 'Ref_Key') = (r.f).ref_key END);
+            END IF;
+            IF word = 'made' AND r.purpose LIKE 'create %' THEN
+                PERFORM settle_followup_created(r.f, r.body);
+            ELSIF word = 'made' THEN
+                UPDATE followup x SET posted = true WHERE x.account = (r.f).account AND x.order_id = (r.f).order_id AND x.action = (r.f).action RETURNING x.* INTO n;
+                PERFORM tell_followup(n, 'posted', '');
+            ELSIF word = 'refused' THEN    -- the document it is made from may be another by the next try
+                UPDATE followup x SET source_body = NULL WHERE x.account = (r.f).account AND x.order_id = (r.f).order_id AND x.action = (r.f).action;
+                CONTINUE;
             END IF;
         END IF;
-        IF s.step IS NOT NULL THEN
-            RETURN NEXT s;
-        END IF;
+        RETURN NEXT s;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_followup(http_result[]) IS 'Settle of kind followup; what its class says is left to class_step()';

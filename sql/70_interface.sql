@@ -268,6 +268,9 @@ BEGIN
     UPDATE bas_payment SET must_look = true WHERE state = 'seen';
     UPDATE followup SET must_read = true WHERE state = 'wanted' AND action <> 'close';
     UPDATE bas_counterparty_phone SET state = 'unknown', candidates = NULL WHERE state IN ('absent', 'several');
+    UPDATE bas_attribute SET state = 'unknown' WHERE state = 'absent';
+    UPDATE product_creation SET searched_at = NULL;
+    UPDATE folder_creation SET searched_at = NULL;
     UPDATE infobase SET creating_task = NULL;
     PERFORM resolve_profiles();    -- a restore without triggers did not
     PERFORM prepare_partitions();

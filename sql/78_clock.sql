@@ -39,7 +39,7 @@ BEGIN
     UPDATE account_api p SET circuit_open_until = now_at WHERE p.circuit_open_until > now_at + p.circuit_pause;
     UPDATE bas_order b SET read_at = now_at - interval '1 day' WHERE b.read_at > now_at;    -- long ago: it is read before it is written
     UPDATE bas_order b SET sent_at = now_at WHERE b.sent_at > now_at;
-    FOREACH part IN ARRAY ARRAY['order_sync', 'bas_counterparty_phone', 'product_creation', 'bas_attribute', 'bas_record', 'payment_sync', 'bas_payment', 'crm_change', 'push_run'] LOOP
+    FOR part IN SELECT c.relname FROM pg_class c JOIN pg_attribute b ON b.attrelid = c.oid AND b.attname = 'unsure_until' WHERE c.relnamespace = 'salesdrive'::regnamespace AND c.relkind = 'r' ORDER BY 1 LOOP
         EXECUTE format('UPDATE %I SET unsure_until = $1 WHERE unsure_until > $1', part) USING sure;    -- what may be at work ends no later than what begins now
     END LOOP;
     FOREACH part IN ARRAY ARRAY['inbox_pending', 'wake_pending'] LOOP

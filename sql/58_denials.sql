@@ -52,7 +52,7 @@ BEGIN
     s.detail := words;
     IF EXISTS (SELECT FROM infobase i WHERE i.name = t.infobase AND i.paused_at IS NOT NULL) THEN
         s.step := 'again';
-    ELSIF t.purpose = 'read order' AND result.odata_code = '20' THEN
+    ELSIF t.purpose IN ('read order', 'read payment') AND result.odata_code = '20' THEN
         s.step := 'park';
         s.reason := 'hidden_in_bas';
         s.hint := 'Record-level rights hide the document from the user of the exchange. Give that user the right to it in BAS and call resume(), or skip() the order.';

@@ -219,6 +219,16 @@ for my $case ([ 'reset_before' => 'Document' ], [ 'reset_after' => 'Document' ],
 $bas->control(POST => '/faults', { method => 'POST', path => '/Post$', action => 'reset_after', times => 1 });
 paid(payment(++$n, '2.00', { 1 => '2.00' }));
 ok(wait_for('posting', sub { later(3); run_engine(); status($n, 'state') eq 'posted' }, 30), 'a posting whose answer is lost is done again');
+$bas->control(POST => '/config', { hidden => { $DOCUMENT{bank} => [ sql("SELECT salesdrive.payment_ref_key('shop', " . ($n + 1) . ')') ] } });
+$bas->control(POST => '/faults', { method => 'POST', path => "$DOCUMENT{bank}\$", action => 'reset_after', times => 1 });
+my $were = all_documents();
+paid(payment(++$n, '2.50', { 1 => '2.50' }));
+run_engine();
+is(status($n, 'state, reason'), 'parked hidden_in_bas', 'a document that BAS hides is not taken for absent');
+$bas->control(POST => '/config', { hidden => {} });
+sql("SELECT salesdrive.resume(task_id) FROM salesdrive.payment_status WHERE payment_id = $n");
+run_engine();
+is(status($n, 'state') . ' ' . (all_documents() - $were), 'posted 1', 'and found when it may be seen');
 $bas->control(POST => '/config', { refuse => { "create $DOCUMENT{bank}" => 'Період закрито' } });
 paid(payment(++$n, '3.00', { 1 => '3.00' }));
 ok(wait_for('the refusal', sub { later(3); run_engine(); status($n, 'state') eq 'parked' }, 60), 'what BAS refuses is parked');

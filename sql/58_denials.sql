@@ -66,3 +66,8 @@ BEGIN
     RETURN s;
 END $$;
 COMMENT ON FUNCTION denied_step(task, http_result, text) IS 'What a denial means for its task: parked, unless the whole base was paused for it';
+
+CREATE FUNCTION refused_step(task_id bigint, reason text, deed text, r http_result, hint text) RETURNS plan_step
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ROW(task_id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, reason, format('BAS does not %s: %s', deed, concat_ws(': ', (r).http_status::text, (r).error, (r).odata_message)), hint, NULL)::plan_step;
+COMMENT ON FUNCTION refused_step(bigint, text, text, http_result, text) IS 'The end of a task that BAS has refused a deed: parked with the words of BAS';

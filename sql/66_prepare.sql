@@ -137,10 +137,7 @@ BEGIN
     IF word <> 'refused' THEN
         s.step := 'again';
     ELSIF r.class = 'business' THEN
-        s.step := 'park';
-        s.reason := 'attribute';
-        s.detail := format('BAS does not let the additional attribute "%s" be made: %s', t.key, concat_ws(': ', r.http_status::text, r.error, r.odata_message));
-        s.hint := attribute_clicks(t.scope, t.key);
+        s := refused_step(t.id, 'attribute', format('let the additional attribute "%s" be made', t.key), r, attribute_clicks(t.scope, t.key));
     END IF;
     RETURN s;
 END $$;
@@ -183,7 +180,7 @@ DECLARE
     r record;
     s plan_step;
 BEGIN
-    FOR r IN SELECT t::task AS task, b::bas_attribute AS known, i::infobase AS base, u::http_result AS result, u.class, t.purpose, t.key, t.scope, u.http_status, u.error, u.odata_message,
+    FOR r IN SELECT t::task AS task, b::bas_attribute AS known, i::infobase AS base, u::http_result AS result, u.class, t.purpose, t.key, t.scope,
                     '{"name": "Description", "code": "Заголовок", "deleted": "DeletionMark"}'::jsonb || property_names(i.profile, 'attribute') AS names
              FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope JOIN bas_attribute b ON b.infobase = t.scope AND b.name = t.key ORDER BY t.scope, t.key
     LOOP
@@ -193,11 +190,7 @@ BEGIN
         ELSIF r.class = 'ok' THEN
             s := settle_attribute_found(r.task, r.result, r.known, r.names);
         ELSIF r.class = 'business' THEN
-            s.task_id := (r.task).id;
-            s.step := 'park';
-            s.reason := 'attribute';
-            s.detail := format('BAS does not show its additional attributes: %s', concat_ws(': ', r.http_status::text, r.error, r.odata_message));
-            s.hint := attribute_clicks(r.scope, r.key);
+            s := refused_step((r.task).id, 'attribute', 'show its additional attributes', r.result, attribute_clicks(r.scope, r.key));
         END IF;
         IF s.step = 'park' THEN
             PERFORM wake_later(format('attributes:%s:', r.scope));
@@ -290,16 +283,13 @@ DECLARE
     r record;
     s plan_step;
 BEGIN
-    FOR r IN SELECT t::task AS task, t.id, t.scope, t.key, t.purpose, i.profile, u::http_result AS result, u.class, u.http_status, u.error, u.odata_message
+    FOR r IN SELECT t::task AS task, t.id, t.scope, t.key, t.purpose, i.profile, u::http_result AS result, u.class
              FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope ORDER BY t.scope, t.key
     LOOP
         s := NULL;
         s.task_id := r.id;
         IF r.class = 'business' THEN
-            s.step := 'park';
-            s.reason := 'attribute';
-            s.detail := format('BAS does not let the set of additional attributes %s be %s: %s', r.key, CASE WHEN r.purpose LIKE 'read%' THEN 'read' ELSE 'changed' END, concat_ws(': ', r.http_status::text, r.error, r.odata_message));
-            s.hint := attribute_clicks(r.scope, NULL);
+            s := refused_step(r.id, 'attribute', format('let the set of additional attributes %s be %s', r.key, CASE WHEN r.purpose LIKE 'read%' THEN 'read' ELSE 'changed' END), r.result, attribute_clicks(r.scope, NULL));
         ELSIF r.class = 'ok' AND r.purpose = 'read attribute set' THEN
             s := settle_attribute_set_read(r.task, r.result, r.profile);
         ELSIF r.class = 'ok' THEN

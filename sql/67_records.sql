@@ -320,7 +320,7 @@ DECLARE
     s     plan_step;
     known bas_record;
 BEGIN
-    FOR r IN SELECT t::task AS task, u::http_result AS result, u.class, u.odata_code, u.http_status, u.error, u.odata_message, i.profile, i.retry_base, i.retry_cap, property_names(i.profile, 'record') AS names
+    FOR r IN SELECT t::task AS task, u::http_result AS result, u.class, u.odata_code, i.profile, i.retry_base, i.retry_cap, property_names(i.profile, 'record') AS names
              FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.infobase ORDER BY t.account, t.key::bigint
     LOOP
         s := NULL;
@@ -346,12 +346,9 @@ BEGIN
             END IF;
         END IF;
         IF r.class = 'business' AND s.step IS NULL THEN
-            s.step := 'park';
-            s.reason := 'business';
-            s.detail := format('BAS does not let %s: %s', CASE (r.task).purpose WHEN 'read records' THEN 'the information records of the document be read'
-                                                               ELSE format('the information record "%s" of the document be %s', (r.task).memo ->> 'name', CASE split_part((r.task).purpose, ' ', 1) WHEN 'change' THEN 'changed' ELSE split_part((r.task).purpose, ' ', 1) || 'd' END) END,
-                               concat_ws(': ', r.http_status::text, r.error, r.odata_message));
-            s.hint := format('The words are those of BAS. Is %s in the composition of the OData interface, and may the user of the exchange change it? Then call resume(), or skip() the order.', entity_set(r.profile, 'record'));
+            s := refused_step((r.task).id, 'business', CASE (r.task).purpose WHEN 'read records' THEN 'let the information records of the document be read'
+                     ELSE format('let the information record "%s" of the document be %s', (r.task).memo ->> 'name', CASE split_part((r.task).purpose, ' ', 1) WHEN 'change' THEN 'changed' ELSE split_part((r.task).purpose, ' ', 1) || 'd' END) END,
+                     r.result, format('The words are those of BAS. Is %s in the composition of the OData interface, and may the user of the exchange change it? Then call resume(), or skip() the order.', entity_set(r.profile, 'record')));
         END IF;
         IF s.step IS NOT NULL THEN
             RETURN NEXT s;

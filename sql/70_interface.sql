@@ -305,6 +305,9 @@ BEGIN
     -- First the task, as the engine does. What it holds besides is being asked or told by it at this moment: passed over, so that neither waits for the other.
     SELECT * INTO before FROM task t WHERE t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text FOR UPDATE;
     id := order_task(o.account, o.order_id);
+    UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL    -- and what that waits for: the folder of a product
+    WHERE t.id = (SELECT v.id FROM regexp_match(before.blocked_on, '^([^:]+):([^:]+):(.+)$') part JOIN task w ON w.scope = part[2] AND w.kind = part[1] AND w.key = part[3]
+                  CROSS JOIN LATERAL regexp_match(w.blocked_on, '^([^:]+):([^:]+):(.+)$') deeper JOIN task v ON v.scope = deeper[2] AND v.kind = deeper[1] AND v.key = deeper[3] WHERE v.state = 'parked' FOR UPDATE OF v SKIP LOCKED);
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL
     WHERE t.id = (SELECT w.id FROM regexp_match(before.blocked_on, '^([^:]+):([^:]+):(.+)$') part JOIN task w ON w.scope = part[2] AND w.kind = part[1] AND w.key = part[3]
                   WHERE w.state <> 'in_flight' FOR UPDATE OF w SKIP LOCKED);
@@ -343,6 +346,8 @@ BEGIN
         UPDATE task x SET state = 'ready', run_at = clock(), wish = x.wish + 1, blocked_on = NULL WHERE x.id = t.id AND x.state <> 'in_flight';
         IF t.kind = 'followup' THEN
             PERFORM read_followups_anew(t.account, split_part(t.key, '/', 1)::bigint);
+        ELSIF t.kind = 'product' THEN    -- what stood in its way is mended: looked at anew
+            UPDATE product_creation c SET problem = NULL, searched_at = NULL WHERE c.infobase = t.scope AND c.sku = t.key;
         END IF;
     END IF;
 END $$;

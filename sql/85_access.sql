@@ -99,7 +99,7 @@ INSERT INTO access_table VALUES
     ('api_refusal', 'SELECT, DELETE'), ('payment_rule', 'SELECT, INSERT, UPDATE, DELETE'),
     ('account_price', 'SELECT, INSERT, UPDATE, DELETE'), ('card_field', 'SELECT, INSERT, UPDATE, DELETE'), ('crm_product', 'SELECT, INSERT, UPDATE, DELETE'),
     ('push_run', 'SELECT, UPDATE (state, ended_at, allowed, asked_at)'), ('product_sync', 'SELECT, UPDATE (batch, doubted)'), ('category_sync', 'SELECT, UPDATE (wanted)'),
-    ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('cancel_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE'),
+    ('product_creation', 'SELECT, UPDATE (problem, searched_at)'), ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('cancel_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE'),
     ('product_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('yml_load', 'SELECT, UPDATE (allowed)');
 
 CREATE FUNCTION access_grants(level text) RETURNS TABLE (object text, privileges text)

@@ -152,7 +152,7 @@ is(join(', ', map { status($_) } @hidden), 'parked hidden_in_bas, parked hidden_
 like(status($_, 'detail || hint'), qr/says that the key \S+ exists, but does not show the (?:product|folder)\..*rights of an administrator/, 'and told') for @hidden;
 is(posts('product') - $posts, 1, 'one request told so');
 $base{unf}->control(POST => '/config', { hidden => {} });
-sql("SELECT salesdrive.resume(id) FROM salesdrive.task WHERE kind IN ('product', 'folder') AND state = 'parked'");
+sql("SELECT salesdrive.resume('shop', $_)") for @hidden;
 run_engine();
 is(join(', ', map { status($_) } @hidden), 'synced, synced', 'with the right to see it they go on');
 is(scalar(my @plain = made('PLAIN-1')) . ' ' . scalar(my @not_shown = folders('Сховане')), '1 1', 'with what was there');
@@ -169,6 +169,13 @@ is(status($n), 'parked product_unknown', 'one marked for deletion before its ans
 like(status($n, 'detail'), qr/marked for deletion/, 'and named');
 is(posts('product') - $posts, 1, 'nor tried again');
 $base{unf}->control(DELETE => '/faults');
+sql("UPDATE salesdrive.product_creation SET problem = 'It was in the way.' WHERE sku = 'PLAIN-1'; DELETE FROM salesdrive.bas_product WHERE sku = 'PLAIN-1'; SELECT salesdrive.enqueue('main', 'product', 'PLAIN-1', 'main')");
+run_engine();
+is(sql("SELECT concat_ws(' ', state, reason) FROM salesdrive.task WHERE kind = 'product' AND key = 'PLAIN-1'"), 'parked product_made', 'a product that cannot be made');
+sql("SELECT salesdrive.resume(id) FROM salesdrive.task WHERE kind = 'product' AND key = 'PLAIN-1'");
+run_engine();
+is(sql("SELECT count(*) FROM salesdrive.task WHERE kind = 'product' AND key = 'PLAIN-1'"), 0, 'is looked at anew by resume() of its task');
+
 $base{unf}->control(POST => '/edit', { set => 'Catalog_Номенклатура', key => $cups->{Ref_Key}, properties => { DeletionMark => JSON::PP::true() } });
 sql("SELECT salesdrive.load_goods('main', whole => true)");
 run_engine();

@@ -95,6 +95,16 @@ COMMENT ON COLUMN order_event.detail IS 'Particulars';
 CREATE TABLE order_event_default PARTITION OF order_event DEFAULT;
 COMMENT ON TABLE order_event_default IS 'Holds events of a month that has no partition yet; stays empty';
 
+CREATE FUNCTION document_made(event text, detail jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN event = 'created' OR event = 'differs' AND coalesce(detail ->> 'written' = 'created', false);
+COMMENT ON FUNCTION document_made(text, jsonb) IS 'Whether an event of an order tells that its document was made, also where BAS did not keep all of it';
+
+CREATE FUNCTION document_changed(event text, detail jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN event = 'changed' OR event = 'differs' AND coalesce(detail ->> 'written' = 'changed', false);
+COMMENT ON FUNCTION document_changed(text, jsonb) IS 'The same of a change';
+
 CREATE TABLE retention (
     history text PRIMARY KEY CHECK (history IN ('inbox', 'exchange_log', 'order_event', 'incident')),
     keep    interval NOT NULL CHECK (keep >= '1 day')

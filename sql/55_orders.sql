@@ -561,7 +561,7 @@ BEGIN
     SELECT w.account, w.order_id, CASE WHEN w.differences IS NOT NULL THEN 'differs' WHEN w.purpose = 'create order' THEN 'created' ELSE 'changed' END, w.sent_version,
            format('Document %s %s%s%s.', w.number, CASE w.purpose WHEN 'create order' THEN 'created' ELSE 'changed' END, ': ' || change_text(w.changes),
                   coalesce(', but BAS did not keep as sent: ' || key_list(w.differences), '')),
-           nullif(jsonb_strip_nulls(jsonb_build_object('changes', w.changes, 'differences', w.differences)), '{}')
+           nullif(jsonb_strip_nulls(jsonb_build_object('changes', w.changes, 'differences', w.differences, 'written', CASE WHEN w.differences IS NOT NULL THEN CASE w.purpose WHEN 'create order' THEN 'created' ELSE 'changed' END END)), '{}')
     FROM written w;
 END $$;
 COMMENT ON FUNCTION settle_order_written(order_answer[]) IS 'Takes in documents created or changed: what BAS answers is compared with what was sent';

@@ -54,7 +54,7 @@ BEGIN
     h.day := day;
     h.written_at := clock();
     SELECT count(*), count(DISTINCT (v.account, v.order_id)) INTO h.versions, h.orders FROM crm_order_version v WHERE v.received_at >= low AND v.received_at < high;
-    SELECT count(*) FILTER (WHERE e.event = 'created'), count(*) FILTER (WHERE e.event = 'changed'), count(*) FILTER (WHERE e.event = 'parked') INTO h.created, h.changed, h.parked
+    SELECT count(*) FILTER (WHERE document_made(e.event, e.detail)), count(*) FILTER (WHERE document_changed(e.event, e.detail)), count(*) FILTER (WHERE e.event = 'parked') INTO h.created, h.changed, h.parked
     FROM order_event e WHERE e.at >= low AND e.at < high;
     SELECT coalesce(sum(c.n), 0), coalesce(jsonb_object_agg(c.class, c.n) FILTER (WHERE c.class <> 'ok'), '{}') INTO h.requests, h.failures
     FROM (SELECT coalesce(l.class, 'bug') AS class, count(*) AS n FROM exchange_log l WHERE l.at >= low AND l.at < high AND l.direction = 'out' GROUP BY 1) c;

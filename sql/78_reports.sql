@@ -39,10 +39,10 @@ CREATE VIEW order_day AS
     SELECT e.account, e.day, e.received, e.created, e.changed, e.parked,
            round(e.to_document_median::numeric, 1) AS to_document_median, round(e.to_document_p99::numeric, 1) AS to_document_p99
     FROM (SELECT v.account, (v.at AT TIME ZONE coalesce(a.time_zone, 'Europe/Kyiv'))::date AS day, count(*) FILTER (WHERE v.event = 'received') AS received, count(*) FILTER (WHERE k.created) AS created,
-                 count(*) FILTER (WHERE v.event IN ('changed', 'differs') AND NOT k.created) AS changed, count(*) FILTER (WHERE v.event = 'parked') AS parked,
+                 count(*) FILTER (WHERE document_changed(v.event, v.detail)) AS changed, count(*) FILTER (WHERE v.event = 'parked') AS parked,
                  percentile_cont(0.5) WITHIN GROUP (ORDER BY d.seconds) AS to_document_median, percentile_cont(0.99) WITHIN GROUP (ORDER BY d.seconds) AS to_document_p99
           FROM order_event v LEFT JOIN account a ON a.name = v.account
-          CROSS JOIN LATERAL (SELECT v.event = 'created' OR v.event = 'differs' AND v.text ~ '^Document \S+ created' AS created) k    -- also where BAS did not keep all of it
+          CROSS JOIN LATERAL (SELECT document_made(v.event, v.detail) AS created) k
           LEFT JOIN LATERAL (SELECT extract(epoch FROM v.at - min(r.at)) AS seconds FROM order_event r WHERE k.created AND r.account = v.account AND r.order_id = v.order_id AND r.event = 'received') d ON true
           WHERE v.event IN ('received', 'created', 'changed', 'differs', 'parked') GROUP BY 1, 2) e;
 COMMENT ON VIEW order_day IS 'What was done with orders each day, as far as order_event reaches back, and how long it took';

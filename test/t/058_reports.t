@@ -49,4 +49,15 @@ is(sql("SELECT parked >= 1 FROM salesdrive.order_day"), 't', 'how often an order
 is(sql("SELECT sum(exchanges) = (SELECT count(*) FROM salesdrive.exchange_log) AND sum(failures) = (SELECT count(*) FROM salesdrive.exchange_log WHERE class <> 'ok') FROM salesdrive.exchange_day"), 't', 'every exchange counts once');
 is(sql("SELECT exchanges || ' ' || failures || ' ' || (ms_longest >= ms_median) FROM salesdrive.exchange_day WHERE target = 'main' AND purpose = 'create order'"), '3 0 true', 'by purpose');
 
+# ---- a document that BAS did not keep as it was sent was made all the same; what is told of records and payments is no change of a document
+
+sql("SELECT salesdrive.map_field('shop', 'order', 'МестоСоставленияДокумента', 'place')");
+deliver(5, 60, place => 'x' x 120);
+deliver(5, 61, place => 'y' x 120, version => 2);
+is(sql("SELECT string_agg(event || ' ' || (detail ->> 'written'), ', ' ORDER BY id) FROM salesdrive.order_event WHERE order_id = 5 AND event IN ('created', 'changed', 'differs')"), 'differs created, differs changed', 'the history tells that BAS cut a text');
+sql("INSERT INTO salesdrive.order_event (account, order_id, event, text, detail) VALUES ('shop', 5, 'differs', 'Document ПБ-1 of payment 7 created, but BAS did not keep as sent: Комментарий.', '{\"Комментарий\": {}}'),
+	('shop', 5, 'differs', 'Information record of document X: a 1 → 2, but BAS keeps 3.', NULL)");
+is(sql('SELECT sum(created) || \' \' || sum(changed) FROM salesdrive.order_day'), '4 1', 'order_day counts it as made, and as changed');
+is(sql("SELECT h.created || ' ' || h.changed FROM salesdrive.health_row((salesdrive.clock() AT TIME ZONE 'UTC')::date) h"), '4 1', 'and so does the row of health');
+
 done_testing();

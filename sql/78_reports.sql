@@ -1,5 +1,7 @@
 -- Purpose: reports for managers and accountants: orders and sums by day and by what SalesDrive tells of them; durations and failures by day.
 -- Rights: readers. Views count when they are asked for; of an order they show what is known now, not what was on that day.
+--
+-- Days of a history are taken one by one, so that a report of a week reads a week of it.
 
 CREATE VIEW order_report AS
     SELECT o.account, o.day, crm_name(o.account, 'status', to_jsonb(o.status_id)) #>> '{}' AS status, crm_name(o.account, 'site', to_jsonb(o.site_id)) #>> '{}' AS site, o.source,
@@ -35,16 +37,25 @@ COMMENT ON COLUMN order_report.posted IS 'Those posted';
 COMMENT ON COLUMN order_report.parked IS 'Orders that wait for somebody';
 COMMENT ON COLUMN order_report.not_in_bas IS 'Orders without such a document';
 
+CREATE FUNCTION days_between(since timestamptz, until timestamptz, zone text) RETURNS TABLE (day date, begins timestamptz, ends timestamptz)
+    LANGUAGE sql STABLE ROWS 30
+BEGIN ATOMIC
+    SELECT d::date, d AT TIME ZONE zone, (d + interval '1 day') AT TIME ZONE zone FROM generate_series(date_trunc('day', since AT TIME ZONE zone), until AT TIME ZONE zone, interval '1 day') d;
+END;
+COMMENT ON FUNCTION days_between(timestamptz, timestamptz, text) IS 'Days of a time zone from one moment to another, with their ends';
+
 CREATE VIEW order_day AS
-    SELECT e.account, e.day, e.received, e.created, e.changed, e.parked,
+    SELECT a.name AS account, d.day, e.received, e.created, e.changed, e.parked,
            round(e.to_document_median::numeric, 1) AS to_document_median, round(e.to_document_p99::numeric, 1) AS to_document_p99
-    FROM (SELECT v.account, (v.at AT TIME ZONE coalesce(a.time_zone, 'Europe/Kyiv'))::date AS day, count(*) FILTER (WHERE v.event = 'received') AS received, count(*) FILTER (WHERE k.created) AS created,
-                 count(*) FILTER (WHERE document_changed(v.event, v.detail)) AS changed, count(*) FILTER (WHERE v.event = 'parked') AS parked,
-                 percentile_cont(0.5) WITHIN GROUP (ORDER BY d.seconds) AS to_document_median, percentile_cont(0.99) WITHIN GROUP (ORDER BY d.seconds) AS to_document_p99
-          FROM order_event v LEFT JOIN account a ON a.name = v.account
-          CROSS JOIN LATERAL (SELECT document_made(v.event, v.detail) AS created) k
-          LEFT JOIN LATERAL (SELECT extract(epoch FROM v.at - min(r.at)) AS seconds FROM order_event r WHERE k.created AND r.account = v.account AND r.order_id = v.order_id AND r.event = 'received') d ON true
-          WHERE v.event IN ('received', 'created', 'changed', 'differs', 'parked') GROUP BY 1, 2) e;
+    FROM account a
+    CROSS JOIN (SELECT min(v.at) AS since, max(v.at) AS until FROM order_event v) h
+    CROSS JOIN LATERAL days_between(h.since, h.until, a.time_zone) d
+    CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE v.event = 'received') AS received, count(*) FILTER (WHERE k.created) AS created,
+                               count(*) FILTER (WHERE document_changed(v.event, v.detail)) AS changed, count(*) FILTER (WHERE v.event = 'parked') AS parked,
+                               percentile_cont(0.5) WITHIN GROUP (ORDER BY k.seconds) AS to_document_median, percentile_cont(0.99) WITHIN GROUP (ORDER BY k.seconds) AS to_document_p99
+                        FROM order_event v
+                        CROSS JOIN LATERAL (SELECT document_made(v.event, v.detail) AS created, CASE WHEN document_made(v.event, v.detail) THEN extract(epoch FROM v.at - (SELECT c.received_at FROM crm_order c WHERE c.account = v.account AND c.order_id = v.order_id)) END AS seconds) k
+                        WHERE v.account = a.name AND v.at >= d.begins AND v.at < d.ends AND v.event IN ('received', 'created', 'changed', 'differs', 'parked') HAVING count(*) > 0) e;
 COMMENT ON VIEW order_day IS 'What was done with orders each day, as far as order_event reaches back, and how long it took';
 COMMENT ON COLUMN order_day.account IS 'Account';
 COMMENT ON COLUMN order_day.day IS 'Day, by the clock of the shop';
@@ -56,10 +67,13 @@ COMMENT ON COLUMN order_day.to_document_median IS 'Half of these documents were 
 COMMENT ON COLUMN order_day.to_document_p99 IS '99 of 100 of them';
 
 CREATE VIEW exchange_day AS
-    SELECT l.at::date AS day, l.direction, CASE l.direction WHEN 'in' THEN l.account ELSE coalesce(l.infobase, 'account:' || l.account) END AS target, l.purpose, count(*) AS exchanges,
-           count(*) FILTER (WHERE l.class <> 'ok') AS failures, count(*) FILTER (WHERE l.class = 'unknown_outcome') AS unknown_outcome, count(*) FILTER (WHERE l.class = 'business') AS refused,
-           round((percentile_cont(0.5) WITHIN GROUP (ORDER BY l.ms_total))::numeric, 1) AS ms_median, round((percentile_cont(0.99) WITHIN GROUP (ORDER BY l.ms_total))::numeric, 1) AS ms_p99, round(max(l.ms_total)::numeric, 1) AS ms_longest
-    FROM exchange_log l GROUP BY 1, 2, 3, 4;
+    SELECT d.day, e.*
+    FROM (SELECT min(l.at) AS since, max(l.at) AS until FROM exchange_log l) h
+    CROSS JOIN LATERAL days_between(h.since, h.until, current_setting('TimeZone')) d
+    CROSS JOIN LATERAL (SELECT l.direction, CASE l.direction WHEN 'in' THEN l.account ELSE coalesce(l.infobase, 'account:' || l.account) END AS target, l.purpose, count(*) AS exchanges,
+                               count(*) FILTER (WHERE l.class IS DISTINCT FROM 'ok') AS failures, count(*) FILTER (WHERE l.class = 'unknown_outcome') AS unknown_outcome, count(*) FILTER (WHERE l.class = 'business') AS refused,
+                               round((percentile_cont(0.5) WITHIN GROUP (ORDER BY l.ms_total))::numeric, 1) AS ms_median, round((percentile_cont(0.99) WITHIN GROUP (ORDER BY l.ms_total))::numeric, 1) AS ms_p99, round(max(l.ms_total)::numeric, 1) AS ms_longest
+                        FROM exchange_log l WHERE l.at >= d.begins AND l.at < d.ends GROUP BY 1, 2, 3) e;
 COMMENT ON VIEW exchange_day IS 'Durations and failures of all exchanges by day, as far as exchange_log reaches back';
 COMMENT ON COLUMN exchange_day.day IS 'Day, in the time zone of the session';
 COMMENT ON COLUMN exchange_day.direction IS 'in: received; out: sent';

@@ -37,7 +37,7 @@ INSERT INTO access_function VALUES
 INSERT INTO access_function VALUES    -- goods
     ('goods_entity', 'reader'), ('no_key', 'reader'), ('check_goods', 'operator');
 INSERT INTO access_function VALUES    -- reports
-    ('document_made', 'reader'), ('document_changed', 'reader');
+    ('days_between', 'reader'), ('document_made', 'reader'), ('document_changed', 'reader');
 INSERT INTO access_function VALUES    -- statuses
     ('pull_statuses', 'operator'),
     ('obstacles_statuses', 'operator'), ('state_counts', 'reader'), ('status_decisions', 'operator'), ('held_status', 'reader'), ('bas_status_of', 'operator'), ('crm_status_of', 'reader'),

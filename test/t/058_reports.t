@@ -60,4 +60,18 @@ sql("INSERT INTO salesdrive.order_event (account, order_id, event, text, detail)
 is(sql('SELECT sum(created) || \' \' || sum(changed) FROM salesdrive.order_day'), '4 1', 'order_day counts it as made, and as changed');
 is(sql("SELECT h.created || ' ' || h.changed FROM salesdrive.health_row((salesdrive.clock() AT TIME ZONE 'UTC')::date) h"), '4 1', 'and so does the row of health');
 
+# ---- days
+
+my $long = "INSERT INTO salesdrive.exchange_log (at, direction, account, infobase, purpose, class, ms_total)";
+sql("$long SELECT salesdrive.clock() - n * interval '1 day', 'out', 'shop', 'main', 'read order', CASE n WHEN 3 THEN NULL ELSE 'ok' END, n FROM generate_series(1, 40) n");
+is(sql("SELECT count(*) || ' ' || sum(exchanges) || ' ' || max(failures) FROM salesdrive.exchange_day WHERE target = 'main' AND purpose = 'read order' AND day < (salesdrive.clock() AT TIME ZONE current_setting('TimeZone'))::date"), '40 40 1',
+	'each day of the log, with an exchange that has no class as a failure');
+sub plan_of { my ($view) = @_; return sql("SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN (COSTS OFF) SELECT * FROM salesdrive.$view WHERE day > current_date - 7") }
+like(plan_of('exchange_day'), qr/Filter: \(\(d\)::date > .*Index Cond: \(\(at >= \(d\.d AT TIME ZONE/s, 'of its history exchange_day reads no more than the days asked for');
+like(plan_of('order_day'), qr/Filter: \(\(d\)::date > .*\(at >= \(d\.d AT TIME ZONE a\.time_zone/s, 'order_day too');
+sql("UPDATE salesdrive.account SET time_zone = 'Pacific/Kiritimati'");    # a day before that of Kyiv
+sql("INSERT INTO salesdrive.order_event (at, account, order_id, event) VALUES ('2026-11-20 09:59:59+00', 'shop', 1, 'parked'), ('2026-11-20 10:00:00+00', 'shop', 1, 'parked')");
+is(sql("SELECT string_agg(day || ' ' || parked, ', ' ORDER BY day) FROM salesdrive.order_day WHERE day < '2026-11-22'"), '2026-11-20 1, 2026-11-21 1', 'a day of the shop ends at its midnight');
+is(sql("SET timezone = 'Pacific/Kiritimati'; SELECT sum(exchanges) = (SELECT count(*) FROM salesdrive.exchange_log) FROM salesdrive.exchange_day"), 't', 'a day of exchanges at that of the session');
+
 done_testing();

@@ -4,7 +4,8 @@
 -- Days of a history are taken one by one, so that a report of a week reads a week of it.
 
 CREATE VIEW order_report AS
-    SELECT o.account, o.day, crm_name(o.account, 'status', to_jsonb(o.status_id)) #>> '{}' AS status, crm_name(o.account, 'site', to_jsonb(o.site_id)) #>> '{}' AS site, o.source,
+    SELECT o.account, o.day, crm_name(o.account, 'status', to_jsonb(o.status_id)) #>> '{}' AS status,
+           coalesce(cancel_kind(o.account, o.status_id), (SELECT 'rule' FROM cancel_rule_of(o.account, o.status_id) r WHERE r.action <> 'none')) AS cancelled, crm_name(o.account, 'site', to_jsonb(o.site_id)) #>> '{}' AS site, o.source,
            crm_name(o.account, 'manager', to_jsonb(o.user_id)) #>> '{}' AS manager, crm_name(o.account, 'organisation', to_jsonb(o.organization_id)) #>> '{}' AS organisation,
            crm_name(o.account, 'payment_method', to_jsonb(o.payment_method)) #>> '{}' AS payment_method, crm_name(o.account, 'shipping_method', to_jsonb(o.shipping_method)) #>> '{}' AS shipping_method,
            o.orders, o.amount, o.paid, o.documents, o.document_amount, o.posted, o.parked, o.not_in_bas
@@ -22,6 +23,7 @@ COMMENT ON VIEW order_report IS 'Orders and sums by account, day of the order, s
 COMMENT ON COLUMN order_report.account IS 'Account';
 COMMENT ON COLUMN order_report.day IS 'Day of the order, by the clock of the shop';
 COMMENT ON COLUMN order_report.status IS 'Status in SalesDrive';
+COMMENT ON COLUMN order_report.cancelled IS 'Kind of a status that cancels orders: deleted, duplicate, cancelled; rule: a row of cancel_rule names it; NULL: none of them';
 COMMENT ON COLUMN order_report.site IS 'Site';
 COMMENT ON COLUMN order_report.source IS 'Source';
 COMMENT ON COLUMN order_report.manager IS 'Manager';

@@ -60,6 +60,14 @@ sql("INSERT INTO salesdrive.order_event (account, order_id, event, text, detail)
 is(sql('SELECT sum(created) || \' \' || sum(changed) FROM salesdrive.order_day'), '4 1', 'order_day counts it as made, and as changed');
 is(sql("SELECT h.created || ' ' || h.changed FROM salesdrive.health_row((salesdrive.clock() AT TIME ZONE 'UTC')::date) h"), '4 1', 'and so does the row of health');
 
+# ---- cancelled orders can be told apart
+
+deliver(100 + $_, 1000, statusId => $_) for 6 .. 9, 1065;
+sql("INSERT INTO salesdrive.cancel_rule (account, status, action) VALUES ('shop', '1065', 'tell');
+	INSERT INTO salesdrive.dictionary_value (scope, side, dictionary, key, name) VALUES ('shop', 'crm', 'status', '9', 'Дубль')");
+is(sql("SELECT string_agg(cancelled || ' ' || orders, ', ' ORDER BY cancelled) FROM (SELECT coalesce(cancelled, 'none') AS cancelled, sum(orders) AS orders FROM salesdrive.order_report GROUP BY 1) r"), 'cancelled 1, deleted 1, duplicate 1, none 6, rule 1',
+	'refused, deleted, doubled, and by a rule of the shop; a return is none');
+
 # ---- days
 
 my $long = "INSERT INTO salesdrive.exchange_log (at, direction, account, infobase, purpose, class, ms_total)";

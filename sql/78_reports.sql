@@ -1,4 +1,4 @@
--- Purpose: reports for managers and accountants: orders and sums by day and by what SalesDrive tells of them; durations and failures by day.
+-- Purpose: reports for managers and accountants: orders and sums by day and by what SalesDrive tells of them; goods as exchanged last; durations and failures by day.
 -- Rights: readers. Views count when they are asked for; of an order they show what is known now, not what was on that day.
 --
 -- Days of a history are taken one by one, so that a report of a week reads a week of it.
@@ -38,6 +38,27 @@ COMMENT ON COLUMN order_report.document_amount IS 'Sums of these documents, as t
 COMMENT ON COLUMN order_report.posted IS 'Those posted';
 COMMENT ON COLUMN order_report.parked IS 'Orders that wait for somebody';
 COMMENT ON COLUMN order_report.not_in_bas IS 'Orders without such a document';
+
+CREATE VIEW good_report AS
+    SELECT s.account, s.product_id, (array_agg(s.sku ORDER BY s.run DESC NULLS LAST))[1] AS sku, (array_agg(s.name ORDER BY s.run DESC NULLS LAST))[1] AS name, (array_agg(s.product ORDER BY s.run DESC NULLS LAST))[1] AS product,
+           max(stock_total(s.accepted)) FILTER (WHERE s.what = 'stock') AS stock, max(s.accepted_at) FILTER (WHERE s.what = 'stock') AS stock_at,
+           max((s.accepted ->> 'costPerItem')::numeric) FILTER (WHERE s.what = 'price') AS price, max(s.accepted ->> 'currency') FILTER (WHERE s.what = 'price') AS currency,
+           (array_agg(s.accepted -> 'additionalPrices') FILTER (WHERE s.what = 'price'))[1] AS additional_prices, max(s.accepted_at) FILTER (WHERE s.what = 'price') AS price_at,
+           string_agg(s.what, ', ' ORDER BY s.what) FILTER (WHERE s.state <> 'accepted' OR s.doubted) AS unsettled
+    FROM product_sync s GROUP BY s.account, s.product_id;
+COMMENT ON VIEW good_report IS 'Each product with stock and prices as SalesDrive took them last';
+COMMENT ON COLUMN good_report.account IS 'Account';
+COMMENT ON COLUMN good_report.product_id IS 'External id of the card';
+COMMENT ON COLUMN good_report.sku IS 'SKU, as in the last push that found a difference';
+COMMENT ON COLUMN good_report.name IS 'Name, likewise';
+COMMENT ON COLUMN good_report.product IS 'Ref_Key of the good in BAS';
+COMMENT ON COLUMN good_report.stock IS 'Stock of all warehouses that count; NULL: never taken';
+COMMENT ON COLUMN good_report.stock_at IS 'When it was taken';
+COMMENT ON COLUMN good_report.price IS 'Main price; NULL: never taken';
+COMMENT ON COLUMN good_report.currency IS 'Its currency';
+COMMENT ON COLUMN good_report.additional_prices IS 'Additional prices, as they were sent';
+COMMENT ON COLUMN good_report.price_at IS 'When the prices were taken';
+COMMENT ON COLUMN good_report.unsettled IS 'What of it SalesDrive may hold otherwise than it is to: card, price, stock; pushed_good says why';
 
 CREATE FUNCTION days_between(since timestamptz, until timestamptz, zone text) RETURNS TABLE (day date, begins timestamptz, ends timestamptz)
     LANGUAGE sql STABLE ROWS 30

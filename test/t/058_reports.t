@@ -6,6 +6,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
+use SalesDrive::Goods;
 use SalesDrive::Test;
 
 my $node = new_node('reports', preload => 0);
@@ -81,5 +82,30 @@ sql("UPDATE salesdrive.account SET time_zone = 'Pacific/Kiritimati'");    # a da
 sql("INSERT INTO salesdrive.order_event (at, account, order_id, event) VALUES ('2026-11-20 09:59:59+00', 'shop', 1, 'parked'), ('2026-11-20 10:00:00+00', 'shop', 1, 'parked')");
 is(sql("SELECT string_agg(day || ' ' || parked, ', ' ORDER BY day) FROM salesdrive.order_day WHERE day < '2026-11-22'"), '2026-11-20 1, 2026-11-21 1', 'a day of the shop ends at its midnight');
 is(sql("SET timezone = 'Pacific/Kiritimati'; SELECT sum(exchanges) = (SELECT count(*) FROM salesdrive.exchange_log) FROM salesdrive.exchange_day"), 't', 'a day of exchanges at that of the session');
+
+# ---- stock and price of each product as exchanged last
+
+$node = new_node('goods', preload => 0);
+my $crm = start_peer('salesdrive');
+my $shop = SalesDrive::Goods->new($node, crm => $crm, bas => $bas);
+$shop->good(1, sku => 'CUP', name => 'Чашка', stock => 5, price => 100);
+$shop->good(2, sku => 'CUP', name => 'Стара чашка', deleted => 1, stock => 70);
+$shop->good(3, sku => 'POT', name => 'Горщик', stock => 2);
+$shop->good(4, name => 'Ложка', stock => 9, price => 3);
+$shop->stock(1, 4, warehouse => 9003);
+$shop->sql("INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES ('main', 'SPOON', '" . $shop->key(4) . "');
+	INSERT INTO salesdrive.account_goods (account, unmatched, stock_by, total_of, price_guard) VALUES ('shop', 'export', 'total', ARRAY['" . $shop->key(9001) . "'::uuid], 1);
+	INSERT INTO salesdrive.account_price (account, role, price_type, name) VALUES ('shop', 'main', 'Роздрібна', NULL), ('shop', 'additional', 'Оптова', 'Опт')");
+$shop->price(1, 80, type => 8002);
+$shop->push($_) for qw(card stock price);
+my $report = "SELECT string_agg(concat_ws(' ', r.sku, r.name, r.stock, trim_scale(r.price), r.currency, r.additional_prices #>> '{0,priceValue}', r.unsettled, 'now', salesdrive.stock_total(w.wanted)), ', ' ORDER BY r.sku) FROM salesdrive.good_report r LEFT JOIN salesdrive.wanted_goods('shop', 'stock') w ON w.product_id = r.product_id AND w.problem IS NULL";
+is($shop->sql($report), 'CUP Чашка 5 100 UAH 80 now 5, POT Горщик 2 now 2, SPOON Ложка 9 3 UAH now 9', 'one row a product: of the warehouses that count, by pins, too');
+$shop->good(1, sku => 'CUP', name => 'Чашка біла', price => 120);
+$shop->stock(1, 3);
+$shop->push('price');
+is($shop->sql($report), 'CUP Чашка біла 5 120 UAH 80 now 3, POT Горщик 2 now 2, SPOON Ложка 9 3 UAH now 9', 'what was pushed last of each, under the name it had then, beside what the base has now');
+$shop->config(bad_products => { CUP => 'Товар не прийнято' });
+$shop->push('stock');
+is($shop->sql("SELECT concat_ws(' ', stock, unsettled, stock_at < price_at) FROM salesdrive.good_report WHERE sku = 'CUP'"), '5 stock t', 'what SalesDrive refuses is named, and what it holds stays');
 
 done_testing();

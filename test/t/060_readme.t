@@ -217,6 +217,13 @@ my @internal = map { names(s/`sql\/[^`]+`//r) } split /\n/, $internal;
 is(lacking([ keys %functions ], [ keys %public, @internal ]), '', 'every function is described, or listed as internal');
 is(lacking(\@internal, [ grep { !$public{$_} } keys %functions ]), '', 'and no other');
 
+# tables that an operator writes
+my ($operator) = grep { $_->[0] eq '`operator`' } rows(section('Roles'));
+my @written = names($operator->[1] =~ s/^.*; write //r);
+my @writable = column("SELECT name FROM salesdrive.access_table WHERE privileges ~ 'INSERT.*UPDATE.*DELETE'");
+is(lacking(\@writable, \@written), '', 'every table that an operator writes is named');
+is(lacking(\@written, \@writable), '', 'and no other');
+
 # errors
 my (%states, @reasons);
 for my $file (glob("$top/sql/*.sql"), glob("$top/src/*.[ch]"))

@@ -202,6 +202,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION begin_goods(infobase, text, text, text) IS 'How far a reading is, begun where none is at work, or where that was left lying for too long';
 
+CREATE FUNCTION forget_reading(infobase text, what text, part text) RETURNS void
+    LANGUAGE sql SET search_path = salesdrive, pg_temp AS $$
+    UPDATE goods_snapshot g SET up_to = '' WHERE g.infobase = forget_reading.infobase AND g.what = forget_reading.what AND g.part = forget_reading.part
+$$;
+COMMENT ON FUNCTION forget_reading(text, text, text) IS 'What a base has answered of a reading cannot be right: the next attempt begins anew. What was known stays';
+
 CREATE FUNCTION goods_step(id bigint, i infobase, what text, part text) RETURNS plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -310,11 +316,11 @@ BEGIN
         RETURN NULL;
     END IF;
     IF first = folded_name(last) AND folded_name(last) = folded_name(s ->> 'value') THEN
-        same := (s ->> 'seen')::integer + fresh;
+        same := greatest((s ->> 'seen')::integer - 1, 0) + n;
     ELSE
         SELECT count(*) INTO same FROM jsonb_array_elements(rows) e WHERE folded_name(rtrim(coalesce(e ->> field, ''))) = folded_name(last);
     END IF;
-    RETURN s || jsonb_build_object('value', last, 'seen', same);
+    RETURN s || jsonb_build_object('value', last, 'seen', same, 'again', CASE fresh WHEN 0 THEN coalesce((s ->> 'again')::integer, 0) + 1 ELSE 0 END);
 END $$;
 COMMENT ON FUNCTION next_page(jsonb, jsonb, jsonb, boolean, integer) IS 'Where a list goes on after a page: at the last value, behind the rows of it that are known; NULL: it is read to its end';
 
@@ -378,6 +384,7 @@ DECLARE
     n      integer := jsonb_array_length(rows);
     fresh  integer := keep_goods(i, what, '', entity, false, rows);
     next   jsonb;
+    kept   bigint;
 BEGIN
     IF s ->> 'mode' = 'check' THEN
         RETURN goods_checked(id, i, what, '');
@@ -390,11 +397,16 @@ BEGIN
         UPDATE goods_snapshot g SET changes_from = clock() AT TIME ZONE 'UTC' - interval '1 day' WHERE g.infobase = i.name AND g.what = settle_goods_list.what;
     ELSE
         next := next_page(names, s, rows, known, fresh);
+        IF next IS NULL OR fresh = 0 THEN
+            SELECT count(*) INTO kept FROM goods_page p WHERE p.infobase = i.name AND p.what = settle_goods_list.what;
+        END IF;
         IF next IS NULL THEN
-            RETURN goods_check(id, i, what, '', (SELECT count(*) FROM goods_page p WHERE p.infobase = i.name AND p.what = settle_goods_list.what) >= goods_page_size());
-        ELSIF known AND fresh = 0 THEN
+            RETURN goods_check(id, i, what, '', kept >= goods_page_size());
+        ELSIF known AND fresh = 0 AND ((s ->> 'lost')::integer = 0 OR (next ->> 'again')::integer > 1 + kept / goods_page_size()) THEN    -- what is read anew is known
+            PERFORM forget_reading(i.name, what, '');
             RETURN goods_park(id, format('The base answers with the elements of %s after "%s" once more.', entity_set(i.profile, entity), s ->> 'value'), 'Does something before it drop options of the address ($orderby, $skip, $filter)? exchange_log has the request.');
         ELSIF (next ->> 'lost')::integer > 20 THEN
+            PERFORM forget_reading(i.name, what, '');
             RETURN goods_park(id, format('The elements of %s with "%s" come in another order each time.', entity_set(i.profile, entity), s ->> 'value'), format('Too many elements have the same %s. Give profile_property a row of origin user that orders %s by another property as concept code.', goods_order(names), entity));
         END IF;
     END IF;
@@ -500,6 +512,7 @@ BEGIN
     IF whole THEN
         PERFORM hold_tasks(ARRAY[i.name], ARRAY['goods'], ARRAY['catalog']);
         UPDATE goods_snapshot s SET whole_at = NULL WHERE s.infobase = i.name AND s.what = 'catalog' AND load_goods.what = 'catalog';
+        PERFORM forget_reading(i.name, split_part(what, '/', 1), split_part(what, '/', 2));
     END IF;
     RETURN enqueue(i.name, 'goods', what, i.name, 3::smallint);
 END $$;

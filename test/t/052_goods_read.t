@@ -205,11 +205,26 @@ is(sql("SELECT count(*) FROM salesdrive.bas_good WHERE infobase = 'pages' AND (r
 cmp_ok(asked('pages', 'read catalog') - $pages, '<=', 6, 'without the pages it had');
 is(sql("SELECT count(*) FROM salesdrive.bas_good WHERE infobase = 'pages' AND code LIKE 'AAA-%'"), 30, 'also not those whose code was changed to one that had been read: they are asked for by their keys');
 is(sql("SELECT count(*) FROM salesdrive.bas_good WHERE infobase = 'pages' AND ref_key IN ('" . key(5001) . "', '" . key(5040) . "')"), 0, 'what is gone is gone');
+# elements of one value go while they are read: what of them was known comes once more
+sql("UPDATE salesdrive.goods_snapshot SET whole_at = NULL WHERE infobase = 'pages'");
+sql("SELECT salesdrive.load_goods('pages')");
+$bas->control(POST => '/generate', { from => 8001, count => 1500, rows => { $SET => { Ref_Key => '{key}', Code => 'same', 'Артикул' => 'T-{n6}', Description => 'Товар {n}' } } });
+$bas->control(POST => '/faults', { label => "GET $SET", action => 'status', status => 503, body => 'html', skip => 5 });
+run_engine();
+is(snapshot('pages', 'catalog', "up_to::jsonb ->> 'value' || ' ' || ((up_to::jsonb ->> 'seen')::integer > 2000)"), 'same true', 'a reading is cut off within one value');
+$bas->control(POST => '/delete', { set => $SET, keys => [ map { key($_) } 5041 .. 5060 ] });
+$bas->control(DELETE => '/faults');
+sql("UPDATE salesdrive.infobase SET circuit_failures = 0, circuit_open_until = NULL; UPDATE salesdrive.task SET state = 'ready', run_at = salesdrive.clock() WHERE infobase = 'pages'");
+is(read_goods('pages', 'catalog'), 'done', 'it is read to its end');
+is(sql("SELECT count(*) FROM salesdrive.bas_good WHERE infobase = 'pages' AND (ref_key BETWEEN '" . key(5061) . "' AND '" . key(7000) . "' OR ref_key BETWEEN '" . key(8001) . "' AND '" . key(9500) . "')"), 1940 + 1500, 'all that is there');
+
 $bas->control(POST => '/faults', { label => "GET $SET", action => 'status', status => 200, body => 'json', text => json_of([ map { { Ref_Key => key($_), 'Артикул' => 'x', Code => 'X', Description => 'x', DeletionMark => JSON::PP::false(), IsFolder => JSON::PP::false() } } 1 .. 1000 ]) });
 sql("UPDATE salesdrive.goods_snapshot SET whole_at = NULL WHERE infobase = 'pages'");
 like(read_goods('pages', 'catalog'), qr/^parked business The base answers with the elements of Catalog_Номенклатура after "X" once more/, 'a full page that comes again and again is not the end of the list');
 is(sql("SELECT count(*) > 4500 FROM salesdrive.bas_good WHERE infobase = 'pages'"), 't', 'and takes nothing away');
 $bas->control(DELETE => '/faults');
+is(read_goods('pages', 'catalog') . ' ' . sql("SELECT count(*) FILTER (WHERE code = 'X') || ' ' || (count(*) > 5500) FROM salesdrive.bas_good WHERE infobase = 'pages'"), 'done 0 true', 'when it answers as it should, all is read anew, and nothing is left of what it said');
+
 sub json_of { my ($rows) = @_; my $j = json_encode({ 'odata.metadata' => 'x', value => $rows }); utf8::decode($j); return $j }
 sql("SELECT salesdrive.pause_infobase('pages', 'done')");
 $bas->stop;

@@ -40,6 +40,7 @@
 #define SD_ERRCODE_NO_SUCH_TASK     MAKE_SQLSTATE('S', 'D', '0', '0', '7')
 #define SD_AFTER_MIDNIGHT_US        (10 * USECS_PER_MINUTE) /* UTC, as the days of health_day */
 #define LOOK_MS                     100                     /* how often wait() looks at its task */
+#define TELL_MS                     1000                    /* how often, at most, it tells of progress alone */
 
 PG_FUNCTION_INFO_V1(sd_sql_run);
 PG_FUNCTION_INFO_V1(sd_sql_wait);
@@ -368,9 +369,19 @@ sd_sql_run(PG_FUNCTION_ARGS)
 
 /* ---- CALL wait() ---- */
 
-/* tells what has changed; true when there is nothing more to wait for */
+/* is there something to tell since it was told last? */
 static bool
-tell_progress(int64 task_id, const SdTaskView *before, const SdTaskView *now)
+has_moved(const SdTaskView *told, const SdTaskView *now, TimestampTz told_at)
+{
+	if (!now->found || !told->found || strcmp(told->state, now->state) != 0 || told->attempt != now->attempt)
+		return true;
+	return now->progress && (!told->progress || strcmp(told->progress, now->progress) != 0) &&
+		   TimestampDifferenceExceeds(told_at, GetCurrentTimestamp(), TELL_MS);
+}
+
+/* true when there is nothing more to wait for */
+static bool
+tell_progress(int64 task_id, const SdTaskView *now)
 {
 	if (!now->found)
 	{
@@ -386,11 +397,10 @@ tell_progress(int64 task_id, const SdTaskView *before, const SdTaskView *now)
 				 now->hint ? errhint("%s", now->hint) : 0));
 		return true;
 	}
-	if (!before->found || strcmp(before->state, now->state) != 0 || before->attempt != now->attempt)
-		ereport(NOTICE,
-				(errmsg("task " INT64_FORMAT " is %s, attempt %d%s%s", task_id, now->state, now->attempt,
-						now->progress ? ": " : "", now->progress ? now->progress : ""),
-				 now->reason ? errdetail_internal("%s", now->reason) : 0));
+	ereport(NOTICE,
+			(errmsg("task " INT64_FORMAT " is %s, attempt %d%s%s", task_id, now->state, now->attempt,
+					now->progress ? ": " : "", now->progress ? now->progress : ""),
+			 now->reason ? errdetail_internal("%s", now->reason) : 0));
 	return false;
 }
 
@@ -421,30 +431,36 @@ typedef struct Watch
 	int64         task_id;
 	MemoryContext contexts[2];
 	SdTaskView    views[2];
-	int           now; /* which of them is the newer one */
+	int           told; /* which of them was told last */
+	TimestampTz   told_at;
 } Watch;
 
 static bool
 look(Watch *watch)
 {
-	SdTaskView *before = &watch->views[watch->now];
+	const SdTaskView *told = &watch->views[watch->told];
+	int               other = 1 - watch->told;
+	SdTaskView       *now = &watch->views[other];
 
-	watch->now = 1 - watch->now;
-	MemoryContextReset(watch->contexts[watch->now]);
-	sd_task_look(watch->task_id, watch->contexts[watch->now], &watch->views[watch->now]);
-	if (!watch->views[watch->now].found && !before->found && !sd_task_was_given(watch->task_id))
+	MemoryContextReset(watch->contexts[other]);
+	sd_task_look(watch->task_id, watch->contexts[other], now);
+	if (!now->found && !told->found && !sd_task_was_given(watch->task_id))
 		ereport(ERROR,
 				(errcode(SD_ERRCODE_NO_SUCH_TASK),
 				 errmsg("there is no task " INT64_FORMAT, watch->task_id),
 				 errdetail("No task has had this number yet."),
 				 errhint("resume(account, order_id) returns the task of an order; view salesdrive.order_status shows it as task_id.")));
-	return tell_progress(watch->task_id, before, &watch->views[watch->now]);
+	if (!has_moved(told, now, watch->told_at))
+		return false;
+	watch->told = other;
+	watch->told_at = GetCurrentTimestamp();
+	return tell_progress(watch->task_id, now);
 }
 
 static void
 not_done_in_time(const Watch *watch)
 {
-	const SdTaskView *view = &watch->views[watch->now];
+	const SdTaskView *view = &watch->views[watch->told];
 
 	ereport(ERROR,
 			(errcode(SD_ERRCODE_NOT_DONE_IN_TIME),

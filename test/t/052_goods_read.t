@@ -225,6 +225,15 @@ is(sql("SELECT count(*) > 4500 FROM salesdrive.bas_good WHERE infobase = 'pages'
 $bas->control(DELETE => '/faults');
 is(read_goods('pages', 'catalog') . ' ' . sql("SELECT count(*) FILTER (WHERE code = 'X') || ' ' || (count(*) > 5500) FROM salesdrive.bas_good WHERE infobase = 'pages'"), 'done 0 true', 'when it answers as it should, all is read anew, and nothing is left of what it said');
 
+# who waits for a push hears how far the reading is that it needs
+my $crm = start_peer('salesdrive');
+sql("SELECT salesdrive.add_account(name => 'waiter', url => '" . $crm->url . "', api_key => 'demo-key', infobase => 'pages', webhook_token => 'a-token-of-24-characters', identity => 'waiter'); INSERT INTO salesdrive.account_goods (account) VALUES ('waiter');
+	UPDATE salesdrive.goods_snapshot SET whole_at = NULL WHERE infobase = 'pages'");
+$bas->control(POST => '/config', { latency_ms => 600 });
+my $push = sql("SELECT salesdrive.push_products('waiter')");
+my $heard = error_of("CALL salesdrive.wait($push, '1 min')");
+like($heard, qr/: Catalog of the base is being read\. [1-9]\d* rows read\n.*NOTICE:  task $push is done/s, 'wait() for a push tells how far the reading is');
+$bas->control(POST => '/config', { latency_ms => 0 });
 sub json_of { my ($rows) = @_; my $j = json_encode({ 'odata.metadata' => 'x', value => $rows }); utf8::decode($j); return $j }
 sql("SELECT salesdrive.pause_infobase('pages', 'done')");
 $bas->stop;

@@ -113,12 +113,26 @@ on_doctype(void *arg, const XML_Char *name, const XML_Char *system_id, const XML
 		sd_xml_refuse(arg, "the export declares a document type with entities of its own", name);
 }
 
+/* how much of a text fits into so many bytes: a letter that does not fit whole is left out */
+static int
+fitting(const char *text, int len, int room)
+{
+	if (len <= room)
+		return len;
+	while (room > 0 && ((unsigned char) text[room] & 0xC0) == 0x80)
+		room--;
+	return room;
+}
+
 static void
 collect(Yml *own, const char *prefix, const char *name)
 {
+	size_t len = strlen(name);
+
 	own->collecting = true;
 	own->text_len = 0;
-	snprintf(own->member, sizeof(own->member), "%s%.*s", prefix, SD_YML_TEXT, name);
+	snprintf(own->member, sizeof(own->member), "%s%.*s", prefix,
+			 fitting(name, len > SD_YML_TEXT ? SD_YML_TEXT + 1 : (int) len, SD_YML_TEXT), name);
 }
 
 static void
@@ -186,28 +200,21 @@ on_start(void *arg, const XML_Char *element, const XML_Char **attributes)
 		begin_child(reader, local, attributes);
 }
 
-/* a letter that does not fit whole is left out, and so is all that follows */
+/* once something did not fit, all that follows is left out */
 static void XMLCALL
 on_text(void *arg, const XML_Char *text, int len)
 {
 	SdXml *reader = arg;
 	Yml   *own = reader->own;
 	int    room = SD_YML_TEXT - own->text_len;
+	int    taken;
 
 	if (!own->collecting || room <= 0)
 		return;
-	if (len > room)
-	{
-		for (len = room; len > 0 && ((unsigned char) text[len] & 0xC0) == 0x80; len--)
-			;
-		memcpy(own->text + own->text_len, text, (size_t) len);
-		own->text[own->text_len + len] = '\0';
-		own->text_len = SD_YML_TEXT;
-		return;
-	}
-	memcpy(own->text + own->text_len, text, (size_t) len);
-	own->text_len += len;
-	own->text[own->text_len] = '\0';
+	taken = fitting(text, len, room);
+	memcpy(own->text + own->text_len, text, (size_t) taken);
+	own->text[own->text_len + taken] = '\0';
+	own->text_len = taken < len ? SD_YML_TEXT : own->text_len + taken;
 }
 
 static void XMLCALL

@@ -145,6 +145,22 @@ test_cut(void)
 	}
 }
 
+static void
+test_names(void)
+{
+	char  big[8192];
+	int   len = sprintf(big, "<yml_catalog><shop><offers><offer id=\"1\"><param name=\"x");
+	char *text;
+
+	while (len < 5000)
+		len += sprintf(big + len, "\xd0\xaf");
+	len += sprintf(big + len, "\">red</param></offer></offers></shop></yml_catalog>");
+	text = kept(big, (size_t) len, 1000);
+	ok(sd_json_check(text, strlen(text), SD_JSON_MAX_DEPTH, NULL), "a long name of a parameter is cut between two letters, too");
+	ok(strstr(text, "\xd0\xaf\":\"red\"") != NULL, "and has its value");
+	free(text);
+}
+
 int
 main(void)
 {
@@ -152,5 +168,6 @@ main(void)
 	test_none();
 	test_encoding();
 	test_cut();
+	test_names();
 	return done_testing();
 }

@@ -16,8 +16,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* of all readers at work together, in bytes: names and nesting, not the text */
-#define SD_XML_MEMORY ((size_t) 16 * 1024 * 1024)
+/*
+ * Of all readers at work together, in bytes: names and nesting, not the text.
+ * Bounds time, too: a tag without an end is read anew with each piece.
+ */
+#define SD_XML_MEMORY ((size_t) 4 * 1024 * 1024)
 
 /* documents that can be read */
 typedef enum SdXmlForm

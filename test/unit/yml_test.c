@@ -161,6 +161,22 @@ test_names(void)
 	free(text);
 }
 
+static void
+test_endless(void)
+{
+	size_t len = 3 * 1024 * 1024;
+	char  *big = malloc(len + 64);
+	char  *text;
+	int    head = sprintf(big, "<yml_catalog><shop name=\"");
+
+	memset(big + head, 'x', len);
+	strcpy(big + head + len, "\"/></yml_catalog>");
+	text = kept(big, strlen(big), 65536);
+	is_text(text, "! a YML export needs more memory than is allowed: a name or a tag has no end", "a tag without an end is given up early");
+	free(text);
+	free(big);
+}
+
 int
 main(void)
 {
@@ -169,5 +185,6 @@ main(void)
 	test_encoding();
 	test_cut();
 	test_names();
+	test_endless();
 	return done_testing();
 }

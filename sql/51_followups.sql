@@ -94,7 +94,7 @@ COMMENT ON COLUMN followup.reason IS 'Why it was dropped: a code';
 COMMENT ON COLUMN followup.detail IS 'The same in a sentence';
 COMMENT ON COLUMN followup.due IS 'Of close: the order is right, and its task closes it next';
 COMMENT ON COLUMN followup.remake IS 'make_followup() was called: made anew if it is gone, posted again if people unposted it';
-COMMENT ON COLUMN followup.must_read IS 'Looked for in BAS before anything is written: set by adopt(), resume() and make_followup()';
+COMMENT ON COLUMN followup.must_read IS 'Looked for in BAS before anything is written: set by adopt(), resume() and make_followup(), and for orders that a database before this one may have served';
 COMMENT ON COLUMN followup.ref_key IS 'Key under which it is created: computed once; NULL of close';
 COMMENT ON COLUMN followup.bas_ref IS 'Ref_Key of the document, once it is known to exist';
 COMMENT ON COLUMN followup.number IS 'Number BAS gave it';
@@ -163,8 +163,10 @@ CREATE FUNCTION want_followups(wishes followup_wish[]) RETURNS void
 BEGIN
     PERFORM hold_tasks(array_agg(DISTINCT w.account), ARRAY['followup'], array_agg(w.order_id || '/' || w.action)) FROM few(wishes) w;
     WITH asked AS (
-        INSERT INTO followup AS f (account, order_id, action, infobase, side, status, posting, foreign_sale, reached_at, ref_key)
-        SELECT DISTINCT ON (w.account, w.order_id, w.action) w.account, w.order_id, w.action, a.infobase, w.side, w.status, w.posting, w.foreign_sale, w.reached_at, followup_ref_key(w.action, a.identity, w.order_id)
+        INSERT INTO followup AS f (account, order_id, action, infobase, side, status, posting, foreign_sale, reached_at, ref_key, must_read)
+        SELECT DISTINCT ON (w.account, w.order_id, w.action) w.account, w.order_id, w.action, a.infobase, w.side, w.status, w.posting, w.foreign_sale, w.reached_at, followup_ref_key(w.action, a.identity, w.order_id),
+               w.action <> 'close' AND coalesce((SELECT (o.order_time AT TIME ZONE a.time_zone > n.adopted_at + interval '1 day') IS NOT TRUE    -- what this database is a copy of may have made it
+                                                 FROM instance n LEFT JOIN crm_order o ON o.account = w.account AND o.order_id = w.order_id WHERE n.adopted_at IS NOT NULL), false)
         FROM few(wishes) w JOIN account a ON a.name = w.account ORDER BY w.account, w.order_id, w.action, w.reached_at DESC
         ON CONFLICT (account, order_id, action) DO UPDATE SET side = excluded.side, status = excluded.status, reached_at = excluded.reached_at, state = 'wanted', reason = NULL, detail = NULL, done_at = NULL, due = false,
             posting = excluded.posting, foreign_sale = excluded.foreign_sale, source_body = NULL,

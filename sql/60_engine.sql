@@ -185,7 +185,7 @@ BEGIN
     INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
     SELECT DISTINCT b.part[2], b.part[1], b.part[3], CASE k.target WHEN 'account' THEN b.part[2] END, CASE k.target WHEN 'infobase' THEN b.part[2] END, 1
     FROM few(steps) s CROSS JOIN LATERAL (SELECT regexp_match(s.blocked_on, '^([^:]+):([^:]+):(.+)$') AS part) b JOIN task_kind_effective k ON k.kind = b.part[1]
-    WHERE s.step = 'wait' AND k.kind <> 'order'
+    WHERE s.step = 'wait' AND k.kind NOT IN ('order', 'followup')    -- of these whoever asks for them knows more
     ORDER BY 1, 2, 3
     ON CONFLICT (scope, kind, key) DO NOTHING;
 

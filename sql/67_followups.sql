@@ -31,7 +31,7 @@ CREATE FUNCTION followup_steps(wanted followup[]) RETURNS SETOF plan_step
 BEGIN
     RETURN QUERY
     WITH state AS MATERIALIZED (
-        SELECT f, i, y, y.bas_ref, y.number AS order_number, t.id AS task_id, n.id AS order_task, d.deleted AS order_deleted, s AS sale,
+        SELECT f, i, y, y.bas_ref, y.number AS order_number, t.id AS task_id, n.id AS order_task, d.deleted AS order_deleted, s AS sale, s.state = 'wanted' AND p.id IS NOT NULL AS sale_pending,
                f.account || ':' || f.order_id AS key, entity_set(i.profile, f.action) AS set, f.action <> 'close' AS is_document,
                (f.source_read_at >= clock() - greatest(i.total_timeout, interval '10 s')) IS NOT TRUE OR f.source_body IS NULL AS unread,
                coalesce(f.source_body = '{}' OR json_flag(f.source_body -> 'DeletionMark'), false) AS source_gone, coalesce(json_flag(f.source_body -> 'Posted'), false) AS source_posted,
@@ -42,6 +42,7 @@ BEGIN
         LEFT JOIN task t ON t.scope = f.account AND t.kind = 'followup' AND t.key = f.order_id || '/' || f.action
         LEFT JOIN task n ON n.scope = f.account AND n.kind = 'order' AND n.key = f.order_id::text
         LEFT JOIN followup s ON f.action = 'return' AND s.account = f.account AND s.order_id = f.order_id AND s.action = 'sale'
+        LEFT JOIN task p ON p.scope = s.account AND p.kind = 'followup' AND p.key = s.order_id || '/sale'
     ), made AS MATERIALIZED (
         SELECT z.*, b.body, document_total((z.i).profile, (z.f).action, b.body) AS sum, round(json_numeric((z.f).source_body -> (property_names((z.i).profile, followup_source((z.f).action)) ->> 'total')), 2) AS total,
                (SELECT string_agg(format('%s (%s.%s)', g.property, g.entity, g.concept), ', ') FROM followup_gaps((z.i).profile, (z.f).action, b.body) g WHERE (z.f).posting) AS gaps,
@@ -76,6 +77,8 @@ BEGIN
         UNION ALL SELECT 'park', NULL, NULL, 'not_published', format('Infobase "%s" does not publish %s.', (m.i).name, m.set), 'Add it to the composition of the OData interface, SELECT salesdrive.load_metadata(…), and call resume().', NULL
                   WHERE m.is_document AND EXISTS (SELECT FROM metadata_load l WHERE l.infobase = (m.i).name) AND NOT publishes((m.i).name, m.set)
         UNION ALL SELECT 'done', NULL, NULL, 'cancelled', m.cancelled || ' No sales document is made.', NULL, NULL WHERE (m.f).action = 'sale' AND m.cancelled IS NOT NULL AND (m.f).side <> 'hand'
+        UNION ALL SELECT 'done', NULL, NULL, 'no_sale', 'The order has no document in BAS, so no sales document was made from it: there is nothing to return.', NULL, NULL
+                  WHERE (m.f).action = 'return' AND m.bas_ref IS NULL AND m.order_task IS NULL AND (m.sale).bas_ref IS NULL AND m.sale_pending IS NOT TRUE
         -- the order first
         UNION ALL SELECT 'wait', NULL, c.later, 'order', CASE WHEN m.bas_ref IS NULL THEN 'The order has no document in BAS yet.' ELSE 'The document of the order is not right yet.' END, NULL, c.order_cause
                   WHERE m.bas_ref IS NULL OR (m.f).action <> 'return' AND NOT coalesce(m.order_deleted, false) AND NOT ((m.f).action = 'close' AND (m.f).due) AND (m.order_task IS NOT NULL OR (m.y).synced_version IS NULL)
@@ -90,7 +93,7 @@ BEGIN
         UNION ALL SELECT 'park', NULL, NULL, 'order_not_closed', 'The order was not closed' || coalesce(': ' || (m.y).not_wanted_detail, '.'), 'See what keeps the order from BAS, and call resume(task_id).', NULL WHERE (m.f).action = 'close' AND (m.f).due AND m.order_task IS NULL
         UNION ALL SELECT 'wait', NULL, c.later, 'closing', 'The task of the order closes it.', NULL, c.order_cause WHERE (m.f).action = 'close'
         -- return: of which sale
-        UNION ALL SELECT 'wait', NULL, c.later, 'sale', 'Its sales document is not ready yet.', NULL, format('followup:%s/sale', m.key) WHERE (m.f).action = 'return' AND (m.sale).state = 'wanted'
+        UNION ALL SELECT 'wait', NULL, c.later, 'sale', 'Its sales document is not ready yet.', NULL, format('followup:%s/sale', m.key) WHERE (m.f).action = 'return' AND m.sale_pending
         UNION ALL SELECT 'done', NULL, NULL, 'no_sale', 'No sales document was made from the order: there is nothing to return.', NULL, NULL
                   WHERE (m.f).action = 'return' AND (m.sale).bas_ref IS NULL AND (NOT (m.f).foreign_sale OR NOT m.unread AND m.source_gone)
         -- the document it is made from, as BAS holds it

@@ -264,3 +264,17 @@ BEGIN
     HAVING count(*) > 0;
 END $$;
 COMMENT ON FUNCTION want_state_followups(bas_state[]) IS 'Before states of documents are kept as read: asks for the documents that follow where one is another than known so far, or the first one of a document made since the rule was set';
+-- A sale that is to be posted waits for the document of the order to be posted, by people too.
+CREATE FUNCTION document_posted_seen() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM followup_rule r WHERE r.posting) THEN
+        PERFORM wake_blocked(array_agg(format('order:%s:%s', n.account, n.order_id)))
+        FROM now_is n JOIN was w ON w.infobase = n.infobase AND w.ref_key = n.ref_key WHERE n.posted AND w.posted IS NOT TRUE
+        HAVING count(*) > 0;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION document_posted_seen() IS 'Trigger: documents of orders were read as posted, and what waited for that goes on';
+CREATE TRIGGER posted_seen AFTER UPDATE ON bas_order REFERENCING OLD TABLE AS was NEW TABLE AS now_is FOR EACH STATEMENT EXECUTE FUNCTION document_posted_seen();
+

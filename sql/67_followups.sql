@@ -103,7 +103,7 @@ BEGIN
         UNION ALL SELECT 'done', NULL, NULL, 'no_sale', format('Sales document %s is marked for deletion in BAS, or gone: there is nothing to return.', coalesce((m.f).source_body ->> 'Number', (m.sale).number)), NULL, NULL WHERE (m.f).action = 'return' AND m.source_gone
         UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('Document %s of the order is marked for deletion in BAS, or gone: no sales document is made from it.', m.order_number), 'Remove the mark in BAS and call resume(task_id); if it is gone, resend() makes a new one.', NULL WHERE m.source_gone
         UNION ALL SELECT 'park', NULL, NULL, 'sale_not_posted', format('Sales document %s is not posted in BAS: nothing was shipped by it.', (m.f).source_body ->> 'Number'), 'Post it, or mark it for deletion; then call resume().', NULL WHERE (m.f).action = 'return' AND NOT m.source_posted
-        UNION ALL SELECT 'park', NULL, NULL, 'order_not_posted', format('Document %s of the order is not posted in BAS, and the sales document made from it is to be posted.', m.order_number), 'Post it in BAS (or set account.posting) and call resume(task_id).', NULL
+        UNION ALL SELECT 'park', NULL, NULL, 'order_not_posted', format('Document %s of the order is not posted in BAS, and the sales document made from it is to be posted.', m.order_number), 'Post it in BAS, or set account.posting; it goes on when the order is looked at next, or at resume(task_id).', c.order_cause
                   WHERE (m.f).action = 'sale' AND (m.f).posting AND NOT m.source_posted
         UNION ALL SELECT 'done', NULL, NULL, 'nothing_to_return', 'The sales document has no goods.', NULL, NULL WHERE (m.f).action = 'return' AND m.empty
         UNION ALL SELECT 'park', NULL, NULL, 'followup_sum', format('The rows of document %s add up to %s, and its sum is %s.', m.order_number, m.sum, m.total), 'Mend the document in BAS and call resume(task_id). Rows of sections that the sales document does not take over do not count.', NULL
@@ -141,6 +141,8 @@ BEGIN
     )
     INSERT INTO order_event (account, order_id, event, text, detail)
     SELECT e.account, e.order_id, 'followup_dropped', e.detail, jsonb_build_object('action', e.action, 'reason', e.reason) FROM ended e WHERE e.state = 'dropped';
+    UPDATE followup f SET source_body = NULL FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t    -- by the time it goes on it may be another
+    WHERE s.step = 'park' AND f.account = t.account AND f.order_id = split_part(t.key, '/', 1)::bigint AND f.action = split_part(t.key, '/', 2) AND f.source_body IS NOT NULL;
     INSERT INTO order_event (account, order_id, event, text, detail)
     SELECT t.account, split_part(t.key, '/', 1)::bigint, 'followup_parked', s.detail, jsonb_build_object('action', split_part(t.key, '/', 2), 'reason', s.reason, 'hint', s.hint)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'park' AND (t.reason, t.detail) IS DISTINCT FROM (s.reason, s.detail);

@@ -44,6 +44,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION followup_rule_guard() IS 'Trigger: the status of a rule can be one; a rule that means something else counts from now on';
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON followup_rule FOR EACH ROW EXECUTE FUNCTION followup_rule_guard();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE ON followup_rule FOR EACH ROW WHEN (NEW.side = 'bas' AND NEW.enabled) EXECUTE FUNCTION wake_waiting('followup_rule:%s:', 'account');
 
 CREATE TABLE followup (
     account        text NOT NULL,
@@ -220,7 +221,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_followups(order_key[]) IS 'Asks for the documents that statuses of SalesDrive ask for';
 
--- Of BAS it is the change that counts, as it is read: from one status to another, or the first one of a document made from here.
+-- Of BAS it is the change that counts, as it is read: from one status to another, or the first one of a document made from here. When it was made the base
+-- seldom tells. So it counts where the one before was read when the rule was set, or later (an hour allows for readings that are under way); a document that
+-- nobody read for long before may have had its status as long. A rule that is set has the base read for it, see look_for_rules().
+
+CREATE FUNCTION status_known_at(b bas_order, what text, read_at timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN greatest(status_known_at.read_at, (
+        SELECT p.done_at FROM status_poll p JOIN infobase i ON i.name = p.infobase
+        WHERE p.infobase = b.infobase AND p.what = status_known_at.what
+          AND (property_names(i.profile, status_entity(p.what)) ? 'changed'
+               OR EXISTS (SELECT FROM crm_order o WHERE o.account = b.account AND o.order_id = b.order_id AND coalesce(o.order_time, o.received_at::timestamp) >= (p.done_at - make_interval(days => p.days)) AT TIME ZONE 'UTC'))));
+END $$;
+COMMENT ON FUNCTION status_known_at(bas_order, text, timestamptz) IS 'Until when the status of a document that is known here is known to have been its status: it was read itself, or the last reading of statuses would have shown another';
 
 CREATE FUNCTION is_bas_status(infobase text, wanted text, held text) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -243,27 +257,13 @@ BEGIN
     CROSS JOIN LATERAL (SELECT held_status(n.read_body, p.property) AS held, held_status(w.read_body, p.property) AS before) s
     CROSS JOIN LATERAL followup_rules(n.account, 'bas') r
     WHERE s.held <> '' AND s.held IS DISTINCT FROM s.before AND (w.read_body IS NULL OR s.before IS NOT NULL) AND NOT state_counts(a, i.profile) AND is_bas_status(n.infobase, r.status, s.held)
+      AND (w.read_body IS NULL OR status_known_at(w, 'orders', w.read_at) >= r.since - interval '1 hour')
     HAVING count(*) > 0;
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION document_status_seen() IS 'Trigger: documents of orders were read with another status than before, which may ask for documents that follow';
 CREATE TRIGGER status_seen AFTER UPDATE ON bas_order REFERENCING OLD TABLE AS was NEW TABLE AS now_is FOR EACH STATEMENT EXECUTE FUNCTION document_status_seen();
 
-CREATE FUNCTION want_state_followups(states bas_state[]) RETURNS void
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    IF NOT has_followup_rules('bas') THEN
-        RETURN;
-    END IF;
-    PERFORM want_followups(array_agg((b.account, b.order_id, r.action, 'bas', s.state, r.posting, r.foreign_sale, clock())::followup_wish))
-    FROM few(states) s JOIN bas_order b ON b.infobase = s.infobase AND b.ref_key = s.ref_key
-    JOIN account a ON a.name = b.account JOIN infobase i ON i.name = b.infobase
-    CROSS JOIN LATERAL followup_rules(b.account, 'bas') r
-    LEFT JOIN bas_state o ON o.infobase = s.infobase AND o.ref_key = s.ref_key
-    WHERE state_counts(a, i.profile) AND is_bas_status(s.infobase, r.status, s.state) AND s.state IS DISTINCT FROM o.state AND (o.at > s.at) IS NOT TRUE AND (o.state IS NOT NULL OR b.sent_at >= r.since)
-    HAVING count(*) > 0;
-END $$;
-COMMENT ON FUNCTION want_state_followups(bas_state[]) IS 'Before states of documents are kept as read: asks for the documents that follow where one is another than known so far, or the first one of a document made since the rule was set';
 -- A sale that is to be posted waits for the document of the order to be posted, by people too.
 CREATE FUNCTION document_posted_seen() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -278,3 +278,21 @@ END $$;
 COMMENT ON FUNCTION document_posted_seen() IS 'Trigger: documents of orders were read as posted, and what waited for that goes on';
 CREATE TRIGGER posted_seen AFTER UPDATE ON bas_order REFERENCING OLD TABLE AS was NEW TABLE AS now_is FOR EACH STATEMENT EXECUTE FUNCTION document_posted_seen();
 
+CREATE FUNCTION want_state_followups(states bas_state[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF NOT has_followup_rules('bas') THEN
+        RETURN;
+    END IF;
+    PERFORM want_followups(array_agg((b.account, b.order_id, r.action, 'bas', s.state, r.posting, r.foreign_sale, clock())::followup_wish))
+    FROM few(states) s JOIN bas_order b ON b.infobase = s.infobase AND b.ref_key = s.ref_key
+    JOIN account a ON a.name = b.account JOIN infobase i ON i.name = b.infobase
+    CROSS JOIN LATERAL followup_rules(b.account, 'bas') r
+    LEFT JOIN bas_state o ON o.infobase = s.infobase AND o.ref_key = s.ref_key
+    WHERE state_counts(a, i.profile) AND is_bas_status(s.infobase, r.status, s.state) AND s.state IS DISTINCT FROM o.state AND (o.at > s.at) IS NOT TRUE
+      AND (s.at IS NULL OR s.at AT TIME ZONE i.time_zone >= r.since - interval '1 hour')
+      AND (s.at AT TIME ZONE i.time_zone >= r.since OR status_known_at(b, 'states', o.read_at) >= r.since - interval '1 hour'
+           OR EXISTS (SELECT FROM crm_order c WHERE c.account = b.account AND c.order_id = b.order_id AND c.received_at >= r.since))
+    HAVING count(*) > 0;
+END $$;
+COMMENT ON FUNCTION want_state_followups(bas_state[]) IS 'Before states of documents are kept as read: asks for the documents that follow where one was reached since the rule was set, as a journal tells, or else as it is another than was known then, or the first one of an order that came later';

@@ -129,6 +129,7 @@ BEGIN
     END IF;
     PERFORM wake_options(what);
     PERFORM wake_statuses(what);
+    PERFORM look_for_rules(what);
     patterns := ARRAY(SELECT regexp_replace(regexp_replace(regexp_replace(w, '([%_\\])', '\\\1', 'g'), '^(value|rule|field|payment_rule|product_rule):\*:', '\1:%:'), '([/:])\*$', '\1%')
                       FROM few(what) w WHERE w ~ '^((value|rule|field|payment_rule|product_rule):\*:|value:.*/\*$|product:[^:]+:\*$)');
     IF patterns <> '{}' THEN    -- a row for every account, all values of a dictionary, many goods: those that tasks wait for

@@ -105,6 +105,10 @@ BEGIN
             RETURN NEXT ROW(r.id, 'wait', NULL, NULL, NULL, NULL, NULL, NULL, clock() + interval '1 min', 'reading', 'The documents are read first.', NULL, format('statuses:%s:orders', r.scope))::plan_step;
             CONTINUE;
         END IF;
+        IF has_followup_rules('bas') AND EXISTS (SELECT FROM task t WHERE t.scope = r.scope AND t.kind = 'dictionary' AND t.key = 'status' AND t.state <> 'parked') THEN    -- rules name statuses
+            RETURN NEXT ROW(r.id, 'wait', NULL, NULL, NULL, NULL, NULL, NULL, clock() + interval '1 min', 'dictionary', 'The list of statuses is read first.', NULL, format('dictionary:%s:status', r.scope))::plan_step;
+            CONTINUE;
+        END IF;
         PERFORM begin_status_poll(r.scope, r.key);
         SELECT * INTO p FROM status_poll x WHERE x.infobase = r.scope AND x.what = r.key;
         n := property_names(r.profile, status_entity(r.key));
@@ -194,14 +198,16 @@ DECLARE
     n      jsonb := property_names(profile, 'order_state');
     wanted order_key[];
     kept   status_decision[];
+    told   bas_state[];
     seen   bas_state[];
 BEGIN
-    seen := ARRAY(
-        SELECT DISTINCT ON (e.ref) (note_states_seen.infobase, e.ref, e.state, e.at, clock())::bas_state
+    told := ARRAY(
+        SELECT (note_states_seen.infobase, e.ref, e.state, e.at, clock())::bas_state
         FROM (SELECT nil_free(x ->> (n ->> 'order')) AS ref, held_status(x, n ->> 'state') AS state, field_time(x ->> (n ->> 'changed')) AS at, k
               FROM jsonb_array_elements(rows) WITH ORDINALITY r (x, k) WHERE x ->> (n ->> 'order_type') = 'StandardODATA.' || entity_set(profile, 'order')) e
         WHERE e.ref IS NOT NULL AND e.state IS NOT NULL ORDER BY e.ref, e.at DESC NULLS LAST, e.k DESC);
-    PERFORM want_state_followups(seen);
+    PERFORM want_state_followups(told);    -- also by those that a document had meanwhile
+    seen := ARRAY(SELECT DISTINCT ON (s.ref_key) (s.infobase, s.ref_key, s.state, s.at, s.read_at)::bas_state FROM few(told) WITH ORDINALITY s (infobase, ref_key, state, at, read_at, k) ORDER BY s.ref_key, s.k);
     INSERT INTO bas_state AS s SELECT * FROM few(seen)
     ON CONFLICT ON CONSTRAINT bas_state_pkey DO UPDATE SET state = excluded.state, at = excluded.at, read_at = excluded.read_at WHERE (s.at > excluded.at) IS NOT TRUE;
 
@@ -292,6 +298,24 @@ BEGIN
     RETURN task;
 END $$;
 COMMENT ON FUNCTION pull_statuses(text, integer) IS 'Asks for what was changed in the documents of orders in BAS; days: begins anew, with what was changed within so many days, or, where the base does not tell the time of changes, with orders of so many days; returns the task';
+
+-- What is there when a rule is set does not count; so it is read then, and what is another later does.
+CREATE FUNCTION look_for_rules(causes text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    i infobase;
+BEGIN
+    FOR i IN SELECT DISTINCT b.* FROM few(causes) c JOIN account a ON c IN (format('followup_rule:%s:', a.name), 'followup_rule:*:') JOIN infobase b ON b.name = a.infobase ORDER BY 1 LOOP
+        IF list_state(i.name, i.profile, 'status') IS DISTINCT FROM 'no_list' AND EXISTS (
+            SELECT FROM account a CROSS JOIN LATERAL followup_rules(a.name, 'bas') r CROSS JOIN LATERAL chosen_value(i.name, 'status', r.status, NULL) v WHERE a.infobase = i.name AND v.ref IS NULL AND r.status !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$') THEN
+            PERFORM enqueue(i.name, 'dictionary', 'status', i.name, 2::smallint);
+        END IF;
+        IF property_names(i.profile, 'order') ?| ARRAY['status', 'total'] THEN
+            PERFORM pull_statuses(i.name);
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION look_for_rules(text[]) IS 'When a rule for statuses of BAS is set: has the statuses there are read, and the list of them where it does not know the one named';
 
 CREATE VIEW seen_bas_status AS
     SELECT s.account, s.bas_key, d.name, s.orders, m.crm_key, CASE WHEN m.crm_key IS NULL THEN format('SELECT salesdrive.map_value(%L, ''status'', ''…'', %L);', s.account, coalesce(d.name, s.bas_key)) END AS hint

@@ -1,0 +1,236 @@
+# What asks for documents that follow orders on the side of BAS: statuses of documents, and states that registers tell, reached since the rule was set. And what
+# a database that was adopted may have made before.
+
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use POSIX qw(strftime);
+use Test::More;
+use SalesDrive::Test;
+
+my $node = new_node('followup_causes', preload => 0);
+my $bas = start_peer('bas');
+my ($SET, $SALE, $RETURN) = qw(Document_ЗаказПокупателя Document_РасходнаяНакладная Document_ПриходнаяНакладная);
+my ($yes, $no) = (JSON::PP::true(), JSON::PP::false());
+my $NIL = '00000000-0000-0000-0000-000000000000';
+
+sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
+sub error_of { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
+sub run_engine
+{
+	sql("SET statement_timeout = '60 s'; CALL salesdrive.run()");
+	my $bug = sql("SELECT string_agg(detail, '|') FROM salesdrive.parked WHERE reason = 'bug'");
+	die $bug if $bug ne '';
+	return;
+}
+sub uri { my ($text) = @_; utf8::encode($text); $text =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge; return $text }
+sub order { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE order_id = $id") }
+sub follow { my ($id, $action, $column) = @_; return sql("SELECT $column FROM salesdrive.followup_status WHERE order_id = $id AND action = '$action'") }
+sub state_of { my ($id, $action) = @_; return follow($id, $action, "concat_ws(' ', state, reason)") }
+sub row { my ($id, $action, $column) = @_; return sql("SELECT $column FROM salesdrive.followup WHERE order_id = $id AND action = '$action'") }
+sub key { my ($id, $action) = @_; return $action eq 'order' ? sql("SELECT bas_ref FROM salesdrive.order_sync WHERE order_id = $id") : row($id, $action, 'bas_ref') }
+sub set { my ($action) = @_; return { order => $SET, sale => $SALE, return => $RETURN }->{$action} }
+sub held { my ($id, $action, $from) = @_; return ($from // $bas)->control(GET => '/objects?set=' . uri(set($action)) . '&key=' . key($id, $action)) }
+sub in_bas { my ($id, $action) = @_; my $o = held($id, $action); return join ' ', ($o->{Posted} ? 'posted' : 'not posted'), ($o->{DeletionMark} ? 'marked' : 'not marked') }
+sub user { my ($id, $action, %p) = @_; return $bas->control(POST => '/edit', { set => set($action), key => key($id, $action), %p }) }
+sub all { my ($action) = @_; return $bas->control(GET => '/objects?set=' . uri(set($action)))->{value}->@* }
+sub made { my ($id) = @_; my $ref = key($id, 'order'); return scalar grep { $_->{'Заказ'} eq $ref } all('sale') }    # sales of the order
+sub returned { my ($id) = @_; my $ref = key($id, 'sale'); return scalar grep { $_->{'ДокументОснование'} eq $ref } all('return') }
+sub events { my ($id) = @_; return sql("SELECT string_agg(event, ' ' ORDER BY id) FROM salesdrive.order_event WHERE order_id = $id AND event <> 'received'") }
+sub rule { my ($side, $status, $action, %o) = @_; return sql("INSERT INTO salesdrive.followup_rule (account, side, status, action, posting, foreign_sale) VALUES ('" . ($o{account} // 'shop') . "', '$side', '$status', '$action', " . ($o{posting} ? 'true' : 'false') . ', ' . ($o{foreign} ? 'true' : 'false') . ')') }
+sub no_rules { return sql('DELETE FROM salesdrive.followup_rule') }
+
+# What BAS was asked for an order since this was called last.
+my %seen;
+sub requests
+{
+	my ($id) = @_;
+	my $last = $seen{$id} // 0;
+	$seen{$id} = sql("SELECT coalesce(max(id), 0) FROM salesdrive.exchange_log WHERE direction = 'out' AND order_id = $id");
+	return sql("SELECT string_agg(purpose, ', ' ORDER BY id) FROM salesdrive.exchange_log WHERE direction = 'out' AND order_id = $id AND id > $last");
+}
+
+my (%version, %order, %account);
+my $clock = time;
+sub body
+{
+	my ($id, %o) = @_;
+	my $version = ++$version{$id};
+	my $at = delete $o{at};
+	$order{$id} = { comment => 'зразок', statusId => 1, products => [ { sku => 'SKU-0001', amount => 2, price => 60 } ], ($order{$id} // {})->%*, %o };
+	my $sum = 0;
+	$sum += $_->{amount} * $_->{price} - ($_->{discount} // 0) for $order{$id}{products}->@*;
+	local $ENV{TZ} = 'Europe/Kyiv';
+	POSIX::tzset();
+	my $body = json_encode({ data => { id => $id, version => $version, orderTime => strftime('%Y-%m-%d 08:00:00', localtime $clock), updateAt => strftime('%Y-%m-%d %H:%M:%S', localtime($at // ++$clock)), paymentAmount => $sum,
+		contacts => [ { fName => 'Зразок', phone => '0671000001' } ], $order{$id}->%* }, meta => { fields => { statusId => { options => [ map { { value => $_->[0], text => $_->[1] } } [ 1, 'Новий' ], [ 3, 'Відправлено' ], [ 5, 'Продаж' ], [ 6, 'Відмова' ], [ 7, 'Повернення' ] ] } } } });
+	utf8::decode($body);
+	$body =~ s/'/''/g;
+	return $body;
+}
+sub receive { my ($id, %o) = @_; my $body = body($id, %o); return sql("SELECT salesdrive.accept_webhook('" . ($account{$id} // 'shop') . "', '$body')") }
+sub deliver { my ($id, %o) = @_; receive($id, %o); return run_engine() }
+
+sub connect_base
+{
+	my ($name, $profile, $peer, $account) = @_;
+	return sql("SELECT salesdrive.add_infobase('$name', '$profile', '" . $peer->url('/base') . "', 'Обмен', 'secret');
+		SELECT salesdrive.add_account(name => '$account', url => 'http://127.0.0.1:9', api_key => 'demo-key', infobase => '$name', webhook_token => 'a-token-of-24-characters', identity => '$account');
+		UPDATE salesdrive.infobase SET retry_base = '1 ms', retry_cap = '1 ms', unsure_margin = '0', total_timeout = '1 s', circuit_after = 1000 WHERE name = '$name'");
+}
+connect_base('main', 'unf', $bas, 'shop');
+sub user_status { my ($id, $status) = @_; user($id, 'order', properties => { 'СостояниеЗаказа' => $status, 'СостояниеЗаказа_Type' => 'StandardODATA.Catalog_СостоянияЗаказовПокупателей' }); return }
+sub pull { my ($base) = @_; sql("SELECT salesdrive.pull_statuses('" . ($base // 'main') . "')"); return run_engine() }
+sub long_ago { my (@ids) = @_; return sql("UPDATE salesdrive.bas_order SET read_at = read_at - interval '20 days' WHERE order_id IN (" . join(', ', @ids) . "); UPDATE salesdrive.bas_state SET read_at = read_at - interval '20 days'; UPDATE salesdrive.crm_order SET received_at = received_at - interval '20 days' WHERE order_id IN (" . join(', ', @ids) . "); UPDATE salesdrive.status_poll SET done_at = done_at - interval '20 days'") }
+my ($open, $work) = map { "8c1f4a10-00f4-11ee-8000-00000000000$_" } 1, 2;
+
+# ---- a status that was there when the rule was set
+
+deliver(1);
+deliver(2);
+user_status(1, $work);
+long_ago(1, 2);
+rule('bas', $work, 'sale');
+run_engine();
+is(state_of(1, 'sale') . sql("SELECT count(*) FROM salesdrive.followup"), '0', 'set in BAS while nobody looked, before the rule: it asks for nothing');
+is(sql("SELECT salesdrive.held_status(read_body, 'СостояниеЗаказа') FROM salesdrive.bas_order WHERE order_id = 1"), $work, 'though it is known by now: a rule has the base read');
+deliver(1, comment => 'ще');
+pull();
+is(state_of(1, 'sale'), '', 'nor does it later');
+user_status(1, $open);
+pull();
+user_status(1, $work);
+pull();
+is(state_of(1, 'sale') . ' ' . made(1), 'done 1', 'reached anew it does');
+user_status(2, $work);
+deliver(2, comment => 'ще');
+is(state_of(2, 'sale') . ' ' . made(2), 'done 1', 'reached after the rule, and seen by an edit: it does');
+
+# ---- a rule that names a status, where the list of them was never read
+
+no_rules();
+is(sql("SELECT count(*) FROM salesdrive.dictionary_load WHERE dictionary = 'status'"), 0, 'the list of statuses is not known');
+rule('bas', 'В роботі', 'sale');
+deliver(3);
+user_status(3, $work);
+pull();
+is(state_of(3, 'sale') . ' ' . made(3), 'done 1', 'the rule has it read, and counts');
+
+# ---- an order that is posted by people, later
+
+no_rules();
+rule('salesdrive', 3, 'sale', posting => 1);
+deliver($_, statusId => 3) for 4, 5;
+is(join(', ', map { state_of($_, 'sale') } 4, 5), 'parked order_not_posted, parked order_not_posted', 'sales to be posted wait for their orders');
+user(4, 'order', properties => { 'Комментарий' => 'перевірено' }, post => $yes);
+pull();
+is(state_of(4, 'sale') . ' ' . in_bas(4, 'sale'), 'done posted not marked', 'posted by people, and seen: it goes on');
+sql("UPDATE salesdrive.account SET posting = true WHERE name = 'shop'");
+run_engine();
+deliver(5, comment => 'ще');
+is(state_of(5, 'sale') . ' ' . in_bas(5, 'sale'), 'done posted not marked', 'posted from here: it goes on, too');
+sql("UPDATE salesdrive.account SET posting = false WHERE name = 'shop'");
+
+# ---- a sale that somebody gave up
+
+no_rules();
+rule('salesdrive', 3, 'sale');
+rule('salesdrive', 7, 'return');
+deliver(6, statusId => 3);
+user(6, 'sale', properties => { DeletionMark => $yes });
+sql("SELECT salesdrive.make_followup('shop', 6, 'sale')");
+run_engine();
+is(state_of(6, 'sale'), 'parked deleted_in_bas', 'a sale marked for deletion, asked for again: parked');
+sql('DELETE FROM salesdrive.task WHERE id = ' . follow(6, 'sale', 'task_id'));
+deliver(6, statusId => 7);
+is(state_of(6, 'return'), 'dropped no_sale', 'its task deleted, as the hint says: a return waits for it no more');
+user(6, 'sale', properties => { DeletionMark => $no });
+sql("SELECT salesdrive.make_followup('shop', 6, 'sale')");
+run_engine();
+is(state_of(6, 'sale') . ' ' . made(6), 'done 1', 'and it can be asked for again');
+
+# ---- a database that was adopted, at a base that makes its own keys
+
+no_rules();
+my $main = $bas;
+$bas = start_peer('bas', '--config', '{"keeps_ref_key": false}');
+connect_base('own', 'unf', $bas, 'own');
+rule('salesdrive', 3, 'sale', account => 'own');
+$account{$_} = 'own' for 40, 41;
+deliver(40, statusId => 3);
+is(state_of(40, 'sale') . ' ' . made(40), 'done 1', 'a sale is made');
+sql('DELETE FROM salesdrive.followup; SELECT salesdrive.adopt()');    # as a dump from before it is
+deliver(40, statusId => 1);
+deliver(40, statusId => 3);
+is(state_of(40, 'sale') . ' ' . made(40), 'done 1', 'asked for anew in a database that knows nothing of it, it is found by its marker');
+like(requests(40), qr/create sale.*read sale\z/, 'before anything is written');
+deliver(41, statusId => 3);
+is(state_of(41, 'sale') . ' ' . made(41), 'done 1', 'one that is not there is made');
+$bas = $main;
+
+# ---- Альфа-Авто: a journal of states, with the time of each
+
+no_rules();
+my $alfa = start_peer('bas', '--configuration', 'alfa_auto6');
+connect_base('alfa', 'alfa_auto6', $alfa, 'alfa');
+sql("UPDATE salesdrive.account SET warehouse = 'Основний склад' WHERE name = 'alfa'");
+my ($picked, $shipped) = map { "8c1f4a10-00f4-11ee-8000-0000000000b$_" } 0, 1;
+$alfa->control(POST => '/load', { 'Catalog_ВидыСостоянийЗаказНарядов' => [ map { { Ref_Key => $_->[0], Description => $_->[1], 'ИспользоватьВЗаказеПокупателя' => \1 } } [ $picked, 'Зібрано' ], [ $shipped, 'Відправлено' ] ] });
+sub journal
+{
+	my ($id, $state, $ago) = @_;
+	my $at = sql("SELECT to_char((salesdrive.clock() - interval '$ago s') AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD\"T\"HH24:MI:SS')");
+	return $alfa->control(POST => '/load', { 'InformationRegister_ЖурналСостояний' => [ { Period => $at, 'Объект' => key($id, 'order'), 'Объект_Type' => 'StandardODATA.Document_ЗаказПокупателя', 'Состояние' => $state, 'Состояние_Type' => 'StandardODATA.Catalog_ВидыСостоянийЗаказНарядов' } ] });
+}
+$account{$_} = 'alfa' for 50 .. 54;
+deliver($_) for 50 .. 53;
+long_ago(50 .. 53);
+journal(50, $picked, 7200);
+rule('bas', 'Зібрано', 'sale', account => 'alfa');
+rule('bas', 'Відправлено', 'close', account => 'alfa');
+run_engine();
+is(state_of(50, 'sale') . sql("SELECT count(*) FROM salesdrive.bas_state"), '1', 'a state that the journal tells of before the rule asks for nothing');
+journal(51, $picked, -1);
+pull('alfa');
+is(state_of(51, 'sale') . ' ' . follow(51, 'sale', "concat_ws(' ', side, status_name)"), 'done bas Зібрано', 'one of an order from before the rule, reached after it, does');
+journal(52, $picked, -2);
+journal(52, $shipped, -3);
+pull('alfa');
+is(state_of(52, 'sale') . ' ' . state_of(52, 'close'), 'done parked close_unknown', 'of several that came between two readings each does');
+pull('alfa');
+deliver(54);
+journal(54, $picked, -4);
+pull('alfa');
+pull('alfa');
+is(state_of(54, 'sale') . ' ' . scalar(my @sales = $alfa->control(GET => '/objects?set=' . uri('Document_РеализацияТоваров'))->{value}->@*), 'done 3', 'and of a new order; each once');
+
+# ---- УТ: a register that BAS works out, without a time
+
+no_rules();
+my $trade = start_peer('bas', '--configuration', 'trade32');
+connect_base('trade', 'trade32', $trade, 'trade');
+sql("UPDATE salesdrive.account SET warehouse = 'Основний склад', status_source = 'state' WHERE name = 'trade'");
+sub works_out { my ($id, $state) = @_; return $trade->control(POST => '/load', { 'InformationRegister_СостоянияЗаказовКлиентов' => [ { 'Заказ' => key($id, 'order'), 'Заказ_Type' => 'StandardODATA.Document_ЗаказКлиента', 'Состояние' => $state, 'Состояние_Type' => 'StandardODATA.Enum_СостоянияЗаказовКлиентов' } ] }) }
+$account{$_} = 'trade' for 60 .. 63;
+deliver($_) for 60 .. 62;
+works_out(60, 'ГотовКОтгрузке');
+works_out(61, 'ОжидаетсяСогласование');
+long_ago(60 .. 62);
+rule('bas', 'ГотовКОтгрузке', 'sale', account => 'trade');
+run_engine();
+is(state_of(60, 'sale') . sql("SELECT string_agg(state, ' ' ORDER BY state) FROM salesdrive.bas_state WHERE infobase = 'trade'"), 'ГотовКОтгрузке ОжидаетсяСогласование', 'what the register tells when the rule is set asks for nothing');
+works_out($_, 'ГотовКОтгрузке') for 61, 62;
+deliver(63);
+works_out(63, 'ГотовКОтгрузке');
+pull('trade');
+is(join(', ', map { state_of($_, 'sale') } 60 .. 63), ', done, done, done', 'what it tells later does, of orders from before, and of new ones');
+works_out(61, 'ГотовКЗакрытию');
+pull('trade');
+works_out(61, 'ГотовКОтгрузке');
+pull('trade');
+is(scalar(my @shipments = $trade->control(GET => '/objects?set=' . uri('Document_РеализацияТоваровУслуг'))->{value}->@*), 3, 'each once');
+
+is($_, '', 'no violation') for map { json_encode($_) } map { $_->control(GET => '/state')->{violations}->@* } $main, $alfa, $trade;
+done_testing();

@@ -111,6 +111,7 @@ DECLARE
     article  text := property_names(profile, 'product') ->> 'article';
     rows     jsonb := (SELECT coalesce(jsonb_agg(e), '[]') FROM result_rows(result) e WHERE rtrim(e ->> article) = c.sku);
     ours     jsonb := (SELECT e FROM result_rows(result) e WHERE (e ->> 'Ref_Key')::uuid = c.our_ref_key);
+    alike    jsonb := (SELECT e FROM result_rows(result) e WHERE rtrim(e ->> article) <> c.sku AND folded_name(e ->> article) = folded_name(c.sku) AND (e ->> 'Ref_Key')::uuid <> c.our_ref_key ORDER BY e ->> 'Ref_Key' LIMIT 1);    -- BAS compares without case
     model    jsonb := (SELECT e FROM result_rows(result) e WHERE (e ->> 'Ref_Key')::uuid = c.template AND NOT json_flag(e -> 'DeletionMark') AND NOT json_flag(e -> 'IsFolder'));
     seen     text := creation_seen(rows <> '[]' OR ours IS NOT NULL, c.write_unsure, c.unsure_until, asked_at);
 BEGIN
@@ -118,6 +119,7 @@ BEGIN
         body = CASE WHEN model IS NOT NULL OR c.template IS NULL THEN product_body(profile, c, coalesce(model, '{}')) END,
         problem = CASE WHEN rows <> '[]' THEN NULL
                        WHEN ours IS NOT NULL THEN format('The product made for SKU "%s" in infobase "%s" has another article by now: %s (%s).', c.sku, c.infobase, ours ->> 'Description', c.our_ref_key)
+                       WHEN alike IS NOT NULL THEN format('Infobase "%s" has article "%s" (%s), which differs from SKU "%s" in case or spaces only: it is not made beside it.', c.infobase, alike ->> article, alike ->> 'Ref_Key', c.sku)
                        WHEN model IS NULL AND c.template IS NOT NULL THEN format('The product that SKU "%s" is to be made after is not in infobase "%s" any more (%s).', c.sku, c.infobase, c.template) END
     WHERE x.infobase = c.infobase AND x.sku = c.sku;
     IF seen <> 'early' THEN

@@ -18,7 +18,8 @@ CREATE TABLE product_rule (
     note         text,
     changed_at   timestamptz NOT NULL DEFAULT clock(),
     PRIMARY KEY (account, rank),
-    CONSTRAINT product_rule_folders CHECK (folder = 'same' OR NOT make_folders)
+    CONSTRAINT product_rule_folders CHECK (folder = 'same' OR NOT make_folders),
+    CONSTRAINT product_rule_pattern CHECK (category !~ '(^|[^\\])(\\\\)*\\$' AND name !~ '(^|[^\\])(\\\\)*\\$' AND sku !~ '(^|[^\\])(\\\\)*\\$')
 );
 COMMENT ON TABLE product_rule IS 'How products made in BAS look: the first row that holds for a product counts; what it leaves open comes from the template';
 COMMENT ON COLUMN product_rule.account IS 'Account; * for every account';
@@ -36,6 +37,7 @@ COMMENT ON COLUMN product_rule.kind IS 'Type: goods, service, or the value as BA
 COMMENT ON COLUMN product_rule.bas_category IS 'Ref_Key of the category (УНФ) or kind of goods (УТ, ERP) in BAS, where the profile names such a property';
 COMMENT ON COLUMN product_rule.note IS 'Anything worth remembering';
 COMMENT ON COLUMN product_rule.changed_at IS 'When it was set last';
+COMMENT ON CONSTRAINT product_rule_pattern ON product_rule IS 'LIKE refuses a pattern whose last character is a backslash that escapes nothing, when it comes that far';
 COMMENT ON CONSTRAINT product_rule_folders ON product_rule IS 'Folders are made only along the path of a category';
 CREATE TRIGGER touched BEFORE UPDATE ON product_rule FOR EACH ROW EXECUTE FUNCTION touched();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON product_rule FOR EACH ROW EXECUTE FUNCTION wake_waiting('product_rule:%s:', 'account');

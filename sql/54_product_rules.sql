@@ -186,7 +186,7 @@ BEGIN
         reason := 'product_rule';
         detail := format('Row %s of product_rule (account %s) for SKU "%s" cannot be followed: %s.', r.rank, r.account, c.sku, wrong);
         hint := format('Correct the row, then it goes on by itself; after a change in BAS, SELECT salesdrive.load_dictionaries(%L), salesdrive.load_goods(%L); and call resume() for the task.', c.account, i.name);
-        blocked_on := format('product_rule:%s:', r.account);
+        blocked_on := format('product_rule:%s:', c.account);
     ELSIF what IS NOT NULL THEN
         blocked_on := format('%s:%s:%s', split_part(what, ':', 1), i.name, substr(what, strpos(what, ':') + 1));
         SELECT t.reason, t.detail, t.hint INTO reason, detail, hint FROM task t WHERE t.scope = i.name AND t.kind = split_part(what, ':', 1) AND t.key = substr(what, strpos(what, ':') + 1) AND t.state = 'parked';

@@ -96,10 +96,19 @@ for my $case ([ 'unit', "'сажень'", qr/unit "сажень": it is not in t
 	is(status($n), 'synced', 'a corrected row lets it go on');
 }
 like(error_of("INSERT INTO salesdrive.product_rule (account, folder, make_folders) VALUES ('shop', 'Посуд', true)"), qr/product_rule_folders/, 'folders are made only along the path of a category');
+like(error_of("INSERT INTO salesdrive.product_rule (account, name) VALUES ('shop', '100 \\')"), qr/product_rule_pattern/, 'a pattern that escapes nothing is none');
+rules([ 'account, rank, name, unit', "'*', 1, '100 \\\\', 'сажень'" ]);
+my $wide = order('WIDE', name => '100 \\');
+run_engine();
+is(status($wide), 'parked product_rule', 'one that escapes something is one');
+sql("INSERT INTO salesdrive.product_rule (account, rank, unit) VALUES ('shop', 0, 'м')");
+run_engine();
+is(status($wide), 'synced', 'what a row for every account keeps from being made goes on by a row of its own account');
+
 # ---- orders: an article that differs in case only
 
 $base{unf}->control(POST => '/config', { ignore_case => JSON::PP::true() });
-my $wide = order('Template-2');
+$wide = order('Template-2');
 run_engine();
 is(status($wide) . ' ' . scalar(my @t = grep { lc($_->{'Артикул'} // '') eq 'template-2' } objects()), 'parked product_made 1', 'an SKU that BAS has in other letters is not made beside it');
 like(status($wide, 'detail'), qr/has article "TEMPLATE-2" \(8c1f4a10-0001-11ee-8000-0000000000e2\), which differs from SKU "Template-2" in case or spaces only/, 'which is told');

@@ -139,7 +139,9 @@ BEGIN
         END IF;
         RETURN;
     END IF;
-    IF r.unit IS NOT NULL THEN
+    IF r.unit IS NULL AND c.template IS NULL AND n ? 'unit' AND property_names(i.profile, 'order_line') ? 'unit' THEN
+        wrong := 'neither it nor a template gives a unit, without which no order could be for the product';
+    ELSIF r.unit IS NOT NULL THEN
         SELECT * INTO named FROM element_named(i, 'unit', r.unit);
         IF named.unread THEN
             what := 'dictionary:unit';

@@ -315,6 +315,10 @@ load_yml();
 is(offers('state', "offer_id IN ('401', '402')"), 'parked, parked', 'parked for their rule');
 sql("SELECT salesdrive.pause('shop', 'stocktaking')");
 $created = posts('product');
+rules([ 'account, rank, vat_rate, kind', "'shop', 10, '20', 'goods'" ]);
+run_engine();
+is(offers('sku, state, detail', "offer_id = '301'"), 'Z-1 parked Row 10 of product_rule (account shop) for SKU "Z-1" cannot be followed: neither it nor a template gives a unit, without which no order could be for the product.', 'one that would have no unit, too');
+
 rules([ 'account, rank, unit', "'shop', 10, 'шт'" ]);
 run_engine();
 is(posts('product') - $created, 0, 'an account that is paused makes nothing');

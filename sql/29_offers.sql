@@ -58,7 +58,7 @@ COMMENT ON COLUMN crm_category.account IS 'Account';
 COMMENT ON COLUMN crm_category.category_id IS 'Its id';
 COMMENT ON COLUMN crm_category.name IS 'Name';
 COMMENT ON COLUMN crm_category.parent_id IS 'Category it is in; NULL: none';
-COMMENT ON COLUMN crm_category.ids IS 'Ids from the outermost category to this one; NULL: one of them is not there, or lies within itself';
+COMMENT ON COLUMN crm_category.ids IS 'Ids from the outermost category to this one; NULL: one of them is not there, or lies within itself, or there are more than 100';
 COMMENT ON COLUMN crm_category.path IS 'Their names';
 COMMENT ON COLUMN crm_category.seen_at IS 'When the export had it last';
 COMMENT ON COLUMN crm_category.gone_at IS 'When the export had it no more; NULL: it has it';

@@ -82,7 +82,7 @@ BEGIN
     WITH RECURSIVE line AS (
         SELECT c.category_id, ARRAY[c.category_id] AS ids, ARRAY[c.name] AS path FROM crm_category c WHERE c.account = keep_categories.account AND c.parent_id IS NULL AND c.gone_at IS NULL
         UNION ALL
-        SELECT c.category_id, l.ids || c.category_id, l.path || c.name FROM line l JOIN crm_category c ON c.account = keep_categories.account AND c.parent_id = l.category_id AND c.gone_at IS NULL WHERE c.category_id <> ALL (l.ids)
+        SELECT c.category_id, l.ids || c.category_id, l.path || c.name FROM line l JOIN crm_category c ON c.account = keep_categories.account AND c.parent_id = l.category_id AND c.gone_at IS NULL WHERE c.category_id <> ALL (l.ids) AND cardinality(l.ids) < 100    -- of a longer chain the arrays would have no end
     )
     UPDATE crm_category c SET ids = w.ids, path = w.path
     FROM (SELECT x.category_id, l.ids, l.path FROM crm_category x LEFT JOIN line l USING (category_id) WHERE x.account = keep_categories.account) w
@@ -123,7 +123,8 @@ BEGIN
         UPDATE crm_good g SET gone_at = now_at WHERE g.account = keep_yml.account AND g.seen_at < now_at AND g.gone_at IS NULL;
         GET DIAGNOSTICS missing = ROW_COUNT;
         PERFORM keep_categories(account);
-        UPDATE yml_load l SET loaded_at = now_at, bytes = keep_yml.bytes, offers = goods, categories = others, gone = missing WHERE l.account = keep_yml.account;
+        -- asked for by a clock that went back since, it would be read without end
+        UPDATE yml_load l SET loaded_at = now_at, asked_at = least(l.asked_at, now_at), bytes = keep_yml.bytes, offers = goods, categories = others, gone = missing WHERE l.account = keep_yml.account;
     END IF;
     RETURN goods;
 END $$;

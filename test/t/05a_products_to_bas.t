@@ -260,6 +260,15 @@ load_yml();
 ok(wait_for('the export', sub { run_engine(); task('count(*)') eq '0' }, 30), 'a connection that breaks is tried again');
 is(sql("SELECT string_agg(offer_id, ', ') FROM salesdrive.crm_good WHERE gone_at IS NOT NULL") . ' ' . offers('state', "offer_id = '109'"), '109 gone', 'what is no longer there is marked as gone');
 
+export([ @TREE, map { [ "c$_", "Рівень $_", $_ > 1 ? 'c' . ($_ - 1) : undef ] } 1 .. 150 ], @GOODS[ 0 .. 7 ]);
+my $readings = sql("SELECT count(*) FROM salesdrive.exchange_log WHERE kind = 'yml'");
+later(3600);
+sql("SELECT salesdrive.load_yml('shop')");
+later(-3600);
+$node->psql('postgres', "SET statement_timeout = '20 s'; CALL salesdrive.run()");
+is(task('count(*)') . ' ' . (sql("SELECT count(*) FROM salesdrive.exchange_log WHERE kind = 'yml'") - $readings), '0 1', 'asked for by a clock that was ahead, it is read once');
+is(sql("SELECT max(cardinality(path)) || ' ' || count(*) FILTER (WHERE path IS NULL AND gone_at IS NULL) FROM salesdrive.crm_category"), '100 52', 'a chain of categories has a path as far as 100 of them go');
+
 # ---- the export: products
 
 option("products_to_bas = 'yml', products_most = 2");
@@ -306,6 +315,10 @@ load_yml();
 is(offers('sku, state, detail', "offer_id = '301'"), 'Z-1 parked Row 10 of product_rule (account shop) for SKU "Z-1" cannot be followed: unit "сажень": it is not in the base (there: кг (0301), м (0101), шт (2009)).', 'a product that a rule cannot be followed for is parked');
 like(sql("SELECT string_agg(problem, ' ') FROM salesdrive.check('shop') WHERE subject = 'YML export'"), qr/1 products of the export are parked/, 'and check() says so');
 
+rules([ 'account, rank, vat_rate, kind', "'shop', 10, '20', 'goods'" ]);
+run_engine();
+is(offers('sku, state, detail', "offer_id = '301'"), 'Z-1 parked Row 10 of product_rule (account shop) for SKU "Z-1" cannot be followed: neither it nor a template gives a unit, without which no order could be for the product.', 'one that would have no unit, too');
+
 # ---- switched off, or paused, while they wait
 
 option("products_to_bas = 'yml'");
@@ -315,10 +328,6 @@ load_yml();
 is(offers('state', "offer_id IN ('401', '402')"), 'parked, parked', 'parked for their rule');
 sql("SELECT salesdrive.pause('shop', 'stocktaking')");
 $created = posts('product');
-rules([ 'account, rank, vat_rate, kind', "'shop', 10, '20', 'goods'" ]);
-run_engine();
-is(offers('sku, state, detail', "offer_id = '301'"), 'Z-1 parked Row 10 of product_rule (account shop) for SKU "Z-1" cannot be followed: neither it nor a template gives a unit, without which no order could be for the product.', 'one that would have no unit, too');
-
 rules([ 'account, rank, unit', "'shop', 10, 'шт'" ]);
 run_engine();
 is(posts('product') - $created, 0, 'an account that is paused makes nothing');

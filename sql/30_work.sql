@@ -118,6 +118,40 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION task_of(bigint) IS 'The task of this number; in a join always looked up by it, whatever else is asked of the task (OFFSET 0 keeps the planner from other ways)';
 
+CREATE TYPE task_wish AS (
+    scope    text,
+    kind     text,
+    key      text,
+    account  text,
+    infobase text,
+    lane     smallint
+);
+COMMENT ON TYPE task_wish IS 'A thing that is to be made right, and how soon';
+COMMENT ON COLUMN task_wish.scope IS 'Account or infobase the key belongs to';
+COMMENT ON COLUMN task_wish.kind IS 'Kind (task_kind)';
+COMMENT ON COLUMN task_wish.key IS 'Order number, phone, dictionary …';
+COMMENT ON COLUMN task_wish.account IS 'Account, when the scope is one';
+COMMENT ON COLUMN task_wish.infobase IS 'Infobase its requests go to; NULL: the API of the account';
+COMMENT ON COLUMN task_wish.lane IS '1 live, 2 edits, 3 reconciliation, 4 backfill';
+
+-- What the engine asks for itself, and what comes with every delivery, is patient: it must not shorten the delay of what has failed. Who asks by hand may.
+CREATE FUNCTION want_tasks(wishes task_wish[], patient boolean DEFAULT false) RETURNS bigint[]
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    ids bigint[];
+BEGIN
+    WITH asked AS (
+        INSERT INTO task AS t (scope, kind, key, account, infobase, lane) SELECT DISTINCT ON (w.scope, w.kind, w.key) w.* FROM few(wishes) w ORDER BY w.scope, w.kind, w.key, w.lane
+        ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane), state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
+            run_at = CASE WHEN patient AND t.failures > 0 AND t.state = 'ready' THEN t.run_at ELSE least(t.run_at, excluded.run_at) END,
+            blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock()
+        RETURNING t.id
+    )
+    SELECT array_agg(a.id) INTO ids FROM asked a;
+    RETURN ids;
+END $$;
+COMMENT ON FUNCTION want_tasks(task_wish[], boolean) IS 'Asks for things to be made right, each by one task: what is parked becomes due again, what is in flight is looked at once more when its answer is in; patient: what has failed keeps the time of its next attempt; returns the tasks';
+
 -- The engine locks tasks by their numbers, and then what belongs to them. Whoever locks both in another order may stop it, or be stopped, by a deadlock.
 CREATE FUNCTION hold_tasks(scopes text[], kinds text[], keys text[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -174,17 +174,14 @@ BEGIN
             must_read = f.bas_ref IS NOT NULL OR f.must_read, remake = excluded.side = 'hand'
         WHERE f.state = 'dropped' AND excluded.reached_at > f.reached_at OR excluded.side = 'hand'
         RETURNING f.*
-    ), task AS (
-        INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
-        SELECT k.account, 'followup', k.order_id || '/' || k.action, k.account, k.infobase, 1 FROM asked k ORDER BY 1, 3
-        ON CONFLICT (scope, kind, key) DO UPDATE SET wish = t.wish + 1, state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
-            run_at = least(t.run_at, excluded.run_at), blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock()
+    ), task AS MATERIALIZED (
+        SELECT want_tasks(array_agg((k.account, 'followup', k.order_id || '/' || k.action, k.account, k.infobase, 1)::task_wish)) AS ids FROM asked k HAVING count(*) > 0
     )
     INSERT INTO order_event (account, order_id, event, text, detail)
     SELECT k.account, k.order_id, 'followup', format('%s asked for %s.', CASE k.action WHEN 'sale' THEN 'A sales document is' WHEN 'close' THEN 'Closing is' ELSE 'A return document is' END,
                CASE k.side WHEN 'hand' THEN 'by ' || session_user WHEN 'bas' THEN format('by status %s of the document', k.status) ELSE format('by status %s', status_title(k.account, k.status)) END),
            jsonb_strip_nulls(jsonb_build_object('action', k.action, 'side', k.side, 'status', k.status))
-    FROM asked k;
+    FROM asked k CROSS JOIN task;
 END $$;
 COMMENT ON FUNCTION want_followups(followup_wish[]) IS 'Asks for documents to follow orders, each once';
 

@@ -12,14 +12,8 @@
 CREATE FUNCTION enqueue_orders(orders order_key[], lane smallint DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
-    SELECT k.account, 'order', k.order_id::text, k.account, a.infobase, coalesce(enqueue_orders.lane, CASE WHEN y.bas_ref IS NULL THEN 1 ELSE 2 END)
-    FROM few(orders) k LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id JOIN account a ON a.name = k.account
-    ORDER BY 1, 2, 3
-    ON CONFLICT (scope, kind, key) DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
-        state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
-        run_at = CASE WHEN t.failures > 0 AND t.state = 'ready' THEN t.run_at ELSE least(t.run_at, excluded.run_at) END,
-        blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock();
+    PERFORM want_tasks(array_agg((k.account, 'order', k.order_id, k.account, a.infobase, coalesce(enqueue_orders.lane, CASE WHEN y.bas_ref IS NULL THEN 1 ELSE 2 END))::task_wish), patient => true)
+    FROM few(orders) k LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id JOIN account a ON a.name = k.account HAVING count(*) > 0;
 END $$;
 COMMENT ON FUNCTION enqueue_orders(order_key[], smallint) IS 'Asks for orders to be made right; parked ones become due again';
 
@@ -36,7 +30,6 @@ CREATE FUNCTION enqueue(scope text, kind text, key text, infobase text, lane sma
 DECLARE
     kinds text := (SELECT string_agg(k.kind, ', ' ORDER BY k.kind) FROM task_kind_effective k);
     to_account boolean := EXISTS (SELECT FROM task_kind_effective k WHERE k.kind = enqueue.kind AND k.target = 'account');
-    asked bigint;
 BEGIN
     IF scope IS NULL OR kind IS NULL OR key IS NULL OR infobase IS NULL AND NOT to_account OR lane IS NULL THEN
         PERFORM refuse_task('a task has a scope, a kind, a key, an infobase and a lane', 'Example: enqueue(''main'', ''dictionary'', ''organisation'', ''main'').');
@@ -75,12 +68,7 @@ BEGIN
     ELSIF scope <> infobase AND NOT EXISTS (SELECT FROM account a WHERE a.name = scope) THEN
         PERFORM refuse_task(format('"%s" is neither infobase "%s" nor an account', scope, infobase), 'The scope of a task is an account or its infobase.');
     END IF;
-    INSERT INTO task AS t (scope, kind, key, infobase, lane) VALUES (enqueue.scope, enqueue.kind, enqueue.key, enqueue.infobase, enqueue.lane)
-    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
-        state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END, run_at = least(t.run_at, excluded.run_at),
-        blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock()
-    RETURNING t.id INTO asked;
-    RETURN asked;
+    RETURN (want_tasks(ARRAY[(scope, kind, key, NULL, infobase, lane)::task_wish]))[1];
 END $$;
 COMMENT ON FUNCTION enqueue(text, text, text, text, smallint) IS 'Asks for one thing to be made right; returns the task. A kind that asks the API of an account has the account as scope and no infobase';
 

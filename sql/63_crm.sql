@@ -9,8 +9,6 @@
 
 CREATE FUNCTION enqueue_api(account text, kind text, key text, infobase text DEFAULT NULL, lane smallint DEFAULT 1) RETURNS bigint
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    asked bigint;
 BEGIN
     PERFORM require_account(account);
     IF infobase IS NOT NULL THEN
@@ -27,12 +25,7 @@ BEGIN
         PERFORM refuse_task('pushes are not asked for by enqueue()', 'Call push_stock(), push_prices() or push_products().');
     END IF;
     PERFORM begin_api(account);
-    INSERT INTO task AS t (scope, kind, key, account, lane) VALUES (enqueue_api.account, enqueue_api.kind, enqueue_api.key, enqueue_api.account, enqueue_api.lane)
-    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
-        state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END, run_at = least(t.run_at, excluded.run_at),
-        blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock()
-    RETURNING t.id INTO asked;
-    RETURN asked;
+    RETURN (want_tasks(ARRAY[(account, kind, key, account, NULL, lane)::task_wish]))[1];
 END $$;
 COMMENT ON FUNCTION enqueue_api(text, text, text, text, smallint) IS 'As enqueue(), of a kind that asks the API of an account';
 

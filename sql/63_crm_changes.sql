@@ -59,12 +59,7 @@ CREATE FUNCTION enqueue_updates(orders order_key[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM begin_api(a.account) FROM (SELECT DISTINCT k.account FROM few(orders) k) a WHERE NOT EXISTS (SELECT FROM account_api p WHERE p.account = a.account);
-    INSERT INTO task AS t (scope, kind, key, account, lane)
-    SELECT DISTINCT k.account, 'order_update', k.order_id::text, k.account, 1 FROM few(orders) k JOIN account_api p ON p.account = k.account ORDER BY 1, 3
-    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
-        state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
-        run_at = CASE WHEN t.failures > 0 AND t.state = 'ready' THEN t.run_at ELSE least(t.run_at, excluded.run_at) END,
-        blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock();
+    PERFORM want_tasks(array_agg((k.account, 'order_update', k.order_id, k.account, NULL, 1)::task_wish), patient => true) FROM few(orders) k JOIN account_api p ON p.account = k.account HAVING count(*) > 0;
 END $$;
 COMMENT ON FUNCTION enqueue_updates(order_key[]) IS 'Asks for orders of SalesDrive to be made right; parked tasks become due again';
 

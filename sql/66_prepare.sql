@@ -325,10 +325,7 @@ BEGIN
     IF in_comment THEN
         RETURN;
     END IF;
-    INSERT INTO task AS t (scope, kind, key, infobase, lane)
-    SELECT i.name, k.kind, k.key, i.name, 1 FROM (SELECT 'attribute' AS kind, d.title AS key FROM deal_attributes() d UNION ALL SELECT 'attribute_set', attribute_set_name(i.profile)) k ORDER BY 1, 2, 3
-    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
-        run_at = least(t.run_at, excluded.run_at), blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock();
+    PERFORM want_tasks(array_agg((i.name, k.kind, k.key, NULL, i.name, 1)::task_wish)) FROM (SELECT 'attribute' AS kind, d.title AS key FROM deal_attributes() d UNION ALL SELECT 'attribute_set', attribute_set_name(i.profile)) k;
 END $$;
 COMMENT ON FUNCTION ask_for_attributes(infobase) IS 'Asks for all attributes of SalesDrive to be made in a base, or puts the rule of the comment into force';
 

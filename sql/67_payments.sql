@@ -126,12 +126,8 @@ COMMENT ON FUNCTION keep_receipt_page(text, text, jsonb, bytea) IS 'Takes in a p
 CREATE FUNCTION enqueue_payments(account text, payments bigint[], lane smallint DEFAULT 2) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
-    SELECT a.name, 'payment', k::text, a.name, a.infobase, enqueue_payments.lane FROM account a CROSS JOIN few(payments) k
-    WHERE a.name = enqueue_payments.account AND EXISTS (SELECT FROM crm_payment p WHERE p.account = a.name AND p.payment_id = k) AND (a.payments_to_bas OR EXISTS (SELECT FROM payment_sync y WHERE y.account = a.name AND y.payment_id = k)) ORDER BY 3
-    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
-        state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END, run_at = least(t.run_at, excluded.run_at),
-        blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock();
+    PERFORM want_tasks(array_agg((a.name, 'payment', k, a.name, a.infobase, enqueue_payments.lane)::task_wish)) FROM account a CROSS JOIN few(payments) k
+    WHERE a.name = enqueue_payments.account AND EXISTS (SELECT FROM crm_payment p WHERE p.account = a.name AND p.payment_id = k) AND (a.payments_to_bas OR EXISTS (SELECT FROM payment_sync y WHERE y.account = a.name AND y.payment_id = k)) HAVING count(*) > 0;
 END $$;
 COMMENT ON FUNCTION enqueue_payments(text, bigint[], smallint) IS 'Asks for payments to be made right in BAS, where the account wants that, or they were begun; parked ones become due again';
 

@@ -72,11 +72,8 @@ CREATE FUNCTION enqueue_payments_out(news bas_payment[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM begin_api(n.account) FROM (SELECT DISTINCT x.account FROM few(news) x) n WHERE NOT EXISTS (SELECT FROM account_api p WHERE p.account = n.account);
-    INSERT INTO task AS t (scope, kind, key, account, lane)
-    SELECT DISTINCT n.account, 'payment_out', n.ref_key || '/' || n.order_id, n.account, 2 FROM few(news) n JOIN account a ON a.name = n.account WHERE NOT n.ours AND (a.payments_from_bas OR n.state <> 'seen') ORDER BY 1, 3
-    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, lane = least(t.lane, excluded.lane),
-        state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END, run_at = least(t.run_at, excluded.run_at),
-        blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock();
+    PERFORM want_tasks(array_agg((n.account, 'payment_out', n.ref_key || '/' || n.order_id, n.account, NULL, 2)::task_wish))
+    FROM few(news) n JOIN account a ON a.name = n.account WHERE NOT n.ours AND (a.payments_from_bas OR n.state <> 'seen') HAVING count(*) > 0;
 END $$;
 COMMENT ON FUNCTION enqueue_payments_out(bas_payment[]) IS 'Asks for payment documents of BAS to be told to SalesDrive, where the account wants that, or they were begun';
 

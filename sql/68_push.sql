@@ -76,10 +76,7 @@ DECLARE
 BEGIN
     PERFORM require_push(account, what);
     PERFORM begin_api(account);
-    INSERT INTO task AS t (scope, kind, key, account, lane) VALUES (begin_push.account, 'push', begin_push.what, begin_push.account, 3)
-    ON CONFLICT ON CONSTRAINT task_scope_kind_key_key DO UPDATE SET wish = t.wish + 1, state = CASE t.state WHEN 'in_flight' THEN t.state ELSE 'ready' END,
-        run_at = CASE WHEN t.failures > 0 AND t.state = 'ready' THEN t.run_at ELSE least(t.run_at, excluded.run_at) END, blocked_on = CASE t.state WHEN 'in_flight' THEN t.blocked_on END, changed_at = clock()
-    RETURNING t.id INTO asked;
+    asked := (want_tasks(ARRAY[(begin_push.account, 'push', begin_push.what, begin_push.account, NULL, 3)::task_wish], patient => true))[1];
     PERFORM open_run(account, what);
     UPDATE task t SET state = 'ready', run_at = clock(), wish = t.wish + 1, blocked_on = NULL    -- what could not be read is tried anew
     WHERE t.id IN (SELECT w.id FROM push_needs(begin_push.account, begin_push.what) n JOIN account a ON a.name = begin_push.account JOIN task w ON w.scope = a.infobase AND w.kind = 'goods' AND w.key = n.key WHERE w.state = 'parked' FOR UPDATE OF w SKIP LOCKED);

@@ -173,9 +173,10 @@ CREATE FUNCTION profile_changed() RETURNS trigger
 BEGIN
     PERFORM resolve_profiles();
     PERFORM wake_later(format('profile:%s:', i.name)) FROM infobase i;
+    PERFORM wake_later(format('push:%s:', g.account)) FROM account_goods g;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION profile_changed() IS 'Trigger: names in force are derived anew, and orders parked for them become due';
+COMMENT ON FUNCTION profile_changed() IS 'Trigger: names in force are derived anew, and orders and pushes parked for them become due';
 
 CREATE FUNCTION entity_set(profile text, concept text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

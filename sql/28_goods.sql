@@ -168,6 +168,7 @@ CREATE TABLE goods_snapshot (
     changes_from timestamp,
     whole_at     timestamptz,
     part_goods   integer,
+    form         text,
     PRIMARY KEY (infobase, what, part)
 );
 COMMENT ON TABLE goods_snapshot IS 'How far the goods of a base are read';
@@ -181,6 +182,7 @@ COMMENT ON COLUMN goods_snapshot.left_out IS 'Rows the base answered that did no
 COMMENT ON COLUMN goods_snapshot.up_to IS 'How far the reading at work has come, for the engine; empty: none is at work';
 COMMENT ON COLUMN goods_snapshot.changes_from IS 'Changes are asked for from this moment of the clock of the base; NULL: the configuration does not tell them';
 COMMENT ON COLUMN goods_snapshot.whole_at IS 'When it was read whole last, and not only what had changed';
+COMMENT ON COLUMN goods_snapshot.form IS 'Of the catalog: as what it was read whole last (goods_form()). Read otherwise now, it is read whole; NULL: not yet';
 COMMENT ON COLUMN goods_snapshot.part_goods IS 'Goods of the catalog that one request to a register is for; NULL: as goods_part_size() says. It is halved when an answer is too large';
 
 CREATE TABLE goods_page (

@@ -108,6 +108,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION goods_list_path(infobase, text, jsonb) IS 'The next page of a list, what has changed of the catalog, or (mode check) elements by their keys';
 
+-- A property added to the profile is in no good read before, however long ago that one changed.
+CREATE FUNCTION goods_form(i infobase, entity text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN md5(goods_list_path(i, entity, whole_list()));
+END $$;
+COMMENT ON FUNCTION goods_form(infobase, text) IS 'What a list is read as: set, properties, filter';
+
 CREATE FUNCTION goods_call(i infobase, entity text, method text, arguments jsonb) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -179,21 +187,22 @@ CREATE FUNCTION begin_goods(i infobase, what text, part text, entity text) RETUR
 DECLARE
     known   goods_snapshot;
     changed boolean := what = 'catalog' AND property_names(i.profile, 'product') ? 'changed';
+    form    text := CASE WHEN what = ANY (goods_lists()) AND NOT goods_absent(i.profile, entity) THEN goods_form(i, entity) END;
     s       jsonb;
 BEGIN
     SELECT * INTO known FROM goods_snapshot g WHERE g.infobase = i.name AND g.what = begin_goods.what AND g.part = begin_goods.part;
-    IF known.up_to <> '' AND known.up_to::jsonb ->> 'entity' = entity AND known.asked_at > clock() - (CASE WHEN what = ANY (goods_lists()) THEN interval '1 day' ELSE interval '1 hour' END) THEN
+    IF known.up_to <> '' AND known.up_to::jsonb ->> 'entity' = entity AND known.up_to::jsonb ->> 'form' IS NOT DISTINCT FROM form AND known.asked_at > clock() - (CASE WHEN what = ANY (goods_lists()) THEN interval '1 day' ELSE interval '1 hour' END) THEN
         RETURN known.up_to::jsonb;
     END IF;
     IF NOT what = ANY (goods_lists()) THEN
         s := jsonb_build_object('todo', goods_parts(i, entity, coalesce(known.part_goods, goods_part_size())));
         s := s || jsonb_build_object('several', jsonb_array_length(s -> 'todo') > 1);
-    ELSIF changed AND known.changes_from IS NOT NULL AND known.whole_at > clock() - interval '1 day' THEN
+    ELSIF changed AND known.changes_from IS NOT NULL AND known.whole_at > clock() - interval '1 day' AND known.form = form THEN
         s := jsonb_build_object('mode', 'changes', 'from', to_char(known.changes_from, 'YYYY-MM-DD"T"HH24:MI:SS'));
     ELSE
         s := whole_list();
     END IF;
-    s := s || jsonb_build_object('entity', entity);
+    s := s || jsonb_build_object('entity', entity, 'form', form);
     DELETE FROM goods_page p WHERE p.infobase = i.name AND p.what = begin_goods.what AND p.part = begin_goods.part;
     INSERT INTO goods_snapshot AS g (infobase, what, part, asked_at, up_to, changes_from) VALUES (i.name, begin_goods.what, begin_goods.part, clock(), s::text, CASE WHEN changed THEN clock() AT TIME ZONE 'UTC' - interval '1 day' END)
     ON CONFLICT ON CONSTRAINT goods_snapshot_pkey DO UPDATE SET asked_at = excluded.asked_at, up_to = excluded.up_to,
@@ -392,7 +401,7 @@ BEGIN
         IF n < goods_page_size() THEN
             RETURN goods_finish(id, i, what, '', whole => false);
         END IF;
-        next := whole_list() || jsonb_build_object('entity', entity);    -- so many that all are read
+        next := whole_list() || jsonb_build_object('entity', entity, 'form', s ->> 'form');    -- so many that all are read
         DELETE FROM goods_page p WHERE p.infobase = i.name AND p.what = settle_goods_list.what;
         UPDATE goods_snapshot g SET changes_from = clock() AT TIME ZONE 'UTC' - interval '1 day' WHERE g.infobase = i.name AND g.what = settle_goods_list.what;
     ELSE

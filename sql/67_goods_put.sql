@@ -23,7 +23,7 @@ BEGIN
     ON CONFLICT ON CONSTRAINT bas_good_pkey DO UPDATE SET sku = excluded.sku, code = excluded.code, name = excluded.name, full_name = excluded.full_name, folder = excluded.folder, is_folder = excluded.is_folder,
         deleted = excluded.deleted, kind = excluded.kind, is_stock = excluded.is_stock, unit = excluded.unit, vat_rate = excluded.vat_rate, uses_characteristics = excluded.uses_characteristics, data = excluded.data,
         changed = excluded.changed, read_at = excluded.read_at;
-    UPDATE goods_snapshot s SET whole_at = CASE WHEN whole THEN s.asked_at ELSE s.whole_at END,
+    UPDATE goods_snapshot s SET whole_at = CASE WHEN whole THEN s.asked_at ELSE s.whole_at END, form = CASE WHEN whole THEN nullif(s.up_to, '')::jsonb ->> 'form' ELSE s.form END,
         changes_from = CASE WHEN whole THEN s.changes_from
                             ELSE greatest(s.changes_from, (SELECT max((p.data ->> (n ->> 'changed'))::timestamp) FROM goods_page p WHERE p.infobase = i.name AND p.what = 'catalog') - interval '10 min') END    -- what was being written then
     WHERE s.infobase = i.name AND s.what = 'catalog';

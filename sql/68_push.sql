@@ -134,10 +134,10 @@ CREATE FUNCTION push_lacks(r push_run) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN (SELECT n.key FROM push_needs(r.account, r.what) n JOIN account a ON a.name = r.account JOIN account_goods o ON o.account = a.name
-            LEFT JOIN goods_snapshot s ON s.infobase = a.infobase AND s.what = split_part(n.key, '/', 1) AND s.part = split_part(n.key, '/', 2)
-            WHERE NOT coalesce(s.complete_at >= s.asked_at AND s.asked_at >= r.started_at - n.no_older_than AND s.complete_at >= clock() - greatest(o.stale_after, n.no_older_than), false) ORDER BY n.key LIMIT 1);
+            JOIN infobase i ON i.name = a.infobase LEFT JOIN goods_snapshot s ON s.infobase = a.infobase AND s.what = split_part(n.key, '/', 1) AND s.part = split_part(n.key, '/', 2)
+            WHERE NOT coalesce((s.form IS NULL OR s.form = goods_form(i, 'product')) AND s.complete_at >= s.asked_at AND s.asked_at >= r.started_at - n.no_older_than AND s.complete_at >= clock() - greatest(o.stale_after, n.no_older_than), false) ORDER BY n.key LIMIT 1);
 END $$;
-COMMENT ON FUNCTION push_lacks(push_run) IS 'The next reading that a run waits for: never made, not complete, begun before the run, or too old by now; NULL: all are here';
+COMMENT ON FUNCTION push_lacks(push_run) IS 'The next reading that a run waits for: never made, not complete, begun before the run, too old by now, or of a catalog without the properties that are read now; NULL: all are here';
 
 CREATE FUNCTION push_unread(account text, what text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -163,6 +163,21 @@ BEGIN
         FROM push_price_types(push_problem.account) t WHERE push_problem.what = 'price' AND t.ref_key IS NULL) p ORDER BY p.n LIMIT 1;
 END $$;
 COMMENT ON FUNCTION push_problem(text, text) IS 'What settings and mappings lack for a push, and what to do; NULL: nothing';
+
+CREATE FUNCTION unread_properties(account text) RETURNS TABLE (setting text, property text, detail text, hint text)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT u.setting, u.property, format('%s names property "%s" of goods, which is not read from the base.', u.setting, u.property),
+           format('INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (%L, ''product'', ''any word'', %L); or correct %s.', i.profile, u.property, u.setting)
+    FROM account a JOIN infobase i ON i.name = a.infobase
+    CROSS JOIN LATERAL (SELECT 'card_field' AS setting, split_part(f.source, ',', 1) AS property FROM card_field f WHERE f.account = a.name AND split_part(f.source, ',', 1) NOT IN ('name', 'full_name', 'code', 'kind')
+                        UNION SELECT 'account_goods.condition', k FROM account_goods g CROSS JOIN jsonb_object_keys(g.condition) k WHERE g.account = a.name) u
+    WHERE a.name = unread_properties.account AND NOT EXISTS (SELECT FROM jsonb_each_text(property_names(i.profile, 'product')) p WHERE p.value = u.property)
+    ORDER BY u.setting, u.property;
+END $$;
+COMMENT ON FUNCTION unread_properties(text) IS 'Properties of goods that settings of an account name, and that are not asked of the base: goods would be left out, or blanks sent, for want of them';
 
 -- Comparing.
 
@@ -345,7 +360,8 @@ BEGIN
             s.blocked_on := (SELECT format('dictionary:%s:%s', a.infobase, lacks) FROM account a WHERE a.name = r.account);
             RETURN s;
         END IF;
-        SELECT p.detail, p.hint INTO s.detail, s.hint FROM push_problem(r.account, r.what) p;
+        SELECT p.detail, p.hint INTO s.detail, s.hint FROM push_problem(r.account, r.what) p WHERE p.detail IS NOT NULL
+        UNION ALL SELECT u.detail, u.hint FROM unread_properties(r.account) u WHERE r.what = 'card' OR u.setting <> 'card_field' LIMIT 1;
         IF s.detail IS NOT NULL THEN
             UPDATE push_run x SET state = 'parked' WHERE x.id = r.id;
             s.task_id := t.id; s.step := 'park'; s.reason := 'setting'; s.blocked_on := format('push:%s:', r.account);
@@ -588,6 +604,7 @@ COMMENT ON FUNCTION push_again(text, text, text) IS 'Has a product, or all that 
 
 CREATE TRIGGER changed AFTER INSERT OR DELETE OR UPDATE OF product_id, unmatched, folders, services, condition, characteristics, stock_by, total_of, reserves, negative_stock, currency, cost, owns, catalog_age, stale_after, stock_guard, price_guard ON account_goods
     FOR EACH ROW EXECUTE FUNCTION wake_waiting('push:%s:', 'account');
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON card_field FOR EACH ROW EXECUTE FUNCTION wake_waiting('push:%s:', 'account');
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON account_price FOR EACH ROW EXECUTE FUNCTION wake_waiting('push:%s:', 'account');
 
 -- A copy does not know what the original has sent since.

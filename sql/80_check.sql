@@ -434,11 +434,7 @@ BEGIN
     SELECT 6, 'warning', CASE w.what WHEN 'stock' THEN 'stock' ELSE 'prices' END, p.detail, p.hint
     FROM (VALUES ('stock'), ('price')) w (what) CROSS JOIN LATERAL push_problem(a.name, w.what) p WHERE p.detail IS NOT NULL
     UNION ALL
-    SELECT 6, 'warning', 'goods ' || u.property, format('%s names property "%s" of goods, which is not read from the base.', u.what, u.property),
-           format('INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (%L, ''product'', ''any word'', %L); then SELECT salesdrive.load_goods(%L, whole => true);', i.profile, u.property, i.name)
-    FROM (SELECT 'card_field' AS what, split_part(f.source, ',', 1) AS property FROM card_field f WHERE f.account = a.name AND split_part(f.source, ',', 1) NOT IN ('name', 'full_name', 'code', 'kind')
-          UNION SELECT 'account_goods.condition', k FROM account_goods g CROSS JOIN jsonb_object_keys(g.condition) k WHERE g.account = a.name) u
-    WHERE NOT EXISTS (SELECT FROM jsonb_each_text(property_names(i.profile, 'product')) p WHERE p.value = u.property)
+    SELECT 6, 'warning', 'goods ' || u.property, u.detail, u.hint FROM unread_properties(a.name) u
     UNION ALL
     SELECT 6, 'warning', 'stock ' || coalesce(d.name, s.warehouse::text), format('%s goods are in stock there, and the warehouse is no stock of SalesDrive.', s.goods), format('SELECT salesdrive.map_value(%L, ''warehouse'', ''number of the stock'', %L, direction => ''to_crm''); or leave it, if it is not for sale.', a.name, s.warehouse)
     FROM (SELECT b.warehouse, count(DISTINCT b.product) AS goods FROM account_goods g JOIN bas_stock b ON b.infobase = i.name AND b.quantity > 0 WHERE g.account = a.name AND g.stock_by = 'warehouse' GROUP BY b.warehouse) s

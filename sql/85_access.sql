@@ -68,7 +68,7 @@ INSERT INTO access_function VALUES    -- mapped fields
 
 INSERT INTO access_function VALUES    -- goods, stock and prices
     ('push_stock', 'operator'), ('push_prices', 'operator'), ('push_products', 'operator'), ('begin_push', 'operator'), ('cancel_push', 'operator'), ('allow_push', 'operator'), ('push_again', 'operator'), ('push_wake', 'operator'), ('require_push', 'operator'), ('check_pushes', 'operator'),
-    ('push_problem', 'operator'), ('card_fields', 'reader'), ('good_problems', 'reader'), ('push_goods', 'reader'), ('stock_map', 'reader'), ('stock_total', 'reader'), ('wanted_stock', 'reader'), ('push_currencies', 'reader'), ('push_price_types', 'reader'), ('wanted_prices', 'reader'), ('pushed_cost', 'reader'),
+    ('push_problem', 'operator'), ('unread_properties', 'operator'), ('card_fields', 'reader'), ('good_problems', 'reader'), ('push_goods', 'reader'), ('stock_map', 'reader'), ('stock_total', 'reader'), ('wanted_stock', 'reader'), ('push_currencies', 'reader'), ('push_price_types', 'reader'), ('wanted_prices', 'reader'), ('pushed_cost', 'reader'),
     ('card_value', 'reader'), ('wanted_cards', 'reader'), ('wanted_goods', 'reader'), ('loose_characteristics', 'reader');
 
 INSERT INTO access_function VALUES    -- products made in BAS

@@ -75,6 +75,9 @@ like($shop->error_of("INSERT INTO salesdrive.card_field VALUES ('shop', 'price',
 $shop->sql("INSERT INTO salesdrive.card_field VALUES ('shop', 'description', 'Описание'), ('shop', 'weight', 'Вес'), ('shop', 'barcode', 'ДополнительныеСведения,Штрихкод'), ('shop', 'nameForDocuments', 'name')");
 like($shop->sql("SELECT string_agg(problem || hint, ' ') FROM salesdrive.check('shop')"), qr/card_field names property "Описание" of goods, which is not read from the base\..*INSERT INTO salesdrive\.profile_property/, 'check() names properties that are not read');
 $shop->push('card');
+is($shop->task('card') . ' ' . ($shop->card('MUG')->{description} // 'none'), 'parked setting Від руки', 'and a push waits for them: nothing is blanked');
+$shop->sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'product', 'comment', 'Описание'), ('unf', 'product', 'weight', 'Вес'), ('unf', 'product', 'more', 'ДополнительныеСведения')");
+$shop->push('card');
 is_deeply([ @{ $shop->card('old-1') }{qw(description weight barcode nameForDocuments costPerItem)} ], [ 'Біла', 0.35, '4820000000017', 'Чашка біла', 50 ], 'mapped fields');
 is($shop->card('MUG')->{description}, '', 'blank where BAS has nothing');
 $shop->sql("DELETE FROM salesdrive.card_field; UPDATE salesdrive.account_goods SET owns = '{category}'");
@@ -215,7 +218,7 @@ is($shop->run('card', 'changed = goods, sent = changed, failed'), 't t 0', 'a da
 		my $bas = start_peer('bas', '--configuration', $configuration);
 		$crm->control(POST => '/reset');
 		$bas->control(POST => '/load', { %{ $rows{$configuration} }, $set => [ { Ref_Key => $key->(900), Code => 'F-1', Description => 'Ліхтарі', IsFolder => JSON::PP::true() },
-			map { { Ref_Key => $key->($_), Code => "G-$_", 'Артикул' => "LAMP-$_", Description => "Ліхтар $_", Parent_Key => $key->(900), $profile eq 'accounting2' ? ('БазоваяЕдиницаИзмерения_Key' => $unit) : ('ТипНоменклатуры' => $profile eq 'unf' ? 'Запас' : 'Товар', 'ЕдиницаИзмерения_Key' => $unit) } } 1 .. 3 ] });
+			map { { Ref_Key => $key->($_), Code => "G-$_", 'Артикул' => "LAMP-$_", Description => "Ліхтар $_", Parent_Key => $key->(900), $profile eq 'accounting2' ? ('БазоваяЕдиницаИзмерения_Key' => $unit) : ('ТипНоменклатуры' => $profile eq 'unf' ? 'Запас' : 'Товар', 'ЕдиницаИзмерения_Key' => $unit), $profile eq 'unf' ? ('Комментарий' => 'Яскравий', 'Недействителен' => JSON::PP::false()) : () } } 1 .. 3 ] });
 		$sql->("SELECT salesdrive.add_infobase('$profile', '$profile', '" . $bas->url('/base') . "', 'Обмен', 'secret');
 			SELECT salesdrive.add_account(name => '$profile', url => '" . $crm->url . "', api_key => 'demo-key', infobase => '$profile', webhook_token => 'a-token-of-24-characters', identity => '$profile');
 			INSERT INTO salesdrive.account_goods (account, unmatched, folders) VALUES ('$profile', 'export', ARRAY['" . $key->(900) . "']::uuid[]); INSERT INTO salesdrive.account_price (account, role, price_type) VALUES ('$profile', 'main', '$type')");
@@ -228,6 +231,14 @@ is($shop->run('card', 'changed = goods, sent = changed, failed'), 't t 0', 'a da
 		is_deeply($crm->control(GET => '/requests')->{counts}, $before, 'once more: read, and nothing sent');
 		if ($profile eq 'unf')
 		{
+			$crm->control(POST => '/products', { products => { map { ("LAMP-$_" => { %{ $cards->()->{"LAMP-$_"} }, description => 'Від руки' }) } 1 .. 3 } });
+			$bas->control(POST => '/edit', { set => $set, key => $key->(3), properties => { 'Комментарий' => 'Щойно' } });
+			$sql->("INSERT INTO salesdrive.card_field (account, field, source) VALUES ('unf', 'description', 'Комментарий'); INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'product', 'comment', 'Комментарий'); UPDATE salesdrive.account_goods SET catalog_age = '7 days'");
+			$push->('unf', 'push_products');
+			is_deeply([ map { $cards->()->{"LAMP-$_"}{description} } 1 .. 3 ], [ 'Яскравий', 'Яскравий', 'Щойно' ], 'a property that is read from now on: also of goods that did not change');
+			$sql->("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'product', 'invalid', 'Недействителен'); UPDATE salesdrive.account_goods SET condition = '{\"Недействителен\": false}' WHERE account = 'unf'");
+			like($push->('unf', 'push_stock'), qr/is done/, 'also for a condition');
+			is($sql->("SELECT goods FROM salesdrive.push_run WHERE account = 'unf' AND what = 'stock' ORDER BY id DESC LIMIT 1"), 3, 'which all meet');
 			$bas->control(POST => '/load', { 'AccumulationRegister_ЗапасыНаСкладах' => [ { 'Номенклатура_Key' => $key->(1), 'СтруктурнаяЕдиница_Key' => $warehouse, 'Количество' => '0.125', RecordType => 'Expense' } ] });
 			$push->('unf', 'push_stock');
 			is($cards->()->{'LAMP-1'}{stockBalanceByStock}{1}, 1, 'sold in BAS, gone in SalesDrive');

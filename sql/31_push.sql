@@ -97,7 +97,7 @@ COMMENT ON COLUMN crm_product.account IS 'Account';
 COMMENT ON COLUMN crm_product.product_id IS 'External id of the card, "parameter" in orders: by it the card is addressed';
 COMMENT ON COLUMN crm_product.crm_id IS 'Number of the card';
 COMMENT ON COLUMN crm_product.sku IS 'Its SKU: the good of BAS with this article, or pinned to it, is the one';
-COMMENT ON COLUMN crm_product.product IS 'Ref_Key of the good, where a push or a user tied them: then a new article in BAS makes no new card';
+COMMENT ON COLUMN crm_product.product IS 'Ref_Key of the good, where a push or a user tied them: then a new article in BAS makes no new card. It counts as long as the good is there, and its SKU is not pinned to another since';
 COMMENT ON COLUMN crm_product.characteristic IS 'Its characteristic; 0: none';
 COMMENT ON COLUMN crm_product.without_id IS 'The card has no external id, so it cannot be addressed; product_id is # and its number';
 COMMENT ON COLUMN crm_product.known_from IS 'order, push or user (wins, in this order from the last)';

@@ -125,8 +125,11 @@ BEGIN
         SELECT n.product FROM named n JOIN pinned q ON q.product = n.product WHERE n.own AND n.problem IS NULL
     ), keyed AS MATERIALIZED (
         SELECT n.*, CASE o.product_id WHEN 'sku' THEN n.sku WHEN 'code' THEN CASE WHEN n.own THEN n.code ELSE n.sku END ELSE CASE n.characteristic WHEN no_key() THEN n.product ELSE n.characteristic END::text END AS key FROM named n
-    ), card AS MATERIALIZED (
-        SELECT c.product_id, c.sku, c.product, c.characteristic, c.without_id, CASE c.known_from WHEN 'user' THEN 0 WHEN 'push' THEN 1 ELSE 2 END AS rank FROM crm_product c WHERE c.account = push_goods.account
+    ), card AS MATERIALIZED (    -- tied to a good as long as that is there, and its SKU is not pinned to another since
+        SELECT c.product_id, c.sku, CASE WHEN h.holds THEN c.product END AS product, CASE WHEN h.holds THEN c.characteristic ELSE no_key() END AS characteristic, c.without_id, CASE c.known_from WHEN 'user' THEN 0 WHEN 'push' THEN 1 ELSE 2 END AS rank
+        FROM crm_product c LEFT JOIN live l ON l.ref_key = c.product LEFT JOIN pin p ON p.sku = c.sku LEFT JOIN (SELECT DISTINCT x.product, x.characteristic FROM pin x) q ON q.product = c.product AND q.characteristic = c.characteristic
+        CROSS JOIN LATERAL (SELECT l.ref_key IS NOT NULL AND (c.characteristic = no_key() OR q.product IS NOT NULL) AND (p.sku IS NULL OR p.product = c.product AND p.characteristic = c.characteristic) AS holds) h
+        WHERE c.account = push_goods.account
     ), candidate AS (
         SELECT k.n, c.product_id, c.without_id, c.rank + CASE WHEN c.sku = k.sku THEN 0 ELSE 10 END AS rank
         FROM keyed k JOIN card c ON c.product = k.product AND c.characteristic = k.characteristic LEFT JOIN pin p ON p.sku = c.sku AND p.product = c.product

@@ -125,7 +125,7 @@ $shop->good(1, sku => 'SPOON', folder => 901, data => '{"ВыгружатьНа�
 $shop->sql("UPDATE salesdrive.account_goods SET folders = ARRAY['" . $shop->key(900) . "']::uuid[]");
 $shop->push('stock');
 is($shop->run('stock', 'goods'), 1, 'only goods of a folder, and of those in it');
-$shop->sql("UPDATE salesdrive.account_goods SET folders = NULL, condition = '{\"ВыгружатьНаСайт\": true}'");
+$shop->sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'product', 'on_site', 'ВыгружатьНаСайт'); UPDATE salesdrive.account_goods SET folders = NULL, condition = '{\"ВыгружатьНаСайт\": true}'");
 $shop->push('stock');
 is($shop->run('stock', 'goods'), 1, 'only goods with a flag');
 $shop->sql("UPDATE salesdrive.account_goods SET condition = '{}'");

@@ -351,7 +351,7 @@ BEGIN
         SELECT e.product, e.characteristic, e.expenses FROM pushed_cost(wanted_cards.account) e WHERE o.cost = 'card'
     )
     SELECT g.product_id, g.sku, g.product, g.characteristic, g.name, coalesce(g.problem, CASE WHEN k.lacks THEN 'kit_part' END),
-           jsonb_build_object('name', g.name, 'sku', g.sku)
+           CASE WHEN g.is_new OR 'name' = ANY (o.owns) THEN jsonb_build_object('name', g.name) ELSE '{}' END || CASE WHEN g.is_new OR 'sku' = ANY (o.owns) THEN jsonb_build_object('sku', g.sku) ELSE '{}' END
            || CASE WHEN c.folder IS NOT NULL THEN jsonb_build_object('category', c.fields) ELSE '{}' END
            || CASE WHEN k.kit IS NOT NULL THEN jsonb_build_object('set', k.list) ELSE '{}' END
            || CASE WHEN g.characteristic <> no_key() AND p.product_id IS NOT NULL THEN jsonb_build_object('parentProductId', p.product_id) ELSE '{}' END
@@ -361,7 +361,7 @@ BEGIN
     FROM good g JOIN bas_good b ON b.infobase = base AND b.ref_key = g.product LEFT JOIN kit k ON k.kit = g.product AND g.characteristic = no_key() LEFT JOIN category c ON c.folder = b.folder
     LEFT JOIN owner p ON p.product = g.product LEFT JOIN cost e ON e.product = g.product AND e.characteristic = g.characteristic;
 END $$;
-COMMENT ON FUNCTION wanted_cards(text) IS 'What the cards of an account are to hold: all that BAS owns of them. Parts go before their kits, goods before their characteristics';
+COMMENT ON FUNCTION wanted_cards(text) IS 'What the cards of an account are to hold: all that BAS owns of them; of a new one name and SKU whoever owns them. Parts go before their kits, goods before their characteristics';
 
 CREATE FUNCTION wanted_goods(account text, what text) RETURNS SETOF push_wish
     LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp AS $$

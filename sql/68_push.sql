@@ -208,8 +208,10 @@ CREATE FUNCTION compare_goods(r push_run) RETURNS push_figures
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
-    f push_figures;
+    f     push_figures;
+    alien text[] := ARRAY(SELECT k.key FROM product_keys() k WHERE kept_fields(r.account, r.what) ? k.guard);
 BEGIN
+    UPDATE product_sync s SET accepted = s.accepted - alien WHERE s.account = r.account AND s.what = r.what AND s.accepted ?| alien;    -- left to SalesDrive since: what it holds of them is not known any more
     UPDATE product_sync s SET batch = NULL, doubted = s.doubted OR s.state = 'sent', state = CASE s.state WHEN 'sent' THEN 'wanted' ELSE s.state END
     WHERE s.account = r.account AND s.what = r.what AND s.batch IS NOT NULL;    -- what a former run left
     WITH wish AS MATERIALIZED (

@@ -19,6 +19,49 @@ sub edit { my ($id, %fields) = @_; return $crm->control(POST => '/products', { p
 
 $shop->sql("INSERT INTO salesdrive.account_goods (account, unmatched) VALUES ('shop', 'export')");
 
+# ---- what BAS owns, given away and taken back
+
+$shop->good(1, sku => 'CUP', name => 'Чашка');
+$shop->good(2, sku => 'MUG', name => 'Кухоль');
+$shop->push('card');
+$shop->sql("UPDATE salesdrive.account_goods SET owns = '{sku,category}'");
+$shop->good(1, sku => 'CUP', name => 'Чашка біла');
+$shop->push('card');
+is($shop->run('card'), 'done 0 0 0', 'a name that BAS does not own is no difference');
+is($shop->card('CUP')->{name}, 'Чашка', 'and stays');
+$shop->sql("UPDATE salesdrive.account_goods SET owns = '{name,sku,category}'");
+$shop->push('card');
+is($shop->card('CUP')->{name} . '; ' . $shop->run('card'), 'Чашка біла; done 2 2 0', 'owned again, it is sent: what happened to it meanwhile is not known');
+$shop->sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('unf', 'product', 'comment', 'Описание'); INSERT INTO salesdrive.card_field (account, field, source) VALUES ('shop', 'description', 'Описание')");
+$shop->sql(q(UPDATE salesdrive.bas_good SET data = '{"Описание": "З BAS"}'));
+$shop->push('card');
+$shop->sql("DELETE FROM salesdrive.card_field");
+$shop->push('card');
+is($shop->run('card'), 'done 0 0 0', 'a field that is filled no more: nothing is sent');
+edit('CUP', description => 'Від руки');
+$shop->sql("INSERT INTO salesdrive.card_field (account, field, source) VALUES ('shop', 'description', 'Описание')");
+$shop->push('card');
+is($shop->card('CUP')->{description}, 'З BAS', 'filled again, it is sent');
+$shop->sql("UPDATE salesdrive.account_goods SET owns = '{}'");
+$shop->good(3, sku => 'JAR', name => 'Банка', data => '{"Описание": "Скло"}');
+$shop->push('card');
+is(join(' ', map { $shop->card('JAR')->{$_} } qw(name sku description)), 'Банка JAR Скло', 'a new card has its name and SKU whoever owns them');
+$shop->push('card');
+is($shop->run('card'), 'done 0 0 0', 'once');
+$shop->sql("UPDATE salesdrive.account_goods SET owns = '{name,sku,category,set}'");
+
+# ---- a field that is not read is none to be blanked
+
+$shop->sql("INSERT INTO salesdrive.card_field (account, field, source) VALUES ('shop', 'note', 'Опсание')");
+$shop->push('card');
+is($shop->task('card'), 'parked setting', 'a property that the base is not asked for: nothing is sent');
+like($shop->task('card', 'detail, hint'), qr/card_field names property "Опсание" of goods, which is not read from the base\. .*INSERT INTO salesdrive\.profile_property/, 'it says what is missing');
+is($shop->card('CUP')->{description}, 'З BAS', 'no card is touched');
+$shop->sql("DELETE FROM salesdrive.card_field WHERE field = 'note'");
+$shop->read_all;
+$shop->run_engine;
+like($shop->run('card', 'state'), qr/done/, 'mended, it goes on by itself');
+
 # ---- a good replaced by another, a pin corrected
 
 $shop->sql("INSERT INTO salesdrive.crm_product (account, product_id, sku) VALUES ('shop', '1042', 'DISH')");

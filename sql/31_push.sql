@@ -119,6 +119,7 @@ CREATE TABLE product_sync (
     state          text NOT NULL DEFAULT 'wanted' CHECK (state IN ('wanted', 'sent', 'accepted', 'refused')),
     doubted        boolean NOT NULL DEFAULT false,
     run            bigint,
+    turn           integer NOT NULL DEFAULT 0,
     batch          integer,
     fails          integer NOT NULL DEFAULT 0,
     detail         text,
@@ -138,7 +139,8 @@ COMMENT ON COLUMN product_sync.accepted_at IS 'When';
 COMMENT ON COLUMN product_sync.state IS 'wanted (not sent yet), sent (no answer yet, or none), accepted, or refused (by SalesDrive: sent again when its values change, or push_again())';
 COMMENT ON COLUMN product_sync.doubted IS 'SalesDrive may hold something else than accepted: it is sent again whatever it is to be';
 COMMENT ON COLUMN product_sync.run IS 'Run that found the last difference';
-COMMENT ON COLUMN product_sync.batch IS 'Request of that run that carries it; NULL: none is to';
+COMMENT ON COLUMN product_sync.turn IS 'What goes before what, by product_id where it is the same: parts go before their kits';
+COMMENT ON COLUMN product_sync.batch IS 'Request of that run that carries it, numbered by the place of its first product; NULL: none is to';
 COMMENT ON COLUMN product_sync.fails IS 'Times in a row that SalesDrive refused it';
 COMMENT ON COLUMN product_sync.detail IS 'Why it is refused, in the words of SalesDrive, or has no answer';
 CREATE INDEX product_sync_batch ON product_sync (account, what, batch) WHERE batch IS NOT NULL;

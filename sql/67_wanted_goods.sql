@@ -335,14 +335,18 @@ DECLARE
 BEGIN
     SELECT * INTO o FROM account_goods g WHERE g.account = wanted_cards.account;
     RETURN QUERY
-    WITH good AS MATERIALIZED (
+    WITH RECURSIVE good AS MATERIALIZED (
         SELECT g.* FROM push_goods(wanted_cards.account) g
     ), part AS MATERIALIZED (
         SELECT k.kit, p.product_id AS id, sum(k.quantity) AS quantity
         FROM bas_kit_part k LEFT JOIN good p ON p.product = k.product AND p.characteristic = CASE o.characteristics WHEN 'sum' THEN no_key() ELSE k.characteristic END AND p.problem IS NULL
         WHERE k.infobase = base AND 'set' = ANY (o.owns) GROUP BY 1, 2
+    ), nest AS (    -- a kit in a kit goes first; one within itself, never mind when
+        SELECT p.kit, 0 AS depth FROM (SELECT DISTINCT x.kit FROM part x) p
+        UNION SELECT k.kit, n.depth + 1 FROM nest n JOIN bas_kit_part k ON k.infobase = base AND k.product = n.kit WHERE n.depth < 8
     ), kit AS MATERIALIZED (
-        SELECT p.kit, bool_or(p.id IS NULL) AS lacks, jsonb_agg(jsonb_build_object('id', p.id, 'quantity', trim_scale(p.quantity)) ORDER BY p.id) AS list FROM part p GROUP BY p.kit
+        SELECT p.kit, bool_or(p.id IS NULL) AS lacks, jsonb_agg(jsonb_build_object('id', p.id, 'quantity', trim_scale(p.quantity)) ORDER BY p.id) AS list, max(d.depth) AS depth
+        FROM part p JOIN (SELECT n.kit, max(n.depth) AS depth FROM nest n GROUP BY n.kit) d ON d.kit = p.kit GROUP BY p.kit
     ), category AS MATERIALIZED (
         SELECT c.folder, jsonb_build_object('id', c.number, 'name', c.wanted ->> 'name') AS fields FROM category_sync c WHERE c.account = wanted_cards.account AND c.wanted IS NOT NULL AND 'category' = ANY (o.owns)
     ), owner AS MATERIALIZED (
@@ -357,7 +361,7 @@ BEGIN
            || CASE WHEN g.characteristic <> no_key() AND p.product_id IS NOT NULL THEN jsonb_build_object('parentProductId', p.product_id) ELSE '{}' END
            || CASE WHEN e.expenses IS NOT NULL THEN jsonb_build_object('expenses', e.expenses, 'currencyExpenses', o.currency) ELSE '{}' END
            || CASE WHEN mapped IS NOT NULL THEN (SELECT jsonb_object_agg(f.key, card_value(b.data || jsonb_build_object('name', b.name, 'full_name', b.full_name, 'code', b.code, 'kind', b.kind), f.value)) FROM jsonb_each_text(mapped) f) ELSE '{}' END,
-           CASE WHEN k.kit IS NOT NULL THEN 2 WHEN g.characteristic <> no_key() THEN 1 ELSE 0 END
+           CASE WHEN k.kit IS NOT NULL THEN 2 + k.depth WHEN g.characteristic <> no_key() THEN 1 ELSE 0 END
     FROM good g JOIN bas_good b ON b.infobase = base AND b.ref_key = g.product LEFT JOIN kit k ON k.kit = g.product AND g.characteristic = no_key() LEFT JOIN category c ON c.folder = b.folder
     LEFT JOIN owner p ON p.product = g.product LEFT JOIN cost e ON e.product = g.product AND e.characteristic = g.characteristic;
 END $$;

@@ -220,10 +220,10 @@ BEGIN
         SELECT w.*, s.accepted, s.state, s.product_id IS NULL OR s.accepted IS NULL OR s.doubted OR s.accepted <> w.wanted AS differs, coalesce(s.state = 'refused' AND NOT s.doubted AND s.wanted = w.wanted, false) AS held_back
         FROM wish w LEFT JOIN product_sync s ON s.account = r.account AND s.what = r.what AND s.product_id = w.product_id WHERE w.problem IS NULL
     ), noted AS (
-        INSERT INTO product_sync AS s (account, product_id, what, sku, product, characteristic, name, wanted, run, batch)
-        SELECT r.account, c.product_id, r.what, c.sku, c.product, c.characteristic, c.name, c.wanted, r.id, (row_number() OVER (ORDER BY c.turn, c.product_id) - 1) / 100 + 1 FROM compared c WHERE c.differs AND NOT c.held_back
+        INSERT INTO product_sync AS s (account, product_id, what, sku, product, characteristic, name, wanted, run, turn, batch)
+        SELECT r.account, c.product_id, r.what, c.sku, c.product, c.characteristic, c.name, c.wanted, r.id, c.turn, (row_number() OVER (ORDER BY c.turn, c.product_id) - 1) / 100 * 100 + 1 FROM compared c WHERE c.differs AND NOT c.held_back
         ON CONFLICT ON CONSTRAINT product_sync_pkey DO UPDATE SET sku = excluded.sku, product = excluded.product, characteristic = excluded.characteristic, name = excluded.name, wanted = excluded.wanted,
-            run = excluded.run, batch = excluded.batch, state = 'wanted', fails = CASE WHEN s.wanted = excluded.wanted THEN s.fails ELSE 0 END, detail = NULL
+            run = excluded.run, turn = excluded.turn, batch = excluded.batch, state = 'wanted', fails = CASE WHEN s.wanted = excluded.wanted THEN s.fails ELSE 0 END, detail = NULL
     ), held AS (    -- wanted otherwise for a while
         UPDATE product_sync s SET wanted = s.accepted, state = 'accepted', fails = 0, detail = NULL FROM compared c
         WHERE NOT c.differs AND c.state <> 'accepted' AND s.account = r.account AND s.what = r.what AND s.product_id = c.product_id
@@ -329,12 +329,42 @@ BEGIN
     IF n IS NOT NULL THEN
         s.step := 'request'; s.method := 'POST'; s.path := 'product-handler/'; s.memo := jsonb_build_object('run', r.id, 'batch', n);
         s.purpose := format('change %s in SalesDrive', CASE r.what WHEN 'price' THEN 'prices' WHEN 'card' THEN 'products' ELSE r.what END);
-        SELECT jsonb_build_object('action', 'update', 'dontUpdateFields', r.kept, 'product', jsonb_agg(product_body(x.product_id, x.name, x.wanted) ORDER BY x.product_id)) INTO s.body
+        SELECT jsonb_build_object('action', 'update', 'dontUpdateFields', r.kept, 'product', jsonb_agg(product_body(x.product_id, x.name, x.wanted) ORDER BY x.turn, x.product_id)) INTO s.body
         FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
     END IF;
     RETURN s;
 END $$;
 COMMENT ON FUNCTION push_request(push_run) IS 'The next request of a run: categories, then products; without a step: none is left';
+
+-- SalesDrive drops a part that it does not have from a set, and puts a category that it does not have at the top, both without a word.
+CREATE FUNCTION card_obstacle(account text, wanted jsonb, beside text[]) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN coalesce(
+        (SELECT format('SalesDrive has no category "%s", it is refused: %s', c.wanted ->> 'name', c.detail) FROM category_sync c
+         WHERE c.account = card_obstacle.account AND c.number = (card_obstacle.wanted #>> '{category,id}')::integer AND c.state = 'refused' AND c.accepted IS NULL),
+        (SELECT format('SalesDrive has no card of its %s %s, which is refused.', n.word, n.id) FROM (
+             SELECT 'part' AS word, p ->> 'id' AS id FROM jsonb_array_elements(card_obstacle.wanted -> 'set') p
+             UNION ALL SELECT 'good', card_obstacle.wanted ->> 'parentProductId' WHERE card_obstacle.wanted ? 'parentProductId') n
+         WHERE n.id <> ALL (beside) AND NOT EXISTS (SELECT FROM crm_product c WHERE c.account = card_obstacle.account AND c.product_id = n.id) ORDER BY n.word, n.id LIMIT 1));
+END $$;
+COMMENT ON FUNCTION card_obstacle(text, jsonb, text[]) IS 'What a card refers to and SalesDrive does not have, neither sent before nor beside it; NULL: nothing';
+
+CREATE FUNCTION hold_cards(r push_run, n integer) RETURNS integer
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    ids  text[] := ARRAY(SELECT x.product_id FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch = n);
+    many integer;
+BEGIN
+    UPDATE product_sync x SET state = 'refused', doubted = true, batch = NULL, fails = x.fails + 1, detail = left(o.words, 500)
+    FROM few(ids) i CROSS JOIN LATERAL (SELECT y.wanted FROM product_sync y WHERE y.account = r.account AND y.what = r.what AND y.product_id = i) y CROSS JOIN LATERAL card_obstacle(r.account, y.wanted, ids) o (words)
+    WHERE o.words IS NOT NULL AND x.account = r.account AND x.what = r.what AND x.product_id = i;
+    GET DIAGNOSTICS many = ROW_COUNT;
+    UPDATE push_run x SET failed = x.failed + many WHERE x.id = r.id AND many > 0;
+    RETURN many;
+END $$;
+COMMENT ON FUNCTION hold_cards(push_run, integer) IS 'Takes out of a request the cards that refer to what SalesDrive does not have: the next push tries them again. Returns how many';
 
 CREATE FUNCTION plan_push_of(t task) RETURNS plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -387,7 +417,10 @@ BEGIN
         s.hint := format('If that is right: SELECT salesdrive.allow_push(%s); else mend it in BAS, and push again.', r.id);
         RETURN s;
     END IF;
-    s := push_request(r);
+    LOOP
+        s := push_request(r);
+        EXIT WHEN r.what <> 'card' OR hold_cards(r, (s.memo ->> 'batch')::integer) = 0;
+    END LOOP;
     s.task_id := t.id;
     IF s.step = 'request' AND r.unsure_until > clock() THEN
         s := ROW(t.id, 'wait', NULL, NULL, NULL, NULL, NULL, NULL, r.unsure_until, 'unsure', 'A request without an answer may still be at work in SalesDrive.', NULL, NULL)::plan_step;
@@ -451,12 +484,12 @@ CREATE FUNCTION settle_push_products(r push_run, n integer, answer http_result) 
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    ids   text[] := ARRAY(SELECT x.product_id FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch = n ORDER BY x.product_id);
+    ids   text[] := ARRAY(SELECT x.product_id FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch = n ORDER BY x.turn, x.product_id);
     alone boolean := cardinality(ids) = 1;
-    last  integer := (SELECT max(x.batch) FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch IS NOT NULL);
     said  text := coalesce(push_words(result_json(answer)), answer.error);
     good  integer := 0;
     bad   integer := 0;
+    lame  integer;
 BEGIN
     IF answer.class = 'ok' THEN
         UPDATE product_sync x SET accepted = x.wanted, accepted_at = clock(), state = 'accepted', doubted = false, batch = NULL, fails = 0, detail = NULL
@@ -465,14 +498,20 @@ BEGIN
         UPDATE product_sync x SET state = 'refused', doubted = false, batch = NULL, fails = x.fails + 1, detail = left(coalesce(v.words, 'SalesDrive names others as taken, not this one: ' || said), 500)
         FROM push_verdicts(said, ids) v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND (v.verdict = 'refused' OR v.verdict = 'unclear' AND alone);
         GET DIAGNOSTICS bad = ROW_COUNT;
-        UPDATE product_sync x SET state = 'wanted', batch = last + v.n
-        FROM (SELECT p.id, row_number() OVER (ORDER BY p.id)::integer AS n FROM push_verdicts(said, ids) p WHERE p.verdict = 'unclear') v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND x.batch = n;
+        UPDATE product_sync x SET state = 'wanted', batch = n + array_position(ids, v.id) - 1    -- alone, where it stood
+        FROM push_verdicts(said, ids) v WHERE v.verdict = 'unclear' AND x.account = r.account AND x.what = r.what AND x.product_id = v.id AND x.batch = n;
         PERFORM tie_cards(r, ids);
+        UPDATE product_sync x SET state = 'refused', doubted = true, fails = x.fails + 1, detail = left(o.words, 500)    -- taken beside a part that was not
+        FROM few(ids) i CROSS JOIN LATERAL (SELECT y.wanted FROM product_sync y WHERE y.account = r.account AND y.what = r.what AND y.product_id = i AND y.state = 'accepted') y CROSS JOIN LATERAL card_obstacle(r.account, y.wanted, '{}') o (words)
+        WHERE r.what = 'card' AND o.words IS NOT NULL AND x.account = r.account AND x.what = r.what AND x.product_id = i;
+        GET DIAGNOSTICS lame = ROW_COUNT;
+        good := good - lame;
+        bad := bad + lame;
     ELSIF alone THEN
         UPDATE product_sync x SET state = 'refused', doubted = false, batch = NULL, fails = x.fails + 1, detail = left(said, 500) WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
         bad := 1;
     ELSE    -- one of them is guilty
-        UPDATE product_sync x SET state = 'wanted', batch = CASE WHEN x.product_id = ANY (ids[1 : cardinality(ids) / 2]) THEN n ELSE last + 1 END WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
+        UPDATE product_sync x SET state = 'wanted', batch = CASE WHEN x.product_id = ANY (ids[1 : cardinality(ids) / 2]) THEN n ELSE n + cardinality(ids) / 2 END WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
     END IF;
     UPDATE push_run x SET sent = x.sent + good, failed = x.failed + bad WHERE x.id = r.id;
 END $$;

@@ -85,4 +85,44 @@ $shop->sql("UPDATE salesdrive.product_pin SET product = '" . $shop->key(13) . "'
 $shop->push('card');
 is(join('; ', map { join ' ', @{ $shop->card($_) }{qw(name sku)} } qw(B-1 PAN POT)), 'Горщик BOIL; Каструля PAN; Горщик POT', 'pinned to another good, it is a card of that one');
 
+# ---- kits: parts before them, in one request too; without a part no kit; taken apart
+
+sub kit { my ($kit, %part) = @_; return $shop->sql("DELETE FROM salesdrive.bas_kit_part WHERE kit = '" . $shop->key($kit) . "'" . join '', map { "; INSERT INTO salesdrive.bas_kit_part (infobase, kit, line_no, product, quantity, read_at) VALUES ('main', '" . $shop->key($kit) . "', $_, '" . $shop->key($_) . "', $part{$_}, now())" } sort keys %part) }
+$shop->good(20, sku => 'A-KIT', name => 'Набір');
+$shop->good(21, sku => 'Z-PART', name => 'Частина');
+$shop->good(22, sku => 'B-KIT', name => 'Набір наборів');
+kit(20, 21 => 2, 1 => 1);
+kit(22, 20 => 1, 21 => 1);
+$shop->push('card');
+is_deeply([ map { [ map { "$_->{id} $_->{quantity}" } @{ $shop->card($_)->{set} } ] } qw(A-KIT B-KIT) ], [ [ 'CUP 1', 'Z-PART 2' ], [ 'A-KIT 1', 'Z-PART 1' ] ], 'a part that comes after its kit by name, and a kit in a kit') or diag($shop->ignored);
+$shop->good(23, sku => 'C-KIT', name => 'Третій набір');
+$shop->good(24, sku => 'Y-PART', name => 'Заборонена');
+kit(23, 24 => 1, 1 => 1);
+$shop->config(bad_products => { 'Y-PART' => 'Заборонено' });
+$shop->push('card');
+is($shop->run('card', 'state, sent, failed'), 'done 0 2', 'a part refused');
+is($shop->sync('card', 'Y-PART') . '; ' . $shop->sync('card', 'C-KIT'), 'refused Заборонено; refused SalesDrive has no card of its part Y-PART, which is refused.', 'its kit does not go without it') or diag($shop->ignored);
+ok(!exists $shop->cards->{'C-KIT'}, 'no kit that lacks a part');
+$shop->config(bad_products => {});
+$shop->sql("SELECT salesdrive.push_again('shop', 'card')");
+$shop->push('card');
+is_deeply($shop->card('C-KIT')->{set}, [ { id => 'CUP', quantity => 1 }, { id => 'Y-PART', quantity => 1 } ], 'both are sent again');
+is($shop->ignored, '', 'SalesDrive never dropped a part');
+
+# ---- categories
+
+$shop->good(901, is_folder => 1, name => 'Посуд');
+$shop->good(902, is_folder => 1, name => 'Скло', folder => 901);
+$shop->good(1, sku => 'CUP', name => 'Чашка біла', folder => 902, data => '{"Описание": "З BAS"}');
+$shop->good(2, sku => 'MUG', name => 'Кухоль', folder => 901, data => '{"Описание": "З BAS"}');
+$shop->config(bad_categories => { 1000002 => 'Категорію заборонено' });
+$shop->push('card');
+is_deeply(categories(), { 1000001 => { name => 'Посуд', parentId => undef } }, 'a category refused is not made at the top of the tree by its goods');
+is($shop->sync('card', 'CUP') . '; ' . $shop->sync('card', 'MUG'), 'refused SalesDrive has no category "Скло", it is refused: Категорію заборонено; accepted', 'they wait for it');
+$shop->config(bad_categories => {});
+$shop->sql("SELECT salesdrive.push_again('shop', 'card')");
+$shop->push('card');
+is_deeply(categories()->{1000002}, { name => 'Скло', parentId => 1000001 }, 'sent again, it is where it belongs');
+is($shop->card('CUP')->{category}, 1000002, 'with its goods');
+
 done_testing();

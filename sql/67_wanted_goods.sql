@@ -332,6 +332,7 @@ DECLARE
     o      account_goods;
     base   text := (SELECT a.infobase FROM account a WHERE a.name = wanted_cards.account);
     mapped jsonb := (SELECT jsonb_object_agg(f.field, f.source) FROM card_field f WHERE f.account = wanted_cards.account);
+    whole  boolean := NOT EXISTS (SELECT FROM goods_snapshot s WHERE s.infobase = base AND s.what = 'kits' AND s.left_out > 0);    -- else a kit that is not there may be one of those left out
 BEGIN
     SELECT * INTO o FROM account_goods g WHERE g.account = wanted_cards.account;
     RETURN QUERY
@@ -353,17 +354,20 @@ BEGIN
         SELECT g.product, min(g.product_id) AS product_id FROM good g WHERE g.characteristic = no_key() AND g.problem IS NULL GROUP BY g.product
     ), cost AS MATERIALIZED (
         SELECT e.product, e.characteristic, e.expenses FROM pushed_cost(wanted_cards.account) e WHERE o.cost = 'card'
+    ), taken AS MATERIALIZED (
+        SELECT s.product_id, s.accepted FROM product_sync s WHERE s.account = wanted_cards.account AND s.what = 'card' AND s.accepted ?| ARRAY['set', 'expenses']
     )
     SELECT g.product_id, g.sku, g.product, g.characteristic, g.name, coalesce(g.problem, CASE WHEN k.lacks THEN 'kit_part' END),
            CASE WHEN g.is_new OR 'name' = ANY (o.owns) THEN jsonb_build_object('name', g.name) ELSE '{}' END || CASE WHEN g.is_new OR 'sku' = ANY (o.owns) THEN jsonb_build_object('sku', g.sku) ELSE '{}' END
            || CASE WHEN c.folder IS NOT NULL THEN jsonb_build_object('category', c.fields) ELSE '{}' END
-           || CASE WHEN k.kit IS NOT NULL THEN jsonb_build_object('set', k.list) ELSE '{}' END
+           || CASE WHEN k.kit IS NOT NULL THEN jsonb_build_object('set', k.list) WHEN 'set' = ANY (o.owns) AND t.accepted ? 'set' THEN jsonb_build_object('set', CASE WHEN whole THEN '[]' ELSE t.accepted -> 'set' END) ELSE '{}' END
            || CASE WHEN g.characteristic <> no_key() AND p.product_id IS NOT NULL THEN jsonb_build_object('parentProductId', p.product_id) ELSE '{}' END
-           || CASE WHEN e.expenses IS NOT NULL THEN jsonb_build_object('expenses', e.expenses, 'currencyExpenses', o.currency) ELSE '{}' END
+           || CASE WHEN e.expenses IS NOT NULL THEN jsonb_build_object('expenses', e.expenses, 'currencyExpenses', o.currency)
+                   WHEN o.cost = 'card' AND t.accepted ? 'expenses' THEN jsonb_build_object('expenses', t.accepted -> 'expenses', 'currencyExpenses', t.accepted -> 'currencyExpenses') ELSE '{}' END    -- sold out: the last one known
            || CASE WHEN mapped IS NOT NULL THEN (SELECT jsonb_object_agg(f.key, card_value(b.data || jsonb_build_object('name', b.name, 'full_name', b.full_name, 'code', b.code, 'kind', b.kind), f.value)) FROM jsonb_each_text(mapped) f) ELSE '{}' END,
            CASE WHEN k.kit IS NOT NULL THEN 2 + k.depth WHEN g.characteristic <> no_key() THEN 1 ELSE 0 END
     FROM good g JOIN bas_good b ON b.infobase = base AND b.ref_key = g.product LEFT JOIN kit k ON k.kit = g.product AND g.characteristic = no_key() LEFT JOIN category c ON c.folder = b.folder
-    LEFT JOIN owner p ON p.product = g.product LEFT JOIN cost e ON e.product = g.product AND e.characteristic = g.characteristic;
+    LEFT JOIN owner p ON p.product = g.product LEFT JOIN cost e ON e.product = g.product AND e.characteristic = g.characteristic LEFT JOIN taken t ON t.product_id = g.product_id;
 END $$;
 COMMENT ON FUNCTION wanted_cards(text) IS 'What the cards of an account are to hold: all that BAS owns of them; of a new one name and SKU whoever owns them. Parts go before their kits, goods before their characteristics';
 

@@ -108,6 +108,20 @@ $shop->sql("SELECT salesdrive.push_again('shop', 'card')");
 $shop->push('card');
 is_deeply($shop->card('C-KIT')->{set}, [ { id => 'CUP', quantity => 1 }, { id => 'Y-PART', quantity => 1 } ], 'both are sent again');
 is($shop->ignored, '', 'SalesDrive never dropped a part');
+kit(23);
+$shop->push('card');
+is_deeply($shop->card('C-KIT')->{set}, [], 'a kit taken apart in BAS');
+$shop->push('card');
+is($shop->run('card'), 'done 0 0 0', 'once');
+$shop->sql("UPDATE salesdrive.goods_snapshot SET left_out = 1 WHERE what = 'kits'");
+kit(20);
+$shop->push('card');
+is_deeply([ $shop->run('card'), scalar @{ $shop->card('A-KIT')->{set} } ], [ 'done 0 0 0', 2 ], 'not where it may be one of those left out, for want of a main composition');
+$shop->sql("UPDATE salesdrive.goods_snapshot SET left_out = 0 WHERE what = 'kits'");
+kit(20, 21 => 2, 1 => 1);
+kit(23, 1 => 3);
+$shop->push('card');
+is_deeply($shop->card('C-KIT')->{set}, [ { id => 'CUP', quantity => 3 } ], 'and put together again');
 
 # ---- categories
 
@@ -124,5 +138,17 @@ $shop->sql("SELECT salesdrive.push_again('shop', 'card')");
 $shop->push('card');
 is_deeply(categories()->{1000002}, { name => 'Скло', parentId => 1000001 }, 'sent again, it is where it belongs');
 is($shop->card('CUP')->{category}, 1000002, 'with its goods');
+
+# ---- cost
+
+$shop->sql("UPDATE salesdrive.account_goods SET cost = 'card'; INSERT INTO salesdrive.bas_cost (infobase, product, cost, read_at) VALUES ('main', '" . $shop->key(1) . "', 20.05, now())");
+$shop->config(absent_fields => 'cleared');
+$shop->push('card');
+is($shop->card('CUP')->{expenses}, 20.05, 'cost');
+$shop->sql("DELETE FROM salesdrive.bas_cost");
+$shop->good(1, sku => 'CUP', name => 'Чашка', folder => 902, data => '{"Описание": "З BAS"}');
+$shop->push('card');
+is(join(' ', @{ $shop->card('CUP') }{qw(name expenses currencyExpenses)}), 'Чашка 20.05 UAH', 'sold out, the last cost known stays');
+$shop->config(absent_fields => 'kept');
 
 done_testing();

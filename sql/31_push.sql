@@ -166,7 +166,7 @@ COMMENT ON COLUMN category_sync.wanted IS 'Name and parent as they are to be';
 COMMENT ON COLUMN category_sync.accepted IS 'The same as SalesDrive took them last';
 COMMENT ON COLUMN category_sync.state IS 'wanted, sent, accepted or refused, as of product_sync';
 COMMENT ON COLUMN category_sync.place IS 'Its place in the order of sending: a parent comes before its children';
-COMMENT ON COLUMN category_sync.batch IS 'Request that carries it; NULL: none is to';
+COMMENT ON COLUMN category_sync.batch IS 'Request that carries it, numbered as of product_sync; NULL: none is to';
 COMMENT ON COLUMN category_sync.detail IS 'Why it is refused, or has no answer';
 
 CREATE SEQUENCE push_run_id_seq;

@@ -310,12 +310,12 @@ BEGIN
     INSERT INTO category_sync (account, folder, number)
     SELECT want_categories.account, f.folder, greatest(first, coalesce((SELECT max(c.number) FROM category_sync c WHERE c.account = want_categories.account) + 1, 0)) - 1 + row_number() OVER (ORDER BY f.place, f.name, f.folder)
     FROM jsonb_to_recordset(folders) f (folder uuid, name text, place integer) LEFT JOIN category_sync c ON c.account = want_categories.account AND c.folder = f.folder WHERE c.folder IS NULL;
-    UPDATE category_sync c SET wanted = w.wanted, place = w.place, detail = NULL, state = CASE WHEN c.accepted = w.wanted THEN 'accepted' ELSE 'wanted' END
+    UPDATE category_sync c SET wanted = w.wanted, place = w.place, detail = NULL, state = CASE WHEN c.accepted = w.wanted AND c.state <> 'sent' THEN 'accepted' ELSE 'wanted' END
     FROM (SELECT f.folder, f.place, jsonb_build_object('name', f.name, 'parentId', p.number) AS wanted
           FROM jsonb_to_recordset(folders) f (folder uuid, parent uuid, name text, place integer) LEFT JOIN category_sync p ON p.account = want_categories.account AND p.folder = f.parent) w
     WHERE c.account = want_categories.account AND c.folder = w.folder AND (c.wanted IS DISTINCT FROM w.wanted OR c.state = 'sent' OR c.place IS DISTINCT FROM w.place);
     UPDATE category_sync c SET batch = b.batch
-    FROM (SELECT x.folder, CASE WHEN x.state = 'wanted' THEN (row_number() OVER (PARTITION BY x.state = 'wanted' ORDER BY x.place, x.number) - 1) / 100 + 1 END AS batch FROM category_sync x WHERE x.account = want_categories.account AND x.wanted IS NOT NULL) b
+    FROM (SELECT x.folder, CASE WHEN x.state = 'wanted' THEN (row_number() OVER (PARTITION BY x.state = 'wanted' ORDER BY x.place, x.number) - 1) / 100 * 100 + 1 END AS batch FROM category_sync x WHERE x.account = want_categories.account AND x.wanted IS NOT NULL) b
     WHERE c.account = want_categories.account AND c.folder = b.folder AND c.batch IS DISTINCT FROM b.batch;
 END $$;
 COMMENT ON FUNCTION want_categories(text) IS 'Numbers the folders that goods to be sent are in, with those above, and says what their categories are to be; parents go before their children';

@@ -533,16 +533,18 @@ CREATE FUNCTION settle_push_categories(r push_run, n integer, answer http_result
 #variable_conflict use_column
 DECLARE
     numbers text[] := ARRAY(SELECT c.number::text FROM category_sync c WHERE c.account = r.account AND c.batch = n ORDER BY c.place, c.number);
-    last    integer := (SELECT max(c.batch) FROM category_sync c WHERE c.account = r.account);
+    alone   boolean := cardinality(numbers) = 1;
     said    text := coalesce(push_words(result_json(answer)), answer.error);
 BEGIN
-    IF answer.class = 'ok' OR cardinality(numbers) = 1 THEN
-        UPDATE category_sync c SET accepted = CASE v.verdict WHEN 'accepted' THEN c.wanted ELSE c.accepted END, state = CASE v.verdict WHEN 'accepted' THEN 'accepted' ELSE 'refused' END, batch = NULL,
-            detail = CASE WHEN v.verdict <> 'accepted' THEN left(coalesce(v.words, said), 500) END
-        FROM (SELECT p.id, CASE answer.class WHEN 'ok' THEN p.verdict ELSE 'refused' END AS verdict, p.words FROM push_verdicts(said, numbers) p) v WHERE c.account = r.account AND c.batch = n AND c.number::text = v.id;
-    ELSE    -- the second half goes behind the first, so that parents stay before their children
-        UPDATE category_sync c SET batch = c.batch + 1 WHERE c.account = r.account AND c.batch > n;
-        UPDATE category_sync c SET state = 'wanted', batch = CASE WHEN c.number::text = ANY (numbers[1 : cardinality(numbers) / 2]) THEN n ELSE n + 1 END WHERE c.account = r.account AND c.batch = n;
+    IF answer.class = 'ok' THEN
+        UPDATE category_sync c SET accepted = CASE v.verdict WHEN 'accepted' THEN c.wanted ELSE c.accepted END, state = CASE WHEN v.verdict = 'unclear' AND NOT alone THEN 'wanted' WHEN v.verdict = 'unclear' THEN 'refused' ELSE v.verdict END,
+            batch = CASE WHEN v.verdict = 'unclear' AND NOT alone THEN n + array_position(numbers, v.id) - 1 END,    -- alone, where it stood
+            detail = CASE WHEN v.verdict = 'refused' OR v.verdict = 'unclear' AND alone THEN left(coalesce(v.words, 'SalesDrive names others as taken, not this one: ' || said), 500) END
+        FROM push_verdicts(said, numbers) v WHERE c.account = r.account AND c.batch = n AND c.number::text = v.id;
+    ELSIF alone THEN
+        UPDATE category_sync c SET state = 'refused', batch = NULL, detail = left(said, 500) WHERE c.account = r.account AND c.batch = n;
+    ELSE    -- halves stay in their place: parents before their children
+        UPDATE category_sync c SET state = 'wanted', batch = CASE WHEN c.number::text = ANY (numbers[1 : cardinality(numbers) / 2]) THEN n ELSE n + cardinality(numbers) / 2 END WHERE c.account = r.account AND c.batch = n;
     END IF;
 END $$;
 COMMENT ON FUNCTION settle_push_categories(push_run, integer, http_result) IS 'Takes in what SalesDrive says of a request of categories';

@@ -139,6 +139,21 @@ $shop->push('card');
 is_deeply(categories()->{1000002}, { name => 'Скло', parentId => 1000001 }, 'sent again, it is where it belongs');
 is($shop->card('CUP')->{category}, 1000002, 'with its goods');
 
+$shop->good(903, is_folder => 1, name => 'Дерево');
+$shop->good(904, is_folder => 1, name => 'Метал');
+$shop->good(3, sku => 'JAR', name => 'Банка', folder => 903, data => '{"Описание": "Скло"}');
+$shop->good(12, sku => 'PAN', name => 'Каструля', folder => 904);
+$crm->control(POST => '/faults', { path => 'POST /category-handler/', action => 'status', status => 200, body => 'json', text => '{"status":"success","message":"category[1000003] successfully added."}', times => 1 });
+$shop->push('card');
+is($shop->sql("SELECT string_agg(number || ' ' || state, ', ' ORDER BY number) FROM salesdrive.category_sync WHERE number > 1000002"), '1000003 accepted, 1000004 accepted', 'a category that the answer does not name is sent alone before it counts as refused');
+$crm->control(POST => '/faults', { path => 'POST /category-handler/', action => 'reset_after', times => 1 });
+$shop->sql("UPDATE salesdrive.bas_good SET name = 'Ліс' WHERE ref_key = '" . $shop->key(903) . "'");
+$shop->push('card');
+$shop->sql("SELECT salesdrive.cancel_push('shop', 'card'); UPDATE salesdrive.bas_good SET name = 'Дерево' WHERE ref_key = '" . $shop->key(903) . "'");
+$shop->later(5);
+$shop->push('card');
+is(categories()->{1000003}{name}, 'Дерево', 'what was sent without an answer, and is to be as before, is sent again');
+
 # ---- cost
 
 $shop->sql("UPDATE salesdrive.account_goods SET cost = 'card'; INSERT INTO salesdrive.bas_cost (infobase, product, cost, read_at) VALUES ('main', '" . $shop->key(1) . "', 20.05, now())");

@@ -90,7 +90,7 @@ BEGIN
     IF gone IS NOT NULL THEN
         PERFORM wake_blocked(gone);
     END IF;
-    UPDATE product_load l SET changes_from = greatest(l.changes_from, (SELECT max((e ->> (n ->> 'changed'))::timestamp) FROM jsonb_array_elements(rows) e) - interval '10 min')    -- what was being written then
+    UPDATE product_load l SET changes_from = greatest(l.changes_from, (SELECT max(c.at) FROM (SELECT (e ->> (n ->> 'changed'))::timestamp AS at FROM jsonb_array_elements(rows) e) c WHERE c.at < clock() AT TIME ZONE 'UTC' + interval '1 day') - interval '10 min')    -- what was being written then; what is dated into the future hides nothing
     WHERE l.infobase = settle_product_changes.infobase;
 END $$;
 COMMENT ON FUNCTION settle_product_changes(text, text, jsonb) IS 'Forgets goods that have changed, by their article and by their key; orders parked for them ask anew';

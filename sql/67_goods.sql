@@ -96,6 +96,7 @@ DECLARE
     row   jsonb := CASE entity WHEN 'kit' THEN property_names(i.profile, 'kit_row') ELSE '{}' END;
     kept  text := (SELECT e.filter FROM profile_entity_effective e WHERE e.profile = i.profile AND e.concept = entity);
     value text := nullif(s ->> 'value', '');
+    few_folders boolean := s ->> 'mode' = 'changes' AND (SELECT count(*) FROM bas_good g WHERE g.infobase = i.name AND g.is_folder) < goods_page_size() / 2;    -- a configuration need not tell when one changed
 BEGIN
     RETURN entity_set(i.profile, entity) || '?$format=json&allowedOnly=true&$top=' || goods_page_size()
         || CASE WHEN (s ->> 'seen')::integer > 1 THEN '&$skip=' || (s ->> 'seen')::integer - 1 ELSE '' END
@@ -103,7 +104,7 @@ BEGIN
                SELECT 'Ref_Key' UNION SELECT v FROM jsonb_each_text(names) n (k, v)
                UNION SELECT entity_set(i.profile, 'kit_row') || '/' || v FROM jsonb_each_text(row) n (k, v)) c (name)))
         || CASE s ->> 'mode' WHEN 'whole' THEN '&$orderby=' || url_encode(goods_order(names) || ',Ref_Key') ELSE '' END
-        || odata_filter(nullif(concat_ws(' and ', '(' || kept || ')', CASE s ->> 'mode' WHEN 'check' THEN goods_any('Ref_Key', s -> 'keys') WHEN 'changes' THEN format('%s ge datetime''%s''', names ->> 'changed', s ->> 'from')
+        || odata_filter(nullif(concat_ws(' and ', '(' || kept || ')', CASE s ->> 'mode' WHEN 'check' THEN goods_any('Ref_Key', s -> 'keys') WHEN 'changes' THEN format('(%s ge datetime''%s''%s)', names ->> 'changed', s ->> 'from', CASE WHEN few_folders THEN ' or ' || (names ->> 'is_folder') || ' eq true' END)
                                                                                        ELSE goods_order(names) || ' ge ' || odata_text(value) END), ''));
 END $$;
 COMMENT ON FUNCTION goods_list_path(infobase, text, jsonb) IS 'The next page of a list, what has changed of the catalog, or (mode check) elements by their keys';

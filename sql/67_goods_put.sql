@@ -25,7 +25,7 @@ BEGIN
         changed = excluded.changed, read_at = excluded.read_at;
     UPDATE goods_snapshot s SET whole_at = CASE WHEN whole THEN s.asked_at ELSE s.whole_at END, form = CASE WHEN whole THEN nullif(s.up_to, '')::jsonb ->> 'form' ELSE s.form END,
         changes_from = CASE WHEN whole THEN s.changes_from
-                            ELSE greatest(s.changes_from, (SELECT max((p.data ->> (n ->> 'changed'))::timestamp) FROM goods_page p WHERE p.infobase = i.name AND p.what = 'catalog') - interval '10 min') END    -- what was being written then
+                            ELSE greatest(s.changes_from, (SELECT max(c.at) FROM (SELECT (p.data ->> (n ->> 'changed'))::timestamp AS at FROM goods_page p WHERE p.infobase = i.name AND p.what = 'catalog') c WHERE c.at < clock() AT TIME ZONE 'UTC' + interval '1 day') - interval '10 min') END    -- what was being written then; what is dated into the future hides nothing
     WHERE s.infobase = i.name AND s.what = 'catalog';
 END $$;
 COMMENT ON FUNCTION put_catalog(infobase, boolean) IS 'Puts goods read in the place of those known: all of them, or those that have changed';

@@ -58,7 +58,7 @@ CREATE FUNCTION good_problems() RETURNS TABLE (problem text, means text, hint te
            ('characteristic_unpinned', 'It is a characteristic without an SKU.', 'Pin an SKU to it (product_pin), for orders too; or set account_goods.characteristics to sum.'),
            ('no_price', 'It has no price of the main price type, or 0.', 'Set the price in BAS, or another price type in account_price.'),
            ('currency', 'The currency of its price has no name in SalesDrive.', 'SELECT salesdrive.map_value(account, ''currency'', ''USD'', ''name in BAS'', direction => ''to_crm'');'),
-           ('kit_part', 'It is a kit, and one of its parts has no card.', 'What keeps the part back is in this list, too.')
+           ('kit_part', 'It is a kit, and one of its parts has no card.', 'What keeps the part back is in this list, too; if it is not, account_goods (folders, services, condition) does not choose it.')
 $$;
 COMMENT ON FUNCTION good_problems() IS 'Why nothing is sent of a good: code, meaning, what to do';
 

@@ -121,7 +121,7 @@ BEGIN
     RETURN QUERY
     SELECT n.key, n.age
     FROM (SELECT 'catalog' AS key, CASE push_needs.what WHEN 'card' THEN interval '0' ELSE o.catalog_age END AS age
-          UNION ALL SELECT 'characteristics', o.catalog_age WHERE o.characteristics = 'products'
+          UNION ALL SELECT 'characteristics', CASE push_needs.what WHEN 'card' THEN interval '0' ELSE o.catalog_age END WHERE o.characteristics = 'products'
           UNION ALL SELECT 'kits', CASE push_needs.what WHEN 'card' THEN interval '0' ELSE o.catalog_age END WHERE 'set' = ANY (o.owns) AND push_needs.what <> 'price'
           UNION ALL SELECT 'stock', interval '0' WHERE push_needs.what = 'stock'
           UNION ALL SELECT 'cost', interval '0' WHERE o.cost = CASE push_needs.what WHEN 'price' THEN 'prices' ELSE push_needs.what END

@@ -79,6 +79,16 @@ run_engine();
 is(status(3, 'state'), 'synced', 'the new article is found');
 is(status(4, "state || ' ' || reason"), 'parked product_unknown', 'one marked for deletion is not');
 
+# ---- a date in the future
+
+$bas->control(POST => '/load', { $SET => [ goods(102, 'ДатаИзменения' => '2099-01-01T00:00:00') ] });
+sql("SELECT salesdrive.load_products('main')");
+run_engine();
+$bas->control(POST => '/edit', { set => $SET, key => key(103), properties => { 'Артикул' => 'NEW-103' } });
+sql("SELECT salesdrive.load_products('main')");
+run_engine();
+is(product('G-00103', 'count(*)'), 0, 'a good dated into the future hides no later change');
+
 # ---- whole again: what parked orders wait for becomes known
 
 $bas->control(POST => '/load', { $SET => [ goods(101, DeletionMark => JSON::PP::false()) ] });

@@ -103,6 +103,7 @@ COMMENT ON COLUMN crm_product.without_id IS 'The card has no external id, so it 
 COMMENT ON COLUMN crm_product.known_from IS 'order, push or user (wins, in this order from the last)';
 COMMENT ON COLUMN crm_product.changed_at IS 'When the row changed last';
 CREATE INDEX crm_product_sku ON crm_product (account, sku);
+CREATE INDEX crm_product_product ON crm_product (account, product);
 CREATE TRIGGER touched BEFORE UPDATE ON crm_product FOR EACH ROW EXECUTE FUNCTION touched();
 
 CREATE TABLE product_sync (
@@ -119,7 +120,7 @@ CREATE TABLE product_sync (
     state          text NOT NULL DEFAULT 'wanted' CHECK (state IN ('wanted', 'sent', 'accepted', 'refused')),
     doubted        boolean NOT NULL DEFAULT false,
     run            bigint,
-    turn           integer NOT NULL DEFAULT 0,
+    turn           integer,
     batch          integer,
     fails          integer NOT NULL DEFAULT 0,
     detail         text,
@@ -139,10 +140,11 @@ COMMENT ON COLUMN product_sync.accepted_at IS 'When';
 COMMENT ON COLUMN product_sync.state IS 'wanted (not sent yet), sent (no answer yet, or none), accepted, or refused (by SalesDrive: sent again when its values change, or push_again())';
 COMMENT ON COLUMN product_sync.doubted IS 'SalesDrive may hold something else than accepted: it is sent again whatever it is to be';
 COMMENT ON COLUMN product_sync.run IS 'Run that found the last difference';
-COMMENT ON COLUMN product_sync.turn IS 'What goes before what, by product_id where it is the same: parts go before their kits';
-COMMENT ON COLUMN product_sync.batch IS 'Request of that run that carries it, numbered by the place of its first product; NULL: none is to';
+COMMENT ON COLUMN product_sync.turn IS 'That run is still to send it: those of a lower turn first, and by product_id where it is the same, since others refer to them; NULL: it is not';
+COMMENT ON COLUMN product_sync.batch IS 'Request under way, or to be repeated, that carries it, numbered by the place of its first product; NULL: it is in none yet';
 COMMENT ON COLUMN product_sync.fails IS 'Times in a row that SalesDrive refused it';
 COMMENT ON COLUMN product_sync.detail IS 'Why it is refused, in the words of SalesDrive, or has no answer';
+CREATE INDEX product_sync_turn ON product_sync (account, what, turn, product_id) WHERE turn IS NOT NULL;
 CREATE INDEX product_sync_batch ON product_sync (account, what, batch) WHERE batch IS NOT NULL;
 
 CREATE TABLE category_sync (
@@ -169,6 +171,24 @@ COMMENT ON COLUMN category_sync.place IS 'Its place in the order of sending: a p
 COMMENT ON COLUMN category_sync.batch IS 'Request that carries it, numbered as of product_sync; NULL: none is to';
 COMMENT ON COLUMN category_sync.detail IS 'Why it is refused, or has no answer';
 
+CREATE TYPE push_figures AS (
+    goods    bigint,
+    left_out bigint,
+    changed  bigint,
+    known    bigint,
+    base     bigint,
+    hit      bigint,
+    bare     bigint
+);
+COMMENT ON TYPE push_figures IS 'What a comparison found';
+COMMENT ON COLUMN push_figures.goods IS 'Products compared';
+COMMENT ON COLUMN push_figures.left_out IS 'Goods that are not sent';
+COMMENT ON COLUMN push_figures.changed IS 'Products that differ';
+COMMENT ON COLUMN push_figures.known IS 'Products that SalesDrive has taken before';
+COMMENT ON COLUMN push_figures.base IS 'Of these, with a price, or in stock';
+COMMENT ON COLUMN push_figures.hit IS 'Of these, whose price would change, or that would be set to 0';
+COMMENT ON COLUMN push_figures.bare IS 'Products that are to have no stock; goods without a price';
+
 CREATE SEQUENCE push_run_id_seq;
 COMMENT ON SEQUENCE push_run_id_seq IS 'Numbers of runs of pushes';
 
@@ -176,9 +196,13 @@ CREATE TABLE push_run (
     id           bigint PRIMARY KEY DEFAULT nextval('push_run_id_seq'),
     account      text NOT NULL REFERENCES account (name) ON DELETE CASCADE,
     what         text NOT NULL CHECK (what IN ('card', 'stock', 'price')),
-    state        text NOT NULL DEFAULT 'reading' CHECK (state IN ('reading', 'guarded', 'sending', 'parked', 'done', 'cancelled')),
+    state        text NOT NULL DEFAULT 'reading' CHECK (state IN ('reading', 'comparing', 'guarded', 'sending', 'parked', 'done', 'cancelled')),
     asked_at     timestamptz NOT NULL DEFAULT clock(),
     started_at   timestamptz NOT NULL DEFAULT clock(),
+    stage        text CHECK (stage IN ('left', 'goods', 'gone')),
+    reached      text,
+    basis        text,
+    found        push_figures,
     compared_at  timestamptz,
     goods        integer NOT NULL DEFAULT 0,
     left_out     integer NOT NULL DEFAULT 0,
@@ -197,10 +221,14 @@ COMMENT ON TABLE push_run IS 'Pushes of goods, stock or prices to SalesDrive, on
 COMMENT ON COLUMN push_run.id IS 'Number; allow_push() takes it';
 COMMENT ON COLUMN push_run.account IS 'Account';
 COMMENT ON COLUMN push_run.what IS 'card, stock or price';
-COMMENT ON COLUMN push_run.state IS 'reading (BAS is being asked), guarded (it waits for allow_push()), sending, parked (a setting is missing, BAS could not be read, or SalesDrive refuses everything), done or cancelled';
+COMMENT ON COLUMN push_run.state IS 'reading (BAS is being asked), comparing (what was read, with what SalesDrive took last), guarded (it waits for allow_push()), sending, parked (a setting is missing, BAS could not be read, or SalesDrive refuses everything), done or cancelled';
 COMMENT ON COLUMN push_run.asked_at IS 'When it was asked for last';
 COMMENT ON COLUMN push_run.started_at IS 'What was read of BAS before does not count';
-COMMENT ON COLUMN push_run.compared_at IS 'When what was read was compared with what SalesDrive took last';
+COMMENT ON COLUMN push_run.stage IS 'Of a comparison under way: left (what a former one left to be sent is put aside), goods (those of the base), gone (cards whose good is in the base no more)';
+COMMENT ON COLUMN push_run.reached IS 'How far that stage has come: Ref_Key of the last good, or id of the last card';
+COMMENT ON COLUMN push_run.basis IS 'Digest of the readings and settings that are compared: with others the comparison begins anew';
+COMMENT ON COLUMN push_run.found IS 'What the comparison has found so far';
+COMMENT ON COLUMN push_run.compared_at IS 'When what was read was compared whole with what SalesDrive took last';
 COMMENT ON COLUMN push_run.goods IS 'Products compared';
 COMMENT ON COLUMN push_run.left_out IS 'Goods that are not sent, each with its reason in unsent_good';
 COMMENT ON COLUMN push_run.changed IS 'Products that differ';

@@ -39,8 +39,9 @@ BEGIN
                 WHEN 'goods' THEN (SELECT format('%s rows read%s', (SELECT count(*) FROM goods_page p WHERE (p.infobase, p.what, p.part) = (s.infobase, s.what, s.part)), ', ' || nullif(jsonb_array_length(s.up_to::jsonb -> 'todo'), 0) || ' parts to go')
                                    FROM goods_snapshot s WHERE s.infobase = t.infobase AND concat_ws('/', s.what, nullif(s.part, '')) = t.key AND s.up_to <> '')
                 WHEN 'yml' THEN (SELECT format('%s goods of the export read, %s to be made', l.offers, l.wanted) FROM yml_load l WHERE l.account = t.account AND l.loaded_at >= l.asked_at)
-                WHEN 'push' THEN coalesce((SELECT format('%s of %s products taken%s, %s requests', r.sent, r.changed, CASE WHEN r.failed > 0 THEN format(', %s refused', r.failed) END, r.requests)
-                                           FROM push_run r WHERE r.account = t.account AND r.what = t.key AND r.ended_at IS NULL AND r.compared_at IS NOT NULL AND r.state <> 'reading'),
+                WHEN 'push' THEN coalesce((SELECT CASE r.state WHEN 'comparing' THEN format('%s products compared, %s to be sent', r.goods, r.changed - r.sent - r.failed)
+                                                               ELSE format('%s of %s products taken%s, %s requests', r.sent, r.changed, CASE WHEN r.failed > 0 THEN format(', %s refused', r.failed) END, r.requests) END
+                                           FROM push_run r WHERE r.account = t.account AND r.what = t.key AND r.ended_at IS NULL AND (r.state = 'comparing' OR r.compared_at IS NOT NULL AND r.state <> 'reading')),
                                            (SELECT concat_ws(' ', t.detail, task_progress(w.id)) FROM task w WHERE w.kind = 'goods' AND w.scope = split_part(t.blocked_on, ':', 2) AND w.key = split_part(t.blocked_on, ':', 3)))
                 ELSE (SELECT format('%s of %s pages to be read, %s %s received%s', p.page, p.pages, p.orders, f.items, ', ends at about ' || to_char(CASE WHEN f.since_a_day THEN backfill_ends_at(p.account, p.feed) END, 'YYYY-MM-DD HH24:MI TZ'))
                       FROM crm_feed f JOIN crm_poll p ON p.feed = f.feed WHERE f.kind = t.kind AND p.account = t.account AND p.feed = t.key AND p.page IS NOT NULL AND p.requests > 0 AND p.pages IS NOT NULL) END

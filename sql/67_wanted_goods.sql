@@ -4,7 +4,8 @@
 -- A good is what an order means by its SKU: the good pinned to it, else the only one with this article. A card of SalesDrive is addressed by its external
 -- id, which orders tell. What is not clear is listed in unsent_good, and nothing is sent of it.
 --
--- These functions have plans of their own: their sets are whole catalogs, also within the engine, which plans for a few rows at a time.
+-- These functions have plans of their own: their sets are whole catalogs, also within the engine, which plans for a few rows at a time. Or they are told
+-- which goods (their argument goods): then all they read is looked up by arrays of keys, and what they answer of these goods is the same.
 
 CREATE TYPE push_good AS (
     product_id     text,
@@ -62,6 +63,10 @@ CREATE FUNCTION good_problems() RETURNS TABLE (problem text, means text, hint te
 $$;
 COMMENT ON FUNCTION good_problems() IS 'Why nothing is sent of a good: code, meaning, what to do';
 
+-- Goods by their article as it is compared, and by what may be the id of a card: to tell of some goods whether others have the same.
+CREATE INDEX bas_good_folded ON bas_good (infobase, folded_name(sku));
+CREATE INDEX bas_good_id ON bas_good (infobase, btrim(code));
+
 -- Cards. Orders tell of them: those that came since the last time are looked through.
 CREATE FUNCTION learn_cards(account text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_custom_plan AS $$
@@ -85,15 +90,58 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION learn_cards(text) IS 'Takes in what lines of orders tell of the cards of SalesDrive';
 
-CREATE FUNCTION push_goods(account text) RETURNS SETOF push_good
-    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
+-- What is true of a good depends on others: with the same article, with a pin of its SKU, with a card that either could be. And of those on others still.
+CREATE FUNCTION goods_near(account text, goods uuid[], OUT near uuid[], OUT skus text[], OUT cards text[]) RETURNS record
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+    base   text := (SELECT a.infobase FROM account a WHERE a.name = goods_near.account);
+    ids_by text := (SELECT g.product_id FROM account_goods g WHERE g.account = goods_near.account);
+    newly  uuid[] := goods;
+    named  text[];    -- SKUs of these goods, and what else the ids of their cards may be
+    ids    text[];
+    ours   text[];
+    folded text[];
+BEGIN
+    near := '{}'; skus := '{}'; cards := '{}';
+    WHILE cardinality(newly) > 0 LOOP
+        near := near || newly;
+        SELECT array_agg(btrim(g.sku)), array_agg(CASE ids_by WHEN 'code' THEN btrim(g.code) WHEN 'ref_key' THEN g.ref_key::text END) INTO named, ids FROM bas_good g WHERE g.infobase = base AND g.ref_key = ANY (newly);
+        SELECT named || array_agg(p.sku), ids || array_agg(p.characteristic::text) INTO named, ids FROM product_pin p WHERE p.infobase = base AND p.product = ANY (newly);
+        ids := named || ids;
+        ours := ARRAY(SELECT c.product_id FROM crm_product c WHERE c.account = goods_near.account AND c.product = ANY (newly) UNION SELECT c.product_id FROM crm_product c WHERE c.account = goods_near.account AND c.sku = ANY (named)
+                      UNION SELECT c.product_id FROM crm_product c WHERE c.account = goods_near.account AND c.product_id = ANY (ids));
+        named := named || ARRAY(SELECT c.sku FROM crm_product c WHERE c.account = goods_near.account AND c.product_id = ANY (ours) AND c.sku IS NOT NULL);
+        ids := ids || ours;
+        folded := ARRAY(SELECT DISTINCT folded_name(n) FROM unnest(named || ids) n WHERE n <> '');
+        skus := skus || named;
+        cards := cards || ours;
+        newly := ARRAY(
+            SELECT g.ref_key FROM bas_good g WHERE g.infobase = base AND folded_name(g.sku) = ANY (folded) AND NOT g.is_folder
+            UNION SELECT g.ref_key FROM bas_good g WHERE ids_by = 'code' AND g.infobase = base AND btrim(g.code) = ANY (ids) AND NOT g.is_folder
+            UNION SELECT g.ref_key FROM bas_good g WHERE ids_by = 'ref_key' AND g.infobase = base AND g.ref_key = ANY (ARRAY(SELECT i::uuid FROM unnest(ids) i WHERE i ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'))
+            UNION SELECT p.product FROM product_pin p WHERE p.infobase = base AND (p.sku = ANY (named) OR p.sku = ANY (ids) OR p.characteristic::text = ANY (ids))
+            UNION SELECT c.product FROM crm_product c WHERE c.account = goods_near.account AND c.product_id = ANY (ours) AND c.product IS NOT NULL
+            EXCEPT SELECT n FROM unnest(near) n);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION goods_near(text, uuid[]) IS 'Goods, and with them all those on which it depends which cards they are; the SKUs of all these, and the cards that they may be';
+
+CREATE FUNCTION push_goods(account text, goods uuid[] DEFAULT NULL) RETURNS SETOF push_good
+    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET random_page_cost = 1.1 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     o      account_goods;
     base   text := (SELECT a.infobase FROM account a WHERE a.name = push_goods.account);
     inside uuid[];
+    near   uuid[];    -- those goods, and others they depend on
+    skus   text[];
+    cards  text[];
 BEGIN
     SELECT * INTO o FROM account_goods g WHERE g.account = push_goods.account;
+    IF goods IS NOT NULL THEN
+        SELECT n.near, n.skus, n.cards INTO near, skus, cards FROM goods_near(push_goods.account, goods) n;
+    END IF;
     IF o.folders IS NOT NULL THEN
         WITH RECURSIVE tree AS (
             SELECT f AS ref_key FROM unnest(o.folders) f
@@ -103,13 +151,13 @@ BEGIN
     END IF;
     RETURN QUERY
     WITH pin AS MATERIALIZED (
-        SELECT p.sku, p.product, coalesce(p.characteristic, no_key()) AS characteristic FROM product_pin p WHERE p.infobase = base
+        SELECT p.sku, p.product, coalesce(p.characteristic, no_key()) AS characteristic FROM product_pin p WHERE p.infobase = base AND (goods IS NULL OR p.product = ANY (near) OR p.sku = ANY (skus))
     ), pinned AS MATERIALIZED (
         SELECT p.product FROM pin p WHERE p.characteristic = no_key() GROUP BY p.product
     ), live AS MATERIALIZED (
         SELECT g.ref_key, nullif(btrim(g.sku), '') AS sku, nullif(btrim(g.code), '') AS code, coalesce(nullif(btrim(g.name), ''), nullif(btrim(g.full_name), ''), nullif(btrim(g.sku), ''), g.ref_key::text) AS name,
                (o.folders IS NULL OR g.folder = ANY (inside)) AND (o.services OR g.is_stock IS NOT FALSE) AND (o.condition = '{}' OR g.data @> o.condition) AS chosen
-        FROM bas_good g WHERE g.infobase = base AND NOT g.is_folder AND NOT g.deleted
+        FROM bas_good g WHERE g.infobase = base AND NOT g.is_folder AND NOT g.deleted AND (goods IS NULL OR g.ref_key = ANY (near))
     ), named AS MATERIALIZED (
         SELECT row_number() OVER () AS n, x.* FROM (
             SELECT l.sku, l.ref_key AS product, no_key() AS characteristic, l.name, l.code, l.chosen, true AS own,
@@ -129,7 +177,7 @@ BEGIN
         SELECT c.product_id, c.sku, CASE WHEN h.holds THEN c.product END AS product, CASE WHEN h.holds THEN c.characteristic ELSE no_key() END AS characteristic, c.without_id, CASE c.known_from WHEN 'user' THEN 0 WHEN 'push' THEN 1 ELSE 2 END AS rank
         FROM crm_product c LEFT JOIN live l ON l.ref_key = c.product LEFT JOIN pin p ON p.sku = c.sku LEFT JOIN (SELECT DISTINCT x.product, x.characteristic FROM pin x) q ON q.product = c.product AND q.characteristic = c.characteristic
         CROSS JOIN LATERAL (SELECT l.ref_key IS NOT NULL AND (c.characteristic = no_key() OR q.product IS NOT NULL) AND (p.sku IS NULL OR p.product = c.product AND p.characteristic = c.characteristic) AS holds) h
-        WHERE c.account = push_goods.account
+        WHERE c.account = push_goods.account AND (goods IS NULL OR c.product_id = ANY (cards))
     ), candidate AS (
         SELECT k.n, c.product_id, c.without_id, c.rank + CASE WHEN c.sku = k.sku THEN 0 ELSE 10 END AS rank
         FROM keyed k JOIN card c ON c.product = k.product AND c.characteristic = k.characteristic LEFT JOIN pin p ON p.sku = c.sku AND p.product = c.product
@@ -149,9 +197,10 @@ BEGIN
     )
     SELECT c.product_id, c.sku, c.product, c.characteristic, c.name, c.is_new,
            coalesce(c.problem, CASE WHEN d.product_id IS NOT NULL THEN 'id_twice' END)
-    FROM clear c LEFT JOIN (SELECT x.product_id FROM clear x WHERE x.problem IS NULL GROUP BY x.product_id HAVING count(*) > 1) d ON d.product_id = c.product_id;
+    FROM clear c LEFT JOIN (SELECT x.product_id FROM clear x WHERE x.problem IS NULL GROUP BY x.product_id HAVING count(*) > 1) d ON d.product_id = c.product_id
+    WHERE goods IS NULL OR c.product = ANY (goods);
 END $$;
-COMMENT ON FUNCTION push_goods(text) IS 'Goods that an account is to get, with the card that each is, or why it gets nothing';
+COMMENT ON FUNCTION push_goods(text, uuid[]) IS 'Goods that an account is to get, with the card that each is, or why it gets nothing; of some goods, or of all';
 
 -- Stock.
 
@@ -168,21 +217,35 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION stock_map(text) IS 'Warehouses of BAS and the stock of SalesDrive that each is: of several rows of value_map the one of direction to_crm, of the account, with the lowest id. So nothing counts twice';
 
+CREATE FUNCTION stock_sum(fields jsonb) RETURNS TABLE (total numeric)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+    SELECT CASE WHEN fields ? 'stockBalance' THEN (fields ->> 'stockBalance')::numeric ELSE (SELECT sum(e.value::numeric) FROM jsonb_each_text(fields -> 'stockBalanceByStock') e) END;
+END;
+COMMENT ON FUNCTION stock_sum(jsonb) IS 'As stock_total(), for many: a query takes it in whole';
+
 CREATE FUNCTION stock_total(fields jsonb) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN fields ? 'stockBalance' THEN (fields ->> 'stockBalance')::numeric ELSE (SELECT sum(e.value::numeric) FROM jsonb_each_text(fields -> 'stockBalanceByStock') e) END;
+    RETURN (SELECT s.total FROM stock_sum(fields) s);
 COMMENT ON FUNCTION stock_total(jsonb) IS 'Stock that fields of a card tell, of all warehouses together';
 
-CREATE FUNCTION wanted_stock(account text) RETURNS SETOF push_wish
-    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
+CREATE FUNCTION no_stock(account text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT CASE o.stock_by WHEN 'total' THEN '{"stockBalance": 0}' ELSE (SELECT jsonb_build_object('stockBalanceByStock', jsonb_object_agg(m.stock, 0)) FROM stock_map(o.account) m) END
+            FROM account_goods o WHERE o.account = no_stock.account);
+END $$;
+COMMENT ON FUNCTION no_stock(text) IS 'Fields of a card that has no stock';
+
+CREATE FUNCTION wanted_stock(account text, goods uuid[] DEFAULT NULL) RETURNS SETOF push_wish
+    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET random_page_cost = 1.1 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     o    account_goods;
     base text := (SELECT a.infobase FROM account a WHERE a.name = wanted_stock.account);
-    none jsonb;
+    none jsonb := no_stock(wanted_stock.account);
 BEGIN
     SELECT * INTO o FROM account_goods g WHERE g.account = wanted_stock.account;
-    none := CASE o.stock_by WHEN 'total' THEN '{"stockBalance": 0}' ELSE (SELECT jsonb_build_object('stockBalanceByStock', jsonb_object_agg(m.stock, 0)) FROM stock_map(wanted_stock.account) m) END;
     RETURN QUERY
     WITH place AS MATERIALIZED (
         SELECT m.warehouse, m.stock FROM stock_map(wanted_stock.account) m WHERE o.stock_by = 'warehouse'
@@ -190,25 +253,33 @@ BEGIN
         SELECT s.product, CASE o.characteristics WHEN 'sum' THEN no_key() ELSE s.characteristic END AS characteristic, p.stock,
                sum(s.quantity - CASE o.reserves WHEN 'subtract' THEN s.reserved ELSE 0 END) AS quantity
         FROM bas_stock s LEFT JOIN place p ON p.warehouse = s.warehouse
-        WHERE s.infobase = base AND CASE o.stock_by WHEN 'total' THEN o.total_of IS NULL OR s.warehouse = ANY (o.total_of) ELSE p.stock IS NOT NULL END
+        WHERE s.infobase = base AND (goods IS NULL OR s.product = ANY (goods)) AND CASE o.stock_by WHEN 'total' THEN o.total_of IS NULL OR s.warehouse = ANY (o.total_of) ELSE p.stock IS NOT NULL END
         GROUP BY 1, 2, 3
     ), told AS MATERIALIZED (
         SELECT h.product, h.characteristic, CASE o.stock_by WHEN 'total' THEN jsonb_build_object('stockBalance', trim_scale(sum(v.quantity))) ELSE jsonb_object_agg(coalesce(h.stock, ''), trim_scale(v.quantity)) END AS fields
         FROM held h CROSS JOIN LATERAL (SELECT CASE o.negative_stock WHEN 'zero' THEN greatest(h.quantity, 0) ELSE h.quantity END AS quantity) v GROUP BY 1, 2
     ), good AS MATERIALIZED (
-        SELECT g.* FROM push_goods(wanted_stock.account) g
+        SELECT g.* FROM push_goods(wanted_stock.account, goods) g
         WHERE NOT ('set' = ANY (o.owns) AND EXISTS (SELECT FROM bas_kit_part k WHERE k.infobase = base AND k.kit = g.product))    -- SalesDrive counts the parts of a kit
     )
     SELECT g.product_id, g.sku, g.product, g.characteristic, g.name, coalesce(g.problem, CASE WHEN g.is_new THEN 'unknown' END),
            CASE WHEN t.product IS NULL THEN none WHEN o.stock_by = 'total' THEN t.fields ELSE jsonb_build_object('stockBalanceByStock', none -> 'stockBalanceByStock' || t.fields) END, 0
-    FROM good g LEFT JOIN told t ON t.product = g.product AND t.characteristic = g.characteristic
-    UNION ALL    -- what is in the catalog no more cannot be sold
-    SELECT s.product_id, s.sku, s.product, s.characteristic, s.name, NULL, none, 0
-    FROM product_sync s LEFT JOIN bas_good b ON b.infobase = base AND b.ref_key = s.product AND NOT b.deleted
-    WHERE s.account = wanted_stock.account AND s.what = 'stock' AND s.product IS NOT NULL AND b.ref_key IS NULL AND (s.state <> 'accepted' OR s.doubted OR stock_total(s.accepted) > 0)
-      AND NOT EXISTS (SELECT FROM good g WHERE g.product_id = s.product_id);
+    FROM good g LEFT JOIN told t ON t.product = g.product AND t.characteristic = g.characteristic;
 END $$;
-COMMENT ON FUNCTION wanted_stock(text) IS 'Stock that the cards of an account are to have: what the register of the base does not name has none';
+COMMENT ON FUNCTION wanted_stock(text, uuid[]) IS 'Stock that the cards of an account are to have, those of some goods, or of all: what the register of the base does not name has none';
+
+-- What is in the catalog no more cannot be sold. A card that another good has become by now is that one's (product_sync.product).
+CREATE FUNCTION wanted_no_stock(account text, cards text[]) RETURNS SETOF push_wish
+    LANGUAGE plpgsql STABLE ROWS 100 SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = on SET enable_nestloop = on SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT s.product_id, s.sku, s.product, s.characteristic, s.name, NULL::text, no_stock(wanted_no_stock.account), 0
+    FROM product_sync s JOIN account a ON a.name = s.account
+    WHERE s.account = wanted_no_stock.account AND s.what = 'stock' AND s.product_id = ANY (cards) AND s.turn IS NULL AND (s.state <> 'accepted' OR s.doubted OR stock_total(s.accepted) > 0)
+      AND s.product IS NOT NULL AND NOT EXISTS (SELECT FROM bas_good b WHERE b.infobase = a.infobase AND b.ref_key = s.product AND NOT b.deleted);
+END $$;
+COMMENT ON FUNCTION wanted_no_stock(text, text[]) IS 'Of some cards those whose good has left the catalog: they are to have no stock';
 
 -- Prices.
 
@@ -236,8 +307,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION push_price_types(text) IS 'Rows of account_price with the price type of the base that each names, or why it names none';
 
-CREATE FUNCTION wanted_prices(account text) RETURNS SETOF push_wish
-    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
+CREATE FUNCTION wanted_prices(account text, goods uuid[] DEFAULT NULL) RETURNS SETOF push_wish
+    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET random_page_cost = 1.1 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     o         account_goods;
@@ -251,12 +322,12 @@ BEGIN
     INTO main, reduced, further FROM push_price_types(wanted_prices.account) t;
     RETURN QUERY
     WITH good AS MATERIALIZED (
-        SELECT g.* FROM push_goods(wanted_prices.account) g
+        SELECT g.* FROM push_goods(wanted_prices.account, goods) g
     ), currency AS MATERIALIZED (
         SELECT c.ref_key, c.name FROM push_currencies(wanted_prices.account) c
     ), price AS MATERIALIZED (    -- of a characteristic its own, else that of its good
         SELECT DISTINCT ON (g.product_id, p.price_type) g.product_id, p.price_type, p.price, CASE WHEN coalesce(p.currency, no_key()) = no_key() THEN o.currency ELSE c.name END AS currency
-        FROM good g JOIN bas_price p ON p.infobase = base AND p.product = g.product AND p.characteristic IN (g.characteristic, no_key()) AND p.price_type = ANY (ARRAY[main, reduced] || further)
+        FROM good g JOIN bas_price p ON p.infobase = base AND (goods IS NULL OR p.product = ANY (goods)) AND p.product = g.product AND p.characteristic IN (g.characteristic, no_key()) AND p.price_type = ANY (ARRAY[main, reduced] || further)
         LEFT JOIN currency c ON c.ref_key = p.currency
         WHERE g.problem IS NULL AND p.price > 0
         ORDER BY g.product_id, p.price_type, p.characteristic = no_key()
@@ -264,33 +335,35 @@ BEGIN
         SELECT p.product_id, jsonb_agg(jsonb_build_object('priceType', t.name, 'priceValue', trim_scale(p.price), 'priceCurrency', p.currency) ORDER BY t.name) AS list
         FROM price p JOIN push_price_types(wanted_prices.account) t ON t.role = 'additional' AND t.ref_key = p.price_type WHERE p.currency IS NOT NULL GROUP BY p.product_id
     ), cost AS MATERIALIZED (
-        SELECT g.product_id, e.expenses FROM good g JOIN pushed_cost(wanted_prices.account) e ON e.product = g.product AND e.characteristic = g.characteristic WHERE o.cost = 'prices' AND g.problem IS NULL
+        SELECT g.product_id, e.expenses FROM good g JOIN pushed_cost(wanted_prices.account, goods) e ON e.product = g.product AND e.characteristic = g.characteristic WHERE o.cost = 'prices' AND g.problem IS NULL
     )
     SELECT g.product_id, g.sku, g.product, g.characteristic, g.name,
            CASE WHEN g.problem IS NOT NULL THEN g.problem WHEN g.is_new THEN 'unknown' WHEN m.product_id IS NULL THEN 'no_price' WHEN m.currency IS NULL THEN 'currency' END,
            jsonb_build_object('costPerItem', trim_scale(m.price), 'currency', m.currency)
            || CASE WHEN further IS NOT NULL THEN jsonb_build_object('additionalPrices', coalesce(a.list, '[]')) ELSE '{}' END
            || CASE WHEN reduced IS NOT NULL THEN jsonb_build_object('discount', jsonb_build_object('value', CASE WHEN d.price < m.price AND d.currency = m.currency THEN trim_scale(round(100 - 100 * d.price / m.price, 4)) ELSE 0 END || '%')) ELSE '{}' END
-           || CASE WHEN c.expenses IS NOT NULL THEN jsonb_build_object('expenses', c.expenses, 'currencyExpenses', o.currency) ELSE '{}' END, 0
+           || CASE WHEN c.expenses IS NOT NULL THEN jsonb_build_object('expenses', c.expenses, 'currencyExpenses', o.currency)
+                   WHEN o.cost = 'prices' AND t.accepted ? 'expenses' THEN jsonb_build_object('expenses', t.accepted -> 'expenses', 'currencyExpenses', t.accepted -> 'currencyExpenses') ELSE '{}' END, 0    -- sold out: the last one known
     FROM good g LEFT JOIN price m ON m.product_id = g.product_id AND m.price_type = main AND g.problem IS NULL LEFT JOIN price d ON d.product_id = g.product_id AND d.price_type = reduced
-    LEFT JOIN additional a ON a.product_id = g.product_id LEFT JOIN cost c ON c.product_id = g.product_id;
+    LEFT JOIN additional a ON a.product_id = g.product_id LEFT JOIN cost c ON c.product_id = g.product_id
+    LEFT JOIN LATERAL (SELECT s.accepted FROM product_sync s WHERE s.account = wanted_prices.account AND s.what = 'price' AND s.product_id = g.product_id OFFSET 0) t ON o.cost = 'prices';
 END $$;
-COMMENT ON FUNCTION wanted_prices(text) IS 'Prices that the cards of an account are to have; a good without a main price gets none';
+COMMENT ON FUNCTION wanted_prices(text, uuid[]) IS 'Prices that the cards of an account are to have, those of some goods, or of all; a good without a main price gets none';
 
-CREATE FUNCTION pushed_cost(account text) RETURNS TABLE (product uuid, characteristic uuid, expenses numeric)
-    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_custom_plan AS $$
+CREATE FUNCTION pushed_cost(account text, goods uuid[] DEFAULT NULL) RETURNS TABLE (product uuid, characteristic uuid, expenses numeric)
+    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET random_page_cost = 1.1 SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT c.product, c.characteristic, trim_scale(c.cost) FROM account a JOIN bas_cost c ON c.infobase = a.infobase WHERE a.name = pushed_cost.account AND c.cost > 0;
+    SELECT c.product, c.characteristic, trim_scale(c.cost) FROM account a JOIN bas_cost c ON c.infobase = a.infobase WHERE a.name = pushed_cost.account AND c.cost > 0 AND (goods IS NULL OR c.product = ANY (goods));
 END $$;
-COMMENT ON FUNCTION pushed_cost(text) IS 'Costs of the goods of an account''s base that are known';
+COMMENT ON FUNCTION pushed_cost(text, uuid[]) IS 'Costs that are known of goods of an account''s base, of some, or of all';
 
 -- Cards.
 
 -- Folders are numbered when they are met first. A folder within itself is none: it is never come to from the top.
-CREATE FUNCTION want_categories(account text) RETURNS void
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_custom_plan AS $$
+CREATE FUNCTION want_categories(account text, goods uuid[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET random_page_cost = 1.1 SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
     base    text := (SELECT a.infobase FROM account a WHERE a.name = want_categories.account);
@@ -300,7 +373,7 @@ BEGIN
     WITH RECURSIVE folder AS MATERIALIZED (
         SELECT g.ref_key, g.folder AS parent, coalesce(nullif(btrim(g.name), ''), g.code, g.ref_key::text) AS name FROM bas_good g WHERE g.infobase = base AND g.is_folder
     ), up AS (
-        SELECT b.folder FROM push_goods(want_categories.account) g JOIN bas_good b ON b.infobase = base AND b.ref_key = g.product WHERE g.problem IS NULL AND b.folder <> no_key()
+        SELECT b.folder FROM push_goods(want_categories.account, goods) g JOIN bas_good b ON b.infobase = base AND b.ref_key = ANY (goods) AND b.ref_key = g.product WHERE g.problem IS NULL AND b.folder <> no_key()
         UNION SELECT f.parent FROM up u JOIN folder f ON f.ref_key = u.folder WHERE f.parent <> no_key()
     ), down AS (
         SELECT f.ref_key, NULL::uuid AS parent, f.name, 1 AS depth FROM up u JOIN folder f ON f.ref_key = u.folder LEFT JOIN folder p ON p.ref_key = f.parent WHERE p.ref_key IS NULL
@@ -314,37 +387,48 @@ BEGIN
     FROM (SELECT f.folder, f.place, jsonb_build_object('name', f.name, 'parentId', p.number) AS wanted
           FROM jsonb_to_recordset(folders) f (folder uuid, parent uuid, name text, place integer) LEFT JOIN category_sync p ON p.account = want_categories.account AND p.folder = f.parent) w
     WHERE c.account = want_categories.account AND c.folder = w.folder AND (c.wanted IS DISTINCT FROM w.wanted OR c.state = 'sent' OR c.place IS DISTINCT FROM w.place);
-    UPDATE category_sync c SET batch = b.batch
-    FROM (SELECT x.folder, CASE WHEN x.state = 'wanted' THEN (row_number() OVER (PARTITION BY x.state = 'wanted' ORDER BY x.place, x.number) - 1) / 100 * 100 + 1 END AS batch FROM category_sync x WHERE x.account = want_categories.account AND x.wanted IS NOT NULL) b
-    WHERE c.account = want_categories.account AND c.folder = b.folder AND c.batch IS DISTINCT FROM b.batch;
 END $$;
-COMMENT ON FUNCTION want_categories(text) IS 'Numbers the folders that goods to be sent are in, with those above, and says what their categories are to be; parents go before their children';
+COMMENT ON FUNCTION want_categories(text, uuid[]) IS 'Numbers the folders that goods to be sent are in, with those above, and says what their categories are to be';
+
+CREATE FUNCTION order_categories(account text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE category_sync c SET batch = b.batch
+    FROM (SELECT x.folder, CASE WHEN x.state = 'wanted' THEN (row_number() OVER (PARTITION BY x.state = 'wanted' ORDER BY x.place, x.number) - 1) / 100 * 100 + 1 END AS batch FROM category_sync x WHERE x.account = order_categories.account AND x.wanted IS NOT NULL) b
+    WHERE c.account = order_categories.account AND c.folder = b.folder AND c.batch IS DISTINCT FROM b.batch;
+END $$;
+COMMENT ON FUNCTION order_categories(text) IS 'Puts categories to be sent into requests of 100: parents go before their children';
 
 CREATE FUNCTION card_value(good jsonb, source text) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN coalesce(nullif(good #> string_to_array(source, ','), 'null'), '""');
 COMMENT ON FUNCTION card_value(jsonb, text) IS 'What a good has at a source of card_field; nothing is blank';
 
-CREATE FUNCTION wanted_cards(account text) RETURNS SETOF push_wish
-    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
+CREATE FUNCTION wanted_cards(account text, goods uuid[] DEFAULT NULL) RETURNS SETOF push_wish
+    LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET random_page_cost = 1.1 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     o      account_goods;
     base   text := (SELECT a.infobase FROM account a WHERE a.name = wanted_cards.account);
+    near   uuid[] := goods;    -- with the parts of kits among them
     mapped jsonb := (SELECT jsonb_object_agg(f.field, f.source) FROM card_field f WHERE f.account = wanted_cards.account);
     whole  boolean := NOT EXISTS (SELECT FROM goods_snapshot s WHERE s.infobase = base AND s.what = 'kits' AND s.left_out > 0);    -- else a kit that is not there may be one of those left out
 BEGIN
     SELECT * INTO o FROM account_goods g WHERE g.account = wanted_cards.account;
+    IF goods IS NOT NULL AND 'set' = ANY (o.owns) THEN
+        near := goods || ARRAY(SELECT DISTINCT k.product FROM bas_kit_part k WHERE k.infobase = base AND k.kit = ANY (goods));
+    END IF;
     RETURN QUERY
     WITH RECURSIVE good AS MATERIALIZED (
-        SELECT g.* FROM push_goods(wanted_cards.account) g
+        SELECT g.* FROM push_goods(wanted_cards.account, near) g
     ), part AS MATERIALIZED (
         SELECT k.kit, p.product_id AS id, sum(k.quantity) AS quantity
         FROM bas_kit_part k LEFT JOIN good p ON p.product = k.product AND p.characteristic = CASE o.characteristics WHEN 'sum' THEN no_key() ELSE k.characteristic END AND p.problem IS NULL
-        WHERE k.infobase = base AND 'set' = ANY (o.owns) GROUP BY 1, 2
+        WHERE k.infobase = base AND (goods IS NULL OR k.kit = ANY (goods)) AND 'set' = ANY (o.owns) GROUP BY 1, 2
     ), nest AS (    -- a kit in a kit goes first; one within itself, never mind when
-        SELECT p.kit, 0 AS depth FROM (SELECT DISTINCT x.kit FROM part x) p
-        UNION SELECT k.kit, n.depth + 1 FROM nest n JOIN bas_kit_part k ON k.infobase = base AND k.product = n.kit WHERE n.depth < 8
+        SELECT p.kit, p.kit AS within, 0 AS depth FROM (SELECT DISTINCT x.kit FROM part x) p
+        UNION SELECT n.kit, k.product, n.depth + 1 FROM nest n JOIN bas_kit_part k ON k.infobase = base AND k.kit = n.within AND EXISTS (SELECT FROM bas_kit_part x WHERE x.infobase = base AND x.kit = k.product) WHERE n.depth < 8
     ), kit AS MATERIALIZED (
         SELECT p.kit, bool_or(p.id IS NULL) AS lacks, jsonb_agg(jsonb_build_object('id', p.id, 'quantity', trim_scale(p.quantity)) ORDER BY p.id) AS list, max(d.depth) AS depth
         FROM part p JOIN (SELECT n.kit, max(n.depth) AS depth FROM nest n GROUP BY n.kit) d ON d.kit = p.kit GROUP BY p.kit
@@ -353,9 +437,7 @@ BEGIN
     ), owner AS MATERIALIZED (
         SELECT g.product, min(g.product_id) AS product_id FROM good g WHERE g.characteristic = no_key() AND g.problem IS NULL GROUP BY g.product
     ), cost AS MATERIALIZED (
-        SELECT e.product, e.characteristic, e.expenses FROM pushed_cost(wanted_cards.account) e WHERE o.cost = 'card'
-    ), taken AS MATERIALIZED (
-        SELECT s.product_id, s.accepted FROM product_sync s WHERE s.account = wanted_cards.account AND s.what = 'card' AND s.accepted ?| ARRAY['set', 'expenses']
+        SELECT e.product, e.characteristic, e.expenses FROM pushed_cost(wanted_cards.account, goods) e WHERE o.cost = 'card'
     )
     SELECT g.product_id, g.sku, g.product, g.characteristic, g.name, coalesce(g.problem, CASE WHEN k.lacks THEN 'kit_part' END),
            CASE WHEN g.is_new OR 'name' = ANY (o.owns) THEN jsonb_build_object('name', g.name) ELSE '{}' END || CASE WHEN g.is_new OR 'sku' = ANY (o.owns) THEN jsonb_build_object('sku', g.sku) ELSE '{}' END
@@ -366,21 +448,22 @@ BEGIN
                    WHEN o.cost = 'card' AND t.accepted ? 'expenses' THEN jsonb_build_object('expenses', t.accepted -> 'expenses', 'currencyExpenses', t.accepted -> 'currencyExpenses') ELSE '{}' END    -- sold out: the last one known
            || CASE WHEN mapped IS NOT NULL THEN (SELECT jsonb_object_agg(f.key, card_value(b.data || jsonb_build_object('name', b.name, 'full_name', b.full_name, 'code', b.code, 'kind', b.kind), f.value)) FROM jsonb_each_text(mapped) f) ELSE '{}' END,
            CASE WHEN k.kit IS NOT NULL THEN 2 + k.depth WHEN g.characteristic <> no_key() THEN 1 ELSE 0 END
-    FROM good g JOIN bas_good b ON b.infobase = base AND b.ref_key = g.product LEFT JOIN kit k ON k.kit = g.product AND g.characteristic = no_key() LEFT JOIN category c ON c.folder = b.folder
-    LEFT JOIN owner p ON p.product = g.product LEFT JOIN cost e ON e.product = g.product AND e.characteristic = g.characteristic LEFT JOIN taken t ON t.product_id = g.product_id;
+    FROM good g JOIN bas_good b ON b.infobase = base AND b.ref_key = g.product AND (goods IS NULL OR b.ref_key = ANY (goods)) LEFT JOIN kit k ON k.kit = g.product AND g.characteristic = no_key() LEFT JOIN category c ON c.folder = b.folder
+    LEFT JOIN owner p ON p.product = g.product LEFT JOIN cost e ON e.product = g.product AND e.characteristic = g.characteristic 
+    LEFT JOIN LATERAL (SELECT s.accepted FROM product_sync s WHERE s.account = wanted_cards.account AND s.what = 'card' AND s.product_id = g.product_id OFFSET 0) t ON true;
 END $$;
-COMMENT ON FUNCTION wanted_cards(text) IS 'What the cards of an account are to hold: all that BAS owns of them; of a new one name and SKU whoever owns them. Parts go before their kits, goods before their characteristics';
+COMMENT ON FUNCTION wanted_cards(text, uuid[]) IS 'What the cards of an account are to hold, those of some goods, or of all: all that BAS owns of them; of a new one name and SKU whoever owns them. Parts go before their kits, goods before their characteristics';
 
-CREATE FUNCTION wanted_goods(account text, what text) RETURNS SETOF push_wish
+CREATE FUNCTION wanted_goods(account text, what text, goods uuid[] DEFAULT NULL) RETURNS SETOF push_wish
     LANGUAGE plpgsql STABLE ROWS 10000 SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     CASE what
-        WHEN 'stock' THEN RETURN QUERY SELECT * FROM wanted_stock(account);
-        WHEN 'price' THEN RETURN QUERY SELECT * FROM wanted_prices(account);
-        ELSE RETURN QUERY SELECT * FROM wanted_cards(account);
+        WHEN 'stock' THEN RETURN QUERY SELECT * FROM wanted_stock(account, goods);
+        WHEN 'price' THEN RETURN QUERY SELECT * FROM wanted_prices(account, goods);
+        ELSE RETURN QUERY SELECT * FROM wanted_cards(account, goods);
     END CASE;
 END $$;
-COMMENT ON FUNCTION wanted_goods(text, text) IS 'What the cards of an account are to hold of their stock, price or card';
+COMMENT ON FUNCTION wanted_goods(text, text, uuid[]) IS 'What the cards of an account are to hold of their stock, price or card, those of some goods, or of all';
 
 CREATE FUNCTION loose_characteristics(account text) RETURNS TABLE (product uuid, characteristic uuid, name text)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

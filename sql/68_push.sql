@@ -1,12 +1,13 @@
 -- Purpose: tasks of kind push: goods, stock and prices from what was read of a base to SalesDrive.
 -- Rights: 'operator' asks, cancels and allows; the engine does it.
 --
--- Of each product SalesDrive's last acceptance is known by value (product_sync); a run compares all of them with what was read of BAS as one set, and sends
--- what differs, up to 100 a request, one request at a time.
+-- Of each product SalesDrive's last acceptance is known by value (product_sync); a run compares all of them with what was read of BAS, and sends what
+-- differs, up to 100 a request, one request at a time. Orders go on meanwhile: a turn of the engine compares one slice of goods, as one set; the guard
+-- judges, and the first request leaves, when all are compared, on one basis of readings and settings.
 --
---   reading ──compared──▶ sending ──nothing left──▶ done          a refused request is halved until the guilty product stands alone
---      ▲        └─▶ guarded (allow_push(), a larger share)         no answer: the same request again, when the first can be at work no more
---      └──────────────────┘                                        cancel_push(): cancelled, at any time
+--   reading ──▶ comparing ──▶ sending ──nothing left──▶ done      a refused request is halved until the guilty product stands alone
+--      ▲            │ └─▶ guarded (allow_push(), a larger share)   no answer: the same request again, when the first can be at work no more
+--      └────────────┴─────────┘                                    cancel_push(): cancelled, at any time
 --
 -- SalesDrive ignores keys it does not know, and says success. So no key comes from anywhere but product_keys().
 
@@ -186,57 +187,81 @@ CREATE FUNCTION price_moves(accepted jsonb, wanted jsonb) RETURNS boolean
     RETURN coalesce(accepted -> 'costPerItem' <> wanted -> 'costPerItem', false) OR coalesce(accepted -> 'currency' <> wanted -> 'currency', false) OR coalesce(accepted -> 'additionalPrices' <> wanted -> 'additionalPrices', false) OR coalesce(accepted -> 'discount' <> wanted -> 'discount', false);
 COMMENT ON FUNCTION price_moves(jsonb, jsonb) IS 'Whether a price that SalesDrive has would be another one';
 
-CREATE TYPE push_figures AS (
-    goods    bigint,
-    left_out bigint,
-    changed  bigint,
-    known    bigint,
-    base     bigint,
-    hit      bigint,
-    bare     bigint
-);
-COMMENT ON TYPE push_figures IS 'What a comparison found';
-COMMENT ON COLUMN push_figures.goods IS 'Products compared';
-COMMENT ON COLUMN push_figures.left_out IS 'Goods that are not sent';
-COMMENT ON COLUMN push_figures.changed IS 'Products that differ';
-COMMENT ON COLUMN push_figures.known IS 'Products that SalesDrive has taken before';
-COMMENT ON COLUMN push_figures.base IS 'Of these, with a price, or in stock';
-COMMENT ON COLUMN push_figures.hit IS 'Of these, whose price would change, or that would be set to 0';
-COMMENT ON COLUMN push_figures.bare IS 'Products that are to have no stock; goods without a price';
+CREATE FUNCTION push_slice() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 500;
+COMMENT ON FUNCTION push_slice() IS 'Goods that a turn of the engine compares: orders wait for no more';
 
-CREATE FUNCTION compare_goods(r push_run) RETURNS push_figures
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = on SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET join_collapse_limit = 8 SET from_collapse_limit = 8 SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
-#variable_conflict use_column
+CREATE FUNCTION push_basis(r push_run) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    f     push_figures;
-    alien text[] := ARRAY(SELECT k.key FROM product_keys() k WHERE kept_fields(r.account, r.what) ? k.guard);
+    o account_goods;
 BEGIN
-    UPDATE product_sync s SET accepted = s.accepted - alien WHERE s.account = r.account AND s.what = r.what AND s.accepted ?| alien;    -- left to SalesDrive since: what it holds of them is not known any more
-    UPDATE product_sync s SET batch = NULL, doubted = s.doubted OR s.state = 'sent', state = CASE s.state WHEN 'sent' THEN 'wanted' ELSE s.state END
-    WHERE s.account = r.account AND s.what = r.what AND s.batch IS NOT NULL;    -- what a former run left
-    WITH wish AS MATERIALIZED (
-        SELECT w.* FROM wanted_goods(r.account, r.what) w
+    SELECT * INTO o FROM account_goods g WHERE g.account = r.account;
+    RETURN (SELECT CASE WHEN bool_and(coalesce(s.complete_at >= clock() - greatest(o.stale_after, n.no_older_than), false)) THEN md5(concat_ws(';',
+                       string_agg(concat_ws(' ', n.key, s.complete_at), ',' ORDER BY n.key), to_jsonb(o) - 'lines_seen',
+                       (SELECT jsonb_agg(p ORDER BY p) FROM push_price_types(r.account) p), (SELECT jsonb_agg(c ORDER BY c) FROM push_currencies(r.account) c),
+                       (SELECT jsonb_agg(m ORDER BY m) FROM stock_map(r.account) m), (SELECT jsonb_agg(f ORDER BY f) FROM card_field f WHERE f.account = r.account))) END
+            FROM push_needs(r.account, r.what) n JOIN account a ON a.name = r.account LEFT JOIN goods_snapshot s ON s.infobase = a.infobase AND s.what = split_part(n.key, '/', 1) AND s.part = split_part(n.key, '/', 2));
+END $$;
+COMMENT ON FUNCTION push_basis(push_run) IS 'Digest of the readings and settings that a run compares; NULL: a reading is too old by now';
+
+CREATE FUNCTION begin_compare(r push_run) RETURNS push_run
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    PERFORM learn_cards(r.account);
+    UPDATE push_run x SET state = 'comparing', stage = 'left', reached = NULL, basis = push_basis(r), found = ROW(0, 0, 0, 0, 0, 0, 0)::push_figures, goods = 0, left_out = 0,
+        started_at = greatest(x.started_at, (SELECT min(s.asked_at) FROM push_needs(r.account, r.what) n JOIN account a ON a.name = r.account JOIN goods_snapshot s ON s.infobase = a.infobase AND s.what = split_part(n.key, '/', 1) AND s.part = split_part(n.key, '/', 2) WHERE n.no_older_than = '0'))
+    WHERE x.id = r.id RETURNING x.* INTO r;    -- who has asked before that reading began is served by it
+    RETURN r;
+END $$;
+COMMENT ON FUNCTION begin_compare(push_run) IS 'Begins a comparison: all that it needs of the base is read';
+
+CREATE FUNCTION put_aside(r push_run) RETURNS text[]
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    ids  text[] := ARRAY(SELECT s.product_id FROM product_sync s WHERE s.account = r.account AND s.what = r.what AND s.turn IS NOT NULL ORDER BY s.turn, s.product_id LIMIT push_slice());
+BEGIN
+    UPDATE product_sync s SET turn = NULL, batch = NULL, doubted = s.doubted OR s.state = 'sent', state = CASE s.state WHEN 'sent' THEN 'wanted' ELSE s.state END
+    FROM few(ids) i WHERE s.account = r.account AND s.what = r.what AND s.product_id = i;
+    RETURN ids;
+END $$;
+COMMENT ON FUNCTION put_aside(push_run) IS 'Puts aside a slice of what a former comparison left to be sent, and returns it. What has no answer is in doubt';
+
+CREATE FUNCTION compare_goods(r push_run, wishes push_wish[]) RETURNS push_figures
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    ids   text[] := ARRAY(SELECT w.product_id FROM unnest(wishes) w WHERE w.problem IS NULL);
+    alien text[] := ARRAY(SELECT k.key FROM product_keys() k WHERE kept_fields(r.account, r.what) ? k.guard);
+    f     push_figures;
+BEGIN
+    UPDATE product_sync s SET accepted = s.accepted - alien WHERE s.account = r.account AND s.what = r.what AND s.product_id = ANY (ids) AND s.accepted ?| alien;    -- left to SalesDrive since: what it holds of them is not known any more
+    WITH known AS MATERIALIZED (
+        SELECT s.product_id, s.product, s.characteristic, s.wanted, s.accepted, s.state, s.doubted FROM product_sync s WHERE s.account = r.account AND s.what = r.what AND s.product_id = ANY (ids)
     ), compared AS MATERIALIZED (
-        SELECT w.*, s.accepted, s.state, s.product_id IS NULL OR s.accepted IS NULL OR s.doubted OR s.accepted <> w.wanted AS differs, coalesce(s.state = 'refused' AND NOT s.doubted AND s.wanted = w.wanted, false) AS held_back
-        FROM wish w LEFT JOIN product_sync s ON s.account = r.account AND s.what = r.what AND s.product_id = w.product_id WHERE w.problem IS NULL
+        SELECT w.*, s.accepted, s.product_id IS NULL OR s.accepted IS NULL OR s.doubted OR s.accepted <> w.wanted AS differs, coalesce(s.state = 'refused' AND NOT s.doubted AND s.wanted = w.wanted, false) AS held_back,
+               s.state <> 'accepted' OR (s.product, s.characteristic) IS DISTINCT FROM (w.product, w.characteristic) AS otherwise
+        FROM unnest(wishes) w LEFT JOIN known s ON s.product_id = w.product_id WHERE w.problem IS NULL
     ), noted AS (
-        INSERT INTO product_sync AS s (account, product_id, what, sku, product, characteristic, name, wanted, run, turn, batch)
-        SELECT r.account, c.product_id, r.what, c.sku, c.product, c.characteristic, c.name, c.wanted, r.id, c.turn, (row_number() OVER (ORDER BY c.turn, c.product_id) - 1) / 100 * 100 + 1 FROM compared c WHERE c.differs AND NOT c.held_back
+        INSERT INTO product_sync AS s (account, product_id, what, sku, product, characteristic, name, wanted, run, turn)
+        SELECT r.account, c.product_id, r.what, c.sku, c.product, c.characteristic, c.name, c.wanted, r.id, c.turn FROM compared c WHERE c.differs AND NOT c.held_back ORDER BY c.product_id
         ON CONFLICT ON CONSTRAINT product_sync_pkey DO UPDATE SET sku = excluded.sku, product = excluded.product, characteristic = excluded.characteristic, name = excluded.name, wanted = excluded.wanted,
-            run = excluded.run, turn = excluded.turn, batch = excluded.batch, state = 'wanted', fails = CASE WHEN s.wanted = excluded.wanted THEN s.fails ELSE 0 END, detail = NULL
-    ), held AS (    -- wanted otherwise for a while
-        UPDATE product_sync s SET wanted = s.accepted, state = 'accepted', fails = 0, detail = NULL FROM compared c
-        WHERE NOT c.differs AND c.state <> 'accepted' AND s.account = r.account AND s.what = r.what AND s.product_id = c.product_id
+            run = excluded.run, turn = excluded.turn, state = 'wanted', fails = CASE WHEN s.wanted = excluded.wanted THEN s.fails ELSE 0 END, detail = NULL
+    ), held AS (    -- wanted otherwise for a while, or of another good
+        UPDATE product_sync s SET wanted = s.accepted, state = 'accepted', fails = 0, detail = NULL, product = c.product, characteristic = c.characteristic FROM compared c
+        WHERE NOT c.differs AND c.otherwise AND s.account = r.account AND s.what = r.what AND s.product_id = ANY (ids) AND s.product_id = c.product_id
     )
-    SELECT count(*) FILTER (WHERE w.problem IS NULL), count(*) FILTER (WHERE w.problem IS NOT NULL), count(*) FILTER (WHERE c.differs AND NOT c.held_back), count(*) FILTER (WHERE c.accepted IS NOT NULL),
-           count(*) FILTER (WHERE v.in_force), count(*) FILTER (WHERE v.in_force AND v.moves), count(*) FILTER (WHERE CASE r.what WHEN 'stock' THEN w.problem IS NULL AND stock_total(w.wanted) <= 0 ELSE w.problem = 'no_price' END)
+    SELECT (r.found).goods + count(*) FILTER (WHERE w.problem IS NULL), (r.found).left_out + count(*) FILTER (WHERE w.problem IS NOT NULL), (r.found).changed + count(*) FILTER (WHERE c.differs AND NOT c.held_back),
+           (r.found).known + count(*) FILTER (WHERE c.accepted IS NOT NULL), (r.found).base + count(*) FILTER (WHERE v.in_force), (r.found).hit + count(*) FILTER (WHERE v.in_force AND v.moves),
+           (r.found).bare + count(*) FILTER (WHERE CASE r.what WHEN 'stock' THEN w.problem IS NULL AND b.total <= 0 ELSE w.problem = 'no_price' END)
     INTO f
-    FROM wish w LEFT JOIN compared c ON c.product_id = w.product_id AND w.problem IS NULL
-    CROSS JOIN LATERAL (SELECT CASE r.what WHEN 'stock' THEN stock_total(c.accepted) > 0 WHEN 'price' THEN c.accepted ? 'costPerItem' END AS in_force,
-                               CASE r.what WHEN 'stock' THEN stock_total(c.wanted) <= 0 WHEN 'price' THEN price_moves(c.accepted, c.wanted) END AS moves) v;
+    FROM unnest(wishes) w LEFT JOIN compared c ON c.product_id = w.product_id AND w.problem IS NULL
+    CROSS JOIN LATERAL stock_sum(c.accepted) a CROSS JOIN LATERAL stock_sum(w.wanted) b
+    CROSS JOIN LATERAL (SELECT CASE r.what WHEN 'stock' THEN a.total > 0 WHEN 'price' THEN c.accepted ? 'costPerItem' END AS in_force,
+                               CASE r.what WHEN 'stock' THEN b.total <= 0 WHEN 'price' THEN price_moves(c.accepted, c.wanted) END AS moves) v;
     RETURN f;
 END $$;
-COMMENT ON FUNCTION compare_goods(push_run) IS 'Compares what SalesDrive is to hold with what it took last, all of it as one set, and writes down what differs, in requests of 100';
+COMMENT ON FUNCTION compare_goods(push_run, push_wish[]) IS 'Compares what some products are to hold in SalesDrive with what it took last, as one set, and writes down what differs; returns what the comparison has found with them';
 
 -- Guard.
 
@@ -246,9 +271,9 @@ BEGIN
     RETURN (SELECT string_agg(e.text, '; ' ORDER BY e.product_id) FROM (
                 SELECT s.product_id, format('%s %s: %s → %s', s.sku, brief_text(s.name), coalesce(CASE r.what WHEN 'stock' THEN stock_total(s.accepted)::text ELSE s.accepted ->> 'costPerItem' END, 'not known'),
                               CASE r.what WHEN 'stock' THEN stock_total(s.wanted)::text ELSE s.wanted ->> 'costPerItem' END) AS text
-                FROM product_sync s WHERE s.account = r.account AND s.what = r.what AND s.batch IS NOT NULL
+                FROM product_sync s WHERE s.account = r.account AND s.what = r.what AND s.turn IS NOT NULL
                   AND CASE WHEN s.accepted IS NULL THEN true WHEN r.what = 'stock' THEN stock_total(s.accepted) > 0 AND stock_total(s.wanted) <= 0 ELSE price_moves(s.accepted, s.wanted) END
-                ORDER BY s.product_id LIMIT 5) e);
+                ORDER BY s.turn, s.product_id LIMIT 5) e);
 END $$;
 COMMENT ON FUNCTION guard_examples(push_run) IS 'Some of the products that a guard is concerned about, before and after';
 
@@ -283,36 +308,61 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION guard_verdict(push_run, push_figures) IS 'Share of prices a push would change, or of products in stock it would set to 0; the sentence, if that is more than it may: the share of account_goods, or what allow_push() allowed and five hundredths more';
 
-CREATE FUNCTION compare_push(r push_run) RETURNS push_run
+CREATE FUNCTION end_compare(r push_run) RETURNS push_run
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    f push_figures;
     g record;
 BEGIN
-    PERFORM learn_cards(r.account);
-    IF r.what = 'card' AND EXISTS (SELECT FROM account_goods o WHERE o.account = r.account AND 'category' = ANY (o.owns)) THEN
-        PERFORM want_categories(r.account);
+    IF r.what = 'card' THEN
+        PERFORM order_categories(r.account);
     END IF;
-    UPDATE push_run x SET started_at = greatest(x.started_at, (SELECT min(s.asked_at) FROM push_needs(r.account, r.what) n JOIN account a ON a.name = r.account JOIN goods_snapshot s ON s.infobase = a.infobase AND s.what = split_part(n.key, '/', 1) AND s.part = split_part(n.key, '/', 2) WHERE n.no_older_than = '0'))
-    WHERE x.id = r.id;    -- who has asked before that reading began is served by it
-    f := compare_goods(r);
-    g := guard_verdict(r, f);
-    UPDATE push_run x SET state = CASE WHEN g.sentence IS NULL THEN 'sending' ELSE 'guarded' END, compared_at = clock(), goods = f.goods, left_out = f.left_out, changed = x.sent + x.failed + f.changed, kept = kept_fields(r.account, r.what), share = g.share, guard_text = g.sentence
+    g := guard_verdict(r, r.found);
+    UPDATE push_run x SET state = CASE WHEN g.sentence IS NULL THEN 'sending' ELSE 'guarded' END, stage = NULL, reached = NULL, compared_at = clock(), kept = kept_fields(r.account, r.what), share = g.share, guard_text = g.sentence
     WHERE x.id = r.id RETURNING x.* INTO r;
     IF g.sentence IS NULL THEN
         PERFORM close_incident(r.what || '_guard', r.account);
     ELSE
         PERFORM open_incident(r.what || '_guard', r.account, format('Push %s of account "%s" stopped before its first request. %s', r.id, r.account, g.sentence),
-            format('If that is right: SELECT salesdrive.allow_push(%s); else mend it in BAS, and push again. All of it: SELECT * FROM salesdrive.product_sync WHERE run = %s;', r.id, r.id), f.hit);
+            format('If that is right: SELECT salesdrive.allow_push(%s); else mend it in BAS, and push again. All of it: SELECT * FROM salesdrive.product_sync WHERE run = %s;', r.id, r.id), (r.found).hit);
     END IF;
     RETURN r;
 END $$;
-COMMENT ON FUNCTION compare_push(push_run) IS 'Compares, and sends or stops, as the guard says';
+COMMENT ON FUNCTION end_compare(push_run) IS 'All is compared: sends or stops, as the guard says';
+
+CREATE FUNCTION compare_slice(r push_run) RETURNS push_run
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    base  text := (SELECT a.infobase FROM account a WHERE a.name = r.account);
+    goods uuid[];
+    cards text[];
+    f     push_figures := r.found;
+    next  text;    -- behind a whole slice there may be another
+BEGIN
+    CASE r.stage
+        WHEN 'left' THEN
+            cards := put_aside(r);
+        WHEN 'goods' THEN
+            goods := ARRAY(SELECT g.ref_key FROM bas_good g WHERE g.infobase = base AND g.ref_key > coalesce(r.reached::uuid, no_key()) ORDER BY g.ref_key LIMIT push_slice());
+            IF r.what = 'card' AND EXISTS (SELECT FROM account_goods o WHERE o.account = r.account AND 'category' = ANY (o.owns)) THEN
+                PERFORM want_categories(r.account, goods);
+            END IF;
+            f := compare_goods(r, ARRAY(SELECT w FROM wanted_goods(r.account, r.what, goods) w));
+        WHEN 'gone' THEN
+            cards := ARRAY(SELECT s.product_id FROM product_sync s WHERE s.account = r.account AND s.what = r.what AND s.product_id > coalesce(r.reached, '') ORDER BY s.product_id LIMIT push_slice());
+            f := compare_goods(r, ARRAY(SELECT w FROM wanted_no_stock(r.account, cards) w));
+    END CASE;
+    next := coalesce(goods[push_slice()]::text, cards[push_slice()]);
+    UPDATE push_run x SET found = f, goods = f.goods, left_out = f.left_out, changed = x.sent + x.failed + f.changed, reached = next,
+        stage = CASE WHEN next IS NOT NULL THEN x.stage WHEN x.stage = 'left' THEN 'goods' WHEN x.stage = 'goods' AND x.what = 'stock' THEN 'gone' END
+    WHERE x.id = r.id RETURNING x.* INTO r;
+    RETURN CASE WHEN r.stage IS NULL THEN end_compare(r) ELSE r END;
+END $$;
+COMMENT ON FUNCTION compare_slice(push_run) IS 'Compares the next slice of a run; behind the last one the guard judges';
 
 -- Plan.
 
 CREATE FUNCTION push_request(r push_run) RETURNS plan_step
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     s plan_step;
     n integer;
@@ -326,6 +376,12 @@ BEGIN
         END IF;
     END IF;
     SELECT x.batch INTO n FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch IS NOT NULL ORDER BY x.batch LIMIT 1;
+    IF n IS NULL THEN
+        UPDATE product_sync x SET batch = 1
+        FROM few(ARRAY(SELECT d.product_id FROM product_sync d WHERE d.account = r.account AND d.what = r.what AND d.turn IS NOT NULL ORDER BY d.turn, d.product_id LIMIT 100)) d
+        WHERE x.account = r.account AND x.what = r.what AND x.product_id = d;
+        n := CASE WHEN FOUND THEN 1 END;
+    END IF;
     IF n IS NOT NULL THEN
         s.step := 'request'; s.method := 'POST'; s.path := 'product-handler/'; s.memo := jsonb_build_object('run', r.id, 'batch', n);
         s.purpose := format('change %s in SalesDrive', CASE r.what WHEN 'price' THEN 'prices' WHEN 'card' THEN 'products' ELSE r.what END);
@@ -357,7 +413,7 @@ DECLARE
     ids  text[] := ARRAY(SELECT x.product_id FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch = n);
     many integer;
 BEGIN
-    UPDATE product_sync x SET state = 'refused', doubted = true, batch = NULL, fails = x.fails + 1, detail = left(o.words, 500)
+    UPDATE product_sync x SET state = 'refused', doubted = true, turn = NULL, batch = NULL, fails = x.fails + 1, detail = left(o.words, 500)
     FROM few(ids) i CROSS JOIN LATERAL (SELECT y.wanted FROM product_sync y WHERE y.account = r.account AND y.what = r.what AND y.product_id = i) y CROSS JOIN LATERAL card_obstacle(r.account, y.wanted, ids) o (words)
     WHERE o.words IS NOT NULL AND x.account = r.account AND x.what = r.what AND x.product_id = i;
     GET DIAGNOSTICS many = ROW_COUNT;
@@ -382,8 +438,11 @@ BEGIN
         RETURN s;
     END IF;
     IF r.state = 'guarded' OR r.state = 'parked' AND (r.asked_at > r.started_at OR r.compared_at IS NULL)    -- asked for anew, allowed, or another share: all of it is looked at afresh
-       OR r.state <> 'reading' AND r.compared_at < clock() - (SELECT g.stale_after FROM account_goods g WHERE g.account = r.account) THEN
+       OR r.state NOT IN ('reading', 'comparing') AND r.compared_at < clock() - (SELECT g.stale_after FROM account_goods g WHERE g.account = r.account) THEN
         UPDATE push_run x SET state = 'reading', started_at = CASE WHEN r.asked_at > coalesce(r.compared_at, r.started_at) THEN r.asked_at WHEN r.compared_at IS NULL THEN r.started_at ELSE clock() END WHERE x.id = r.id RETURNING x.* INTO r;
+    END IF;
+    IF r.state = 'comparing' AND (r.basis = push_basis(r)) IS NOT TRUE THEN    -- with others it would be a mixture
+        UPDATE push_run x SET state = 'reading' WHERE x.id = r.id RETURNING x.* INTO r;
     END IF;
     IF r.state = 'reading' THEN
         lacks := push_unread(r.account, r.what);
@@ -410,8 +469,15 @@ BEGIN
             s.blocked_on := (SELECT format('goods:%s:%s', a.infobase, lacks) FROM account a WHERE a.name = r.account);
             RETURN s;
         END IF;
-        r := compare_push(r);
+        r := begin_compare(r);
     END IF;
+    WHILE r.state = 'comparing' LOOP
+        r := compare_slice(r);
+        IF r.reached IS NOT NULL THEN
+            s.task_id := t.id; s.step := 'again';
+            RETURN s;
+        END IF;
+    END LOOP;
     IF r.state = 'guarded' THEN
         s.task_id := t.id; s.step := 'park'; s.reason := 'guard'; s.detail := r.guard_text; s.blocked_on := format('push:%s:', r.account);
         s.hint := format('If that is right: SELECT salesdrive.allow_push(%s); else mend it in BAS, and push again.', r.id);
@@ -492,10 +558,10 @@ DECLARE
     lame  integer;
 BEGIN
     IF answer.class = 'ok' THEN
-        UPDATE product_sync x SET accepted = x.wanted, accepted_at = clock(), state = 'accepted', doubted = false, batch = NULL, fails = 0, detail = NULL
+        UPDATE product_sync x SET accepted = x.wanted, accepted_at = clock(), state = 'accepted', doubted = false, turn = NULL, batch = NULL, fails = 0, detail = NULL
         FROM push_verdicts(said, ids) v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND v.verdict = 'accepted';
         GET DIAGNOSTICS good = ROW_COUNT;
-        UPDATE product_sync x SET state = 'refused', doubted = false, batch = NULL, fails = x.fails + 1, detail = left(coalesce(v.words, 'SalesDrive names others as taken, not this one: ' || said), 500)
+        UPDATE product_sync x SET state = 'refused', doubted = false, turn = NULL, batch = NULL, fails = x.fails + 1, detail = left(coalesce(v.words, 'SalesDrive names others as taken, not this one: ' || said), 500)
         FROM push_verdicts(said, ids) v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND (v.verdict = 'refused' OR v.verdict = 'unclear' AND alone);
         GET DIAGNOSTICS bad = ROW_COUNT;
         UPDATE product_sync x SET state = 'wanted', batch = n + array_position(ids, v.id) - 1    -- alone, where it stood
@@ -508,7 +574,7 @@ BEGIN
         good := good - lame;
         bad := bad + lame;
     ELSIF alone THEN
-        UPDATE product_sync x SET state = 'refused', doubted = false, batch = NULL, fails = x.fails + 1, detail = left(said, 500) WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
+        UPDATE product_sync x SET state = 'refused', doubted = false, turn = NULL, batch = NULL, fails = x.fails + 1, detail = left(said, 500) WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
         bad := 1;
     ELSE    -- one of them is guilty
         UPDATE product_sync x SET state = 'wanted', batch = CASE WHEN x.product_id = ANY (ids[1 : cardinality(ids) / 2]) THEN n ELSE n + cardinality(ids) / 2 END WHERE x.account = r.account AND x.what = r.what AND x.batch = n;
@@ -607,7 +673,6 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    UPDATE product_sync s SET batch = NULL WHERE s.account = cancel_push.account AND s.what = cancel_push.what AND s.batch IS NOT NULL AND s.state <> 'sent';
     RETURN true;
 END $$;
 COMMENT ON FUNCTION cancel_push(text, text) IS 'Ends a push (stock, price or card): nothing more of it is sent, what SalesDrive has taken counts, the next push goes on from there; false when none is at work';
@@ -668,7 +733,7 @@ COMMENT ON VIEW push_progress IS 'The last push of each kind to each account, an
 COMMENT ON COLUMN push_progress.run IS 'Number; allow_push() takes it';
 COMMENT ON COLUMN push_progress.account IS 'Account';
 COMMENT ON COLUMN push_progress.what IS 'card, stock or price';
-COMMENT ON COLUMN push_progress.state IS 'reading, guarded, sending, parked, done or cancelled';
+COMMENT ON COLUMN push_progress.state IS 'reading, comparing, guarded, sending, parked, done or cancelled';
 COMMENT ON COLUMN push_progress.goods IS 'Products compared';
 COMMENT ON COLUMN push_progress.left_out IS 'Goods that are not sent, see unsent_good';
 COMMENT ON COLUMN push_progress.changed IS 'Products that differ';

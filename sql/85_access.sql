@@ -68,7 +68,7 @@ INSERT INTO access_function VALUES    -- mapped fields
 
 INSERT INTO access_function VALUES    -- goods, stock and prices
     ('push_stock', 'operator'), ('push_prices', 'operator'), ('push_products', 'operator'), ('begin_push', 'operator'), ('cancel_push', 'operator'), ('allow_push', 'operator'), ('push_again', 'operator'), ('push_wake', 'operator'), ('require_push', 'operator'), ('check_pushes', 'operator'),
-    ('push_problem', 'operator'), ('unread_properties', 'operator'), ('card_fields', 'reader'), ('good_problems', 'reader'), ('push_goods', 'reader'), ('stock_map', 'reader'), ('stock_total', 'reader'), ('wanted_stock', 'reader'), ('push_currencies', 'reader'), ('push_price_types', 'reader'), ('wanted_prices', 'reader'), ('pushed_cost', 'reader'),
+    ('push_problem', 'operator'), ('unread_properties', 'operator'), ('card_fields', 'reader'), ('good_problems', 'reader'), ('goods_near', 'reader'), ('push_goods', 'reader'), ('stock_map', 'reader'), ('stock_total', 'reader'), ('no_stock', 'reader'), ('stock_sum', 'reader'), ('wanted_stock', 'reader'), ('push_currencies', 'reader'), ('push_price_types', 'reader'), ('wanted_prices', 'reader'), ('pushed_cost', 'reader'),
     ('card_value', 'reader'), ('wanted_cards', 'reader'), ('wanted_goods', 'reader'), ('loose_characteristics', 'reader');
 
 INSERT INTO access_function VALUES    -- products made in BAS
@@ -100,7 +100,7 @@ INSERT INTO access_table VALUES
     ('bas_counterparty', 'SELECT, DELETE, UPDATE (read_at)'),
     ('api_refusal', 'SELECT, DELETE'), ('payment_rule', 'SELECT, INSERT, UPDATE, DELETE'),
     ('account_price', 'SELECT, INSERT, UPDATE, DELETE'), ('card_field', 'SELECT, INSERT, UPDATE, DELETE'), ('crm_product', 'SELECT, INSERT, UPDATE, DELETE'),
-    ('push_run', 'SELECT, UPDATE (state, ended_at, allowed, asked_at)'), ('product_sync', 'SELECT, UPDATE (batch, doubted)'), ('category_sync', 'SELECT, UPDATE (wanted)'),
+    ('push_run', 'SELECT, UPDATE (state, ended_at, allowed, asked_at)'), ('product_sync', 'SELECT, UPDATE (doubted)'), ('category_sync', 'SELECT, UPDATE (wanted)'),
     ('product_creation', 'SELECT, UPDATE (problem, searched_at)'), ('order_filter', 'SELECT, INSERT, UPDATE, DELETE'), ('cancel_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('header_rule', 'SELECT, INSERT, UPDATE, DELETE'),
     ('product_rule', 'SELECT, INSERT, UPDATE, DELETE'), ('yml_load', 'SELECT, UPDATE (allowed)');
 

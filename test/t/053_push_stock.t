@@ -154,6 +154,10 @@ like($shop->sql("SELECT string_agg(problem || hint, ' ') FROM salesdrive.check('
 like($shop->unsent, qr/NOBODY card_twice/, 'two cards with one SKU are not guessed between');
 $shop->sql("DELETE FROM salesdrive.crm_product WHERE product_id LIKE 'x-%'");
 
+# ---- the same, whichever goods are looked at with it
+
+is($shop->slices_differ, '', 'what a good is to have does not depend on those it is looked at with');
+
 # ---- many: how long, how many requests
 
 $shop->sql("INSERT INTO salesdrive.bas_good (infobase, ref_key, sku, name, data, read_at) SELECT 'main', ('10000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'M' || n, 'Товар ' || n, '{}', now() FROM generate_series(1, 250) n;
@@ -166,6 +170,61 @@ $before = $shop->requests;
 $shop->sql("UPDATE salesdrive.bas_stock SET quantity = quantity + 1 WHERE product::text LIKE '10000000%' AND quantity <= 101");
 $shop->push('stock');
 is($shop->run('stock') . ' ' . ($shop->requests - $before), 'done 101 101 0 2', '101 changed: two');
+
+# ---- in slices: orders go on meanwhile
+
+my $slice = $shop->sql('SELECT salesdrive.push_slice()');
+my $many = $slice + 50;
+my $key_of = "md5('s' || n)::uuid";
+$shop->sql("INSERT INTO salesdrive.bas_good (infobase, ref_key, sku, name, data, read_at) SELECT 'main', $key_of, 'S' || n, 'Товар ' || n, '{}', now() FROM generate_series(1, $many) n;
+	INSERT INTO salesdrive.bas_stock (infobase, product, warehouse, quantity, read_at) SELECT 'main', $key_of, '" . $shop->key(9001) . "', 10, now() FROM generate_series(1, $many) n;
+	INSERT INTO salesdrive.crm_product (account, product_id, sku) SELECT 'shop', 'S' || n, 'S' || n FROM generate_series(1, $many) n");
+sub ask { my ($what) = @_; my $task = $shop->sql("SELECT salesdrive.push_stock('shop')"); $shop->read_all; $shop->turn; return $task }
+sub placed { my ($at, $columns) = @_; return $shop->sql("SELECT " . ($columns // 'sku') . " FROM salesdrive.bas_good WHERE sku ~ '^S\\d' ORDER BY ref_key" . ($at eq 'last' ? ' DESC' : '') . ' LIMIT 1') }
+my ($first_good, $last_good) = (placed('first'), placed('last'));
+$before = $shop->requests;
+ask();
+is($shop->run('stock', "state, stage, goods + left_out < $slice + 1, ended_at") . ' ' . ($shop->requests - $before), 'comparing goods t 0', 'a turn compares one slice');
+like($shop->sql("SELECT salesdrive.task_progress(id) FROM salesdrive.task WHERE kind = 'push'"), qr/^\d+ products compared, \d+ to be sent\z/, 'wait() can tell how far it is');
+is($shop->sql("SELECT state || ' ' || (goods > 0) FROM salesdrive.push_progress WHERE what = 'stock'"), 'comparing true', 'so does push_progress');
+$node->restart;
+$shop->run_engine;
+is($shop->run('stock', 'state, goods, changed = sent, sent') . ' ' . ($shop->requests - $before), "done @{[ $many + 256 ]} t $many " . int(($many + 99) / 100), 'a restart in the middle: it goes on; all are compared once, and requests are full') or diag($shop->run('stock', 'to_jsonb(push_run)'));
+
+# cancelled in the middle
+$shop->sql("UPDATE salesdrive.bas_stock SET quantity = 11 WHERE product IN (SELECT ref_key FROM salesdrive.bas_good WHERE sku ~ '^S\\d')");
+ask();
+is($shop->run('stock', 'state, changed > 0') . $shop->sql("SELECT salesdrive.cancel_push('shop', 'stock')"), 'comparing tt', 'cancelled in the middle');
+$before = $shop->requests;
+$shop->run_engine;
+is($shop->run('stock', 'state') . ' ' . ($shop->requests - $before), 'cancelled 0', 'nothing is sent');
+$shop->push('stock');
+is($shop->run('stock'), "done $many $many 0", 'the next push compares all anew');
+
+# a reading put in place in the middle: what was compared before is compared again
+$shop->sql("UPDATE salesdrive.bas_stock SET quantity = 12 WHERE product IN (SELECT ref_key FROM salesdrive.bas_good WHERE sku IN ('$first_good', '$last_good'))");
+ask();
+$shop->sql("UPDATE salesdrive.bas_stock SET quantity = 13 WHERE product IN (SELECT ref_key FROM salesdrive.bas_good WHERE sku IN ('$first_good', '$last_good'))");
+$shop->read_all;
+$shop->run_engine;
+is(join(' ', $shop->run('stock'), map { $shop->card($_)->{stockBalanceByStock}{1} } $first_good, $last_good), 'done 2 2 0 13 13', 'a new reading in the middle: one state of stock is compared, and sent');
+ask();
+$shop->sql("UPDATE salesdrive.account_goods SET stock_by = 'total', stock_guard = 1");
+$shop->run_engine;
+is($shop->run('stock', 'state, goods = changed, sent = changed'), 'done t t', 'a setting in the middle: none goes by the old one');
+$shop->sql("UPDATE salesdrive.account_goods SET stock_by = 'warehouse', stock_guard = 0.3");
+$shop->push('stock');
+# what a stopped run left to be sent is not sent by the next
+$shop->sql("UPDATE salesdrive.bas_stock SET quantity = 0 WHERE product IN (SELECT ref_key FROM salesdrive.bas_good WHERE sku ~ '^S\\d')");
+$shop->push('stock');
+like($shop->task('stock', 'detail'), qr/^It would set \d+ of \d+ products in stock to 0 \(\d\d\.\d+ %; .*\. $many products would be sent\./, 'the guard judges all of it') or diag($shop->run('stock', 'to_jsonb(push_run)'));
+is($shop->sql("SELECT count(*) FROM salesdrive.incident_open WHERE kind = 'stock_guard' AND count >= $many"), 1, 'the incident counts all');
+$shop->sql("UPDATE salesdrive.bas_stock SET quantity = 11 WHERE product IN (SELECT ref_key FROM salesdrive.bas_good WHERE sku ~ '^S\\d'); UPDATE salesdrive.bas_stock SET quantity = 13 WHERE product IN (SELECT ref_key FROM salesdrive.bas_good WHERE sku IN ('$first_good', '$last_good'))");
+$before = $shop->requests;
+$shop->push('stock');
+is($shop->run('stock', 'state') . ' ' . ($shop->requests - $before), 'done 0', 'mended: nothing of what was stopped is sent') or diag($shop->run('stock', 'to_jsonb(push_run)'));
+$shop->sql("DELETE FROM salesdrive.bas_good WHERE sku ~ '^S\\d'; DELETE FROM salesdrive.crm_product WHERE product_id ~ '^S\\d'; DELETE FROM salesdrive.product_sync WHERE product_id ~ '^S\\d'; DELETE FROM salesdrive.bas_stock WHERE product NOT IN (SELECT ref_key FROM salesdrive.bas_good)");
+$shop->push('stock');
 
 # ---- refused
 
@@ -376,7 +435,9 @@ $shop->sql("TRUNCATE salesdrive.bas_stock, salesdrive.bas_good, salesdrive.crm_p
 	UPDATE salesdrive.bas_stock SET quantity = quantity + 1 WHERE quantity % 400 = 0");
 my $began = Time::HiRes::time();
 $before = $shop->requests;
-$shop->push('stock');
+ask();
+is($shop->run('stock', 'state, goods'), "comparing $slice", '100 000 products: a turn compares so many, and orders go on');
+$shop->run_engine;
 my $took = Time::HiRes::time() - $began;
 is($shop->run('stock', 'state, goods, changed, sent') . ' ' . ($shop->requests - $before), 'done 100000 250 250 3', '100 000 products compared, 250 changed: three requests');
 note(sprintf '100 000 products: %.1f s', $took);

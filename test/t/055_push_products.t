@@ -92,13 +92,14 @@ $shop->sql("INSERT INTO salesdrive.bas_kit_part (infobase, kit, line_no, product
 $shop->push('card');
 is_deeply($shop->card('BOX')->{set}, [ { id => 'MUG', quantity => 1 }, { id => 'old-1', quantity => 3 } ], 'a kit as a set, by the ids of its parts');
 is("@{ $shop->card('old-1') }{qw(name expenses currencyExpenses)}", 'Ще інакше 20.05 UAH', 'cost with the card, where asked for');
-$shop->good(6, sku => 'A-PART', name => 'Частина');
+$shop->good(6, sku => 'Z-PART', name => 'Частина');
 $shop->sql("INSERT INTO salesdrive.bas_kit_part (infobase, kit, line_no, product, quantity, read_at) VALUES ('main', '" . $shop->key(4) . "', 4, '" . $shop->key(6) . "', 1, now())");
 $shop->push('card');
-is(scalar @{ $shop->card('BOX')->{set} }, 3, 'a new part goes before its kit') or diag($shop->ignored);
+is(scalar @{ $shop->card('BOX')->{set} }, 3, 'a new part goes with its kit') or diag($shop->ignored);
 $shop->sql("INSERT INTO salesdrive.bas_kit_part (infobase, kit, line_no, product, quantity, read_at) VALUES ('main', '" . $shop->key(4) . "', 5, '" . $shop->key(5) . "', 1, now())");
 $shop->push('card');
 like($shop->unsent, qr/card BOX kit_part/, 'a kit with a part that cannot be sent is listed');
+is($shop->slices_differ, '', 'the same of each kit and part alone');
 $shop->sql("DELETE FROM salesdrive.bas_kit_part WHERE line_no = 5");
 $shop->stock(4, 9);
 $shop->stock(1, 3);
@@ -117,6 +118,7 @@ is_deeply([ @{ $shop->card('MUG-BLUE') }{qw(name sku parentProductId)} ], [ 'К�
 $shop->push('stock');
 is($shop->card('MUG-BLUE')->{stockBalance} . ' ' . $shop->card('MUG')->{stockBalance}, '5 0', 'with its own stock');
 like($shop->unsent, qr/stock Кухоль, зелений characteristic_unpinned/, 'one without an SKU is listed');
+is($shop->slices_differ, '', 'the same of each good alone');
 $shop->sql("UPDATE salesdrive.account_goods SET characteristics = 'sum'");
 $shop->push('stock');
 is($shop->card('MUG')->{stockBalance}, 11, 'or all together');
@@ -131,10 +133,23 @@ $shop->push('card');
 is(join(' ', grep { /^(C-7|BY-CODE|NO-CODE|SAME)$/ } sort keys %{ $shop->cards }), 'C-7', 'new cards under the code');
 is(join(', ', grep { /(NO-CODE|SAME) / } split /, /, $shop->unsent), 'card SAME id_taken, card NO-CODE no_code', 'not without one, and never over another card');
 is($shop->card('old-1')->{sku}, 'CUP-2', 'which is as it was');
+$shop->sql("INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES ('main', 'C-12', '" . $shop->key(6) . "')");
+$shop->good(11, sku => 'TWIN-1', code => 'C-12');
+$shop->good(12, sku => 'TWIN-2', code => 'C-12 ');
+$shop->good(13, sku => 'Twin-2', code => 'C-13');
+$shop->good(14, sku => 'TWIN-4', code => 'C-14');
+$shop->good(15, sku => 'TWIN-5', code => 'C-14');
+is(join(', ', sort grep { /TWIN/i } split /, /, $shop->unsent), 'card TWIN-2 sku_twice, card TWIN-4 id_twice, card TWIN-5 id_twice, card Twin-2 sku_twice', 'goods that would have the same card');
+is($shop->slices_differ, '', 'the same of each good alone');
+$shop->sql("DELETE FROM salesdrive.bas_good WHERE sku LIKE 'TWIN%' OR sku = 'Twin-2'; DELETE FROM salesdrive.product_pin WHERE sku = 'C-12'");
 $shop->sql("UPDATE salesdrive.account_goods SET product_id = 'ref_key'; DELETE FROM salesdrive.bas_good WHERE sku IN ('SAME', 'NO-CODE')");
 $shop->good(10, sku => 'BY-REF');
 $shop->push('card');
 is($shop->card($shop->key(10))->{sku}, 'BY-REF', 'or under the Ref_Key');
+$shop->sql("UPDATE salesdrive.account_goods SET characteristics = 'products'; INSERT INTO salesdrive.product_pin (infobase, sku, product, characteristic) VALUES ('main', 'SHARED-1', '" . $shop->key(7) . "', '" . $shop->key(502) . "'), ('main', 'SHARED-2', '" . $shop->key(10) . "', '" . $shop->key(502) . "')");
+like($shop->unsent, qr/card SHARED-1 id_twice, card SHARED-2 id_twice/, 'a characteristic that two goods share is no id');
+is($shop->slices_differ, '', 'the same of each good alone');
+$shop->sql("UPDATE salesdrive.account_goods SET characteristics = 'sum'; DELETE FROM salesdrive.product_pin WHERE sku LIKE 'SHARED%'");
 
 # ---- an order: what comes back is known
 

@@ -76,6 +76,18 @@ sub price
 	return $self->sql("DELETE FROM salesdrive.bas_price WHERE product = '" . $self->key($n) . "' AND price_type = '$type'" . (defined $price ? "; INSERT INTO salesdrive.bas_price (infobase, price_type, product, price, currency, read_at) VALUES ('main', '$type', '" . $self->key($n) . "', $price, $currency, salesdrive.clock())" : ''));
 }
 
+# One turn of the engine that plans, and no more: only where no request can come of it.
+sub turn { my ($self) = @_; return $self->sql('SELECT count(*) FROM salesdrive.claim(10)') }
+
+# What some goods are to hold does not depend on which others are looked at with them.
+sub slices_differ
+{
+	my ($self) = @_;
+	return $self->sql("SET jit = off; SELECT string_agg(concat_ws(' ', d.what, d.product_id, d.sku, d.problem, d.wanted), '; ') FROM (
+		(SELECT k AS what, w.* FROM unnest(ARRAY['stock', 'price', 'card']) k, salesdrive.wanted_goods('shop', k) w EXCEPT SELECT k, w.* FROM unnest(ARRAY['stock', 'price', 'card']) k, salesdrive.bas_good g, salesdrive.wanted_goods('shop', k, ARRAY[g.ref_key]) w WHERE g.infobase = 'main')
+		UNION ALL (SELECT k, w.* FROM unnest(ARRAY['stock', 'price', 'card']) k, salesdrive.bas_good g, salesdrive.wanted_goods('shop', k, ARRAY[g.ref_key]) w WHERE g.infobase = 'main' EXCEPT SELECT k AS what, w.* FROM unnest(ARRAY['stock', 'price', 'card']) k, salesdrive.wanted_goods('shop', k) w)) d");
+}
+
 # All there is to read counts as read now.
 sub read_all
 {

@@ -154,11 +154,13 @@ BEGIN
     END IF;
     PERFORM enqueue_payments(NEW.name, ARRAY(SELECT p.payment_id FROM crm_payment p LEFT JOIN payment_sync y ON y.account = p.account AND y.payment_id = p.payment_id
                                              WHERE p.account = NEW.name AND p.paid_at >= NEW.payments_since AND y.bas_ref IS NULL ORDER BY 1)) WHERE NEW.payments_to_bas;
+    PERFORM enqueue_payments_out(ARRAY(SELECT b FROM bas_payment b WHERE b.account = NEW.name AND NOT b.ours AND b.state IN ('seen', 'refused') AND b.posted AND NOT b.deleted AND b.paid_at >= NEW.payments_since))
+    WHERE NEW.payments_from_bas AND (NOT OLD.payments_from_bas OR NEW.payments_since IS DISTINCT FROM OLD.payments_since);
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION payments_switched() IS 'Trigger: payments were switched on, or from an earlier day on, or others of them are wanted; BEFORE: they begin with today unless told otherwise';
+COMMENT ON FUNCTION payments_switched() IS 'Trigger: payments were switched on, or from an earlier day on, or others of them are wanted: what was only listed goes; BEFORE: they begin with today unless told otherwise';
 CREATE TRIGGER payments_begin BEFORE INSERT OR UPDATE OF payments_to_bas, payments_from_bas, payments_since ON account FOR EACH ROW WHEN (NEW.payments_to_bas OR NEW.payments_from_bas) EXECUTE FUNCTION payments_switched();
-CREATE TRIGGER payments_wanted AFTER UPDATE OF payments_to_bas, payments_since, unattached_payments ON account FOR EACH ROW EXECUTE FUNCTION payments_switched();
+CREATE TRIGGER payments_wanted AFTER UPDATE OF payments_to_bas, payments_from_bas, payments_since, unattached_payments ON account FOR EACH ROW EXECUTE FUNCTION payments_switched();
 
 CREATE TRIGGER touched BEFORE UPDATE ON payment_rule FOR EACH ROW EXECUTE FUNCTION touched();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON payment_rule FOR EACH ROW EXECUTE FUNCTION wake_waiting('payment_rule:%s:', 'account');

@@ -191,7 +191,7 @@ BEGIN
         s.reason := 'unsure';
         s.detail := 'A payment without an answer may still be at work in SalesDrive.';
         RETURN s;
-    ELSIF b.ours OR b.state = 'seen' AND (NOT a.payments_from_bas OR b.deleted OR NOT b.posted OR b.paid_at < a.payments_since) THEN
+    ELSIF b.ours OR b.state IN ('seen', 'refused') AND (NOT a.payments_from_bas OR b.deleted OR NOT b.posted OR b.paid_at < a.payments_since) THEN
         s.step := 'done';
         RETURN s;
     ELSIF b.state = 'sent' THEN

@@ -86,5 +86,25 @@ sql("UPDATE salesdrive.account SET payments_from_bas = true");
 run_engine();
 is(out(3, 'state') . ' ' . posts(), 'sent 3', 'so does what was read while it was off for a while');
 
+# ---- refused, and then deleted, unposted or switched off
+
+for my $case ([ 'marked for deletion' => sub { change($n, post => JSON::PP::false()); change($n, properties => { DeletionMark => JSON::PP::true() }) } ], [ unposted => sub { change($n, post => JSON::PP::false()) } ],
+	[ 'switched off' => sub { sql("UPDATE salesdrive.account SET payments_from_bas = false"); change($n, properties => { 'НазначениеПлатежа' => 'інше' }) } ])
+{
+	my ($what, $then) = @$case;
+	fault(action => 'status', status => 200, body => 'json', text => '{"success":false,"message":"Account not found."}');
+	enter(++$n, { 2 => $n });
+	pull();
+	is(out($n, 'state, reason'), 'parked business', 'a document that SalesDrive refuses is parked');
+	$count = there();
+	$then->();
+	pull();
+	is(there() - $count, 0, "$what afterwards it is not sent") or diag out($n, 'state, detail');
+	isnt(out($n, 'state'), 'parked', 'and waits for nobody');
+}
+sql("UPDATE salesdrive.account SET payments_from_bas = true");
+run_engine();
+is(out($n, 'state'), 'sent', 'switched on again it goes');
+
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
 done_testing();

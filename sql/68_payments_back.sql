@@ -40,12 +40,22 @@ BEGIN
         SELECT (e ->> 'Ref_Key')::uuid AS ref_key, e AS body FROM jsonb_array_elements(rows) e WHERE nil_free(e ->> 'Ref_Key') IS NOT NULL
     ), pays AS MATERIALIZED (
         SELECT d.ref_key, d.body, o.account, o.order_id, x.sum, a.identity, nil_free(d.body ->> (header ->> 'currency')) <> nil_free(o.currency) AS other_currency
+-- People copy documents, comment and marker included. A copy beside the document it was taken from is a payment of its own; one whose original is marked
+-- for deletion stands in its place.
+CREATE FUNCTION has_other_document(account text, payment_id bigint, ref uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM payment_sync y WHERE y.account = has_other_document.account AND y.payment_id = has_other_document.payment_id AND y.bas_ref <> ref
+                     AND NOT coalesce((SELECT bool_and(b.deleted) FROM bas_payment b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref), false));
+END $$;
+COMMENT ON FUNCTION has_other_document(text, bigint, uuid) IS 'Whether the document of a payment of SalesDrive is known, and is another than this, and not marked for deletion';
+
         FROM document d CROSS JOIN LATERAL payment_document_rows(profile, d.body) x
         CROSS JOIN LATERAL (SELECT b.account, b.order_id, b.read_body ->> (property_names(profile, 'order') ->> 'currency') AS currency FROM bas_order b WHERE b.infobase = keep_bas_payments.infobase AND b.ref_key = x.ref OFFSET 0) o JOIN account a ON a.name = o.account
     ), origin AS MATERIALIZED (    -- made here, also when the answer to its creation is not known yet
         SELECT DISTINCT ON (d.ref_key) d.ref_key, y.payment_id FROM (SELECT DISTINCT p.ref_key, p.account, p.identity, p.body ->> (header ->> 'comment') AS comment FROM pays p) d
         CROSS JOIN LATERAL (SELECT s.payment_id FROM payment_sync s WHERE s.ref_key = d.ref_key UNION ALL SELECT s.payment_id FROM payment_sync s WHERE s.infobase = keep_bas_payments.infobase AND s.bas_ref = d.ref_key
-                            UNION ALL SELECT marked_payment(d.comment, d.identity)) y WHERE y.payment_id IS NOT NULL ORDER BY d.ref_key, y.payment_id
+                            UNION ALL SELECT m.payment_id FROM marked_payment(d.comment, d.identity) m (payment_id) WHERE NOT has_other_document(d.account, m.payment_id, d.ref_key)) y WHERE y.payment_id IS NOT NULL ORDER BY d.ref_key, y.payment_id
     ), kept AS (
         INSERT INTO bas_payment AS b (infobase, ref_key, account, order_id, entity, number, paid_at, sum, direction, posted, deleted, data_version, place, other_currency, purpose, ours, read_at, payment_id, must_look)
         SELECT keep_bas_payments.infobase, p.ref_key, p.account, p.order_id, entity, btrim(p.body ->> 'Number'), field_time(p.body ->> 'Date'), p.sum, CASE WHEN entity LIKE 'refund%' THEN 'out' ELSE 'in' END,

@@ -106,5 +106,19 @@ sql("UPDATE salesdrive.account SET payments_from_bas = true");
 run_engine();
 is(out($n, 'state'), 'sent', 'switched on again it goes');
 
+# ---- a document that was made here is copied in BAS, comment and all
+
+sql("UPDATE salesdrive.account SET payments_to_bas = true");
+paid(payment(501, '33.33', 3));
+like(in(501, 'state'), qr/^made$/, 'a payment of SalesDrive makes its document');
+my ($d) = grep { ($_->{'Комментарий'} // '') eq 'shop/p501' } documents($IN);
+$count = there();
+enter(++$n, { 3 => 33.33 }, 'Комментарий' => $d->{'Комментарий'});
+pull();
+is(out($n, 'state') . ' ' . (there() - $count), 'sent 1', 'a copy of it is a payment of its own, and goes to SalesDrive');
+is(sql("SELECT count(*) FROM salesdrive.bas_payment WHERE ref_key = '$d->{Ref_Key}' AND ours"), 1, 'which the first does not');
+fetch();
+is(scalar(grep { ($_->{'Комментарий'} // '') =~ /^shop/ } documents($IN)), 2, 'and neither comes back');
+
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
 done_testing();

@@ -27,6 +27,7 @@ CREATE TABLE crm_payment (
     gone_at        timestamptz,
     PRIMARY KEY (account, payment_id)
 );
+CREATE INDEX crm_payment_paid_at ON crm_payment (account, paid_at);
 COMMENT ON TABLE crm_payment IS 'Payments of SalesDrive as its API lists them';
 COMMENT ON COLUMN crm_payment.account IS 'Account';
 COMMENT ON COLUMN crm_payment.payment_id IS 'Number of the payment in SalesDrive';
@@ -240,6 +241,7 @@ COMMENT ON COLUMN bas_payment.look_page IS 'Page of payment/list to be looked at
 COMMENT ON COLUMN bas_payment.must_look IS 'Looked for in SalesDrive before it is sent first: this database was adopted';
 COMMENT ON COLUMN bas_payment.detail IS 'Why it is not sent, refused or unknown';
 CREATE INDEX bas_payment_order ON bas_payment (account, order_id);
+CREATE INDEX bas_payment_doubtful ON bas_payment (account) WHERE sends > 0 AND state <> 'sent';
 CREATE INDEX bas_payment_payment ON bas_payment (account, payment_id);
 
 CREATE TABLE payment_poll (

@@ -290,9 +290,14 @@ BEGIN
         UNION ALL SELECT 2, 'park', 'payment_sum', format('Payment %s has sum "%s" on "%s", attached to orders with %s.', p.payment_id, p.data ->> 'sum', coalesce(p.data ->> 'date', ''), p.essence -> 'orders'),
                'A payment needs a date and a sum of whole kopecks, not less than its shares. Correct it in SalesDrive' || skip, NULL
                WHERE p.sum = 0 OR p.sum <> round(p.sum, 2) OR p.paid_at IS NULL OR (SELECT sum(o.sum) > abs(p.sum) OR bool_or(o.sum IS NULL OR o.sum <> round(o.sum, 2)) FROM payment_orders(p) o)
-        UNION ALL (SELECT 3, 'wait', 'payment_maybe_ours', format('Payment %s has the sum of document %s, which was sent to SalesDrive without an answer.', p.payment_id, b.number),
-               'It goes on by itself when that is known.', format('payment_out:%s:%s/%s', b.account, b.ref_key, b.order_id)
-               FROM bas_payment b WHERE b.account = p.account AND (b.state = 'unknown' OR b.state = 'seen' AND b.sends > 0 OR b.state = 'refused' AND b.sends > 1) AND NOT b.ours AND b.sum = abs(p.sum) AND (p.essence -> 'orders' = '{}' OR p.essence -> 'orders' ? b.order_id::text) ORDER BY b.ref_key, b.order_id LIMIT 1)
+        UNION ALL (SELECT 3, CASE WHEN b.state <> 'refused' AND t.state <> 'parked' THEN 'wait' ELSE 'park' END, 'payment_maybe_ours',
+               format('Payment %s has the sum of document %s, which %s.', p.payment_id, b.number, CASE b.state WHEN 'refused' THEN 'SalesDrive refused' ELSE 'was sent to SalesDrive without an answer' END),
+               CASE WHEN b.state <> 'refused' AND t.state <> 'parked' THEN 'It goes on by itself when that is known.'
+                    ELSE format('If they are one, SELECT salesdrive.link_payment(%1$L, %2$s, %3$L, %4$s); if not, settle the document first: SELECT * FROM salesdrive.payment_status WHERE ref_key = %3$L;', b.account, p.payment_id, b.ref_key, b.order_id) END,
+               format('payment_out:%s:%s/%s', b.account, b.ref_key, b.order_id)
+               FROM bas_payment b LEFT JOIN task t ON t.scope = b.account AND t.kind = 'payment_out' AND t.key = b.ref_key || '/' || b.order_id
+               WHERE b.account = p.account AND b.sends > 0 AND b.state <> 'sent' AND NOT b.ours AND abs(p.sum) IN (b.sum, told_sum(b)) AND (p.essence -> 'orders' = '{}' OR p.essence -> 'orders' ? b.order_id::text)
+                 AND NOT (b.state = 'refused' AND b.sends = 1 AND (b.deleted OR NOT b.posted)) ORDER BY b.ref_key, b.order_id LIMIT 1)
         UNION ALL (SELECT 4, CASE WHEN o.received AND NOT o.awaited THEN 'park' ELSE 'wait' END, 'payment_order',
                CASE WHEN NOT o.received THEN format('Order %s, which payment %s pays, has not been received yet.', o.order_id, p.payment_id)
                     WHEN o.awaited THEN format('Order %s, which payment %s pays, has no document in BAS yet.', o.order_id, p.payment_id)
@@ -316,10 +321,6 @@ BEGIN
         UNION ALL SELECT 9, 'park', 'payment_place', place.problem, format('UPDATE salesdrive.payment_rule SET bas_key = … WHERE account = %L AND account_number = %L; or, if it is new in BAS, SELECT salesdrive.load_dictionaries(%L) and resume.', r.account, r.account_number, a.name), format('payment_rule:%s:', p.account)
                WHERE place.problem IS NOT NULL
         ) w ORDER BY w.rank LIMIT 1;
-    IF s.reason = 'payment_maybe_ours' AND EXISTS (SELECT FROM task t WHERE t.kind = 'payment_out' AND s.blocked_on = format('payment_out:%s:%s', t.scope, t.key) AND t.state = 'parked') THEN
-        s.step := 'park';
-        s.hint := 'If they are one, SELECT salesdrive.link_payment(account, payment_id, ref_key, order_id); if not, settle the parked document first.';
-    END IF;
     s.run_at := CASE s.step WHEN 'wait' THEN clock() + interval '10 min' END;
     RETURN s;
 END $$;

@@ -13,6 +13,17 @@ CREATE FUNCTION payment_unique_id(identity text, ref uuid, order_id bigint) RETU
     RETURN 'bas-' || left(replace(uuid_v5(ref_key_namespace(), 'bas_payment/' || identity || '/' || ref || '/' || order_id)::text, '-', ''), 20);
 COMMENT ON FUNCTION payment_unique_id(text, uuid, bigint) IS 'The uniqueId by which SalesDrive tells a payment document of BAS, and its order, from all others; it stands in the description, too';
 
+-- The document may have been changed since.
+CREATE FUNCTION told_sum(b bas_payment) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(json_numeric(b.sent_body -> 'sum'), b.sum);
+COMMENT ON FUNCTION told_sum(bas_payment) IS 'Sum that a payment document was sent to SalesDrive with last, or would be';
+
+CREATE FUNCTION told_at(b bas_payment) RETURNS timestamp
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(json_time(b.sent_body -> 'datetime'), b.paid_at);
+COMMENT ON FUNCTION told_at(bas_payment) IS 'Time that a payment document was sent to SalesDrive with last, or would be';
+
 -- Reading.
 
 CREATE FUNCTION payment_document_rows(profile text, body jsonb) RETURNS TABLE (ref uuid, sum numeric)
@@ -29,6 +40,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION payment_document_rows(text, jsonb) IS 'Documents of orders that a payment document pays, and what of each';
 
+-- People copy documents, comment and marker included. A copy beside the document it was taken from is a payment of its own; one whose original is marked
+-- for deletion stands in its place.
+CREATE FUNCTION has_other_document(account text, payment_id bigint, ref uuid) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM payment_sync y WHERE y.account = has_other_document.account AND y.payment_id = has_other_document.payment_id AND y.bas_ref <> ref
+                     AND NOT coalesce((SELECT bool_and(b.deleted) FROM bas_payment b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref), false));
+END $$;
+COMMENT ON FUNCTION has_other_document(text, bigint, uuid) IS 'Whether the document of a payment of SalesDrive is known, and is another than this, and not marked for deletion';
+
 CREATE FUNCTION keep_bas_payments(infobase text, profile text, entity text, rows jsonb, asked_at timestamptz) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -40,16 +61,6 @@ BEGIN
         SELECT (e ->> 'Ref_Key')::uuid AS ref_key, e AS body FROM jsonb_array_elements(rows) e WHERE nil_free(e ->> 'Ref_Key') IS NOT NULL
     ), pays AS MATERIALIZED (
         SELECT d.ref_key, d.body, o.account, o.order_id, x.sum, a.identity, nil_free(d.body ->> (header ->> 'currency')) <> nil_free(o.currency) AS other_currency
--- People copy documents, comment and marker included. A copy beside the document it was taken from is a payment of its own; one whose original is marked
--- for deletion stands in its place.
-CREATE FUNCTION has_other_document(account text, payment_id bigint, ref uuid) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN EXISTS (SELECT FROM payment_sync y WHERE y.account = has_other_document.account AND y.payment_id = has_other_document.payment_id AND y.bas_ref <> ref
-                     AND NOT coalesce((SELECT bool_and(b.deleted) FROM bas_payment b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref), false));
-END $$;
-COMMENT ON FUNCTION has_other_document(text, bigint, uuid) IS 'Whether the document of a payment of SalesDrive is known, and is another than this, and not marked for deletion';
-
         FROM document d CROSS JOIN LATERAL payment_document_rows(profile, d.body) x
         CROSS JOIN LATERAL (SELECT b.account, b.order_id, b.read_body ->> (property_names(profile, 'order') ->> 'currency') AS currency FROM bas_order b WHERE b.infobase = keep_bas_payments.infobase AND b.ref_key = x.ref OFFSET 0) o JOIN account a ON a.name = o.account
     ), origin AS MATERIALIZED (    -- made here, also when the answer to its creation is not known yet
@@ -222,7 +233,7 @@ BEGIN
         s.purpose := 'look for payment';
         s.method := 'GET';
         s.path := format('api/payment/list/?page=%s&limit=100&filter%%5Bdate%%5D%%5Bfrom%%5D=%s&filter%%5Bdate%%5D%%5Bto%%5D=%s', coalesce(b.look_page, 1),
-                         url_encode(to_char(b.paid_at - interval '1 day', 'YYYY-MM-DD HH24:MI:SS')), url_encode(to_char(b.paid_at + interval '1 day', 'YYYY-MM-DD HH24:MI:SS')));
+                         url_encode(to_char(told_at(b) - interval '1 day', 'YYYY-MM-DD HH24:MI:SS')), url_encode(to_char(told_at(b) + interval '1 day', 'YYYY-MM-DD HH24:MI:SS')));
         s.memo := jsonb_build_object('page', coalesce(b.look_page, 1));
         RETURN s;
     ELSIF b.direction = 'out' OR b.sum <= 0 THEN
@@ -337,7 +348,7 @@ BEGIN
                 b.must_look := false;
             ELSIF id IS NULL THEN
                 b.look_page := NULL;
-                like_it := (SELECT string_agg(format('%s of %s', p.payment_id, to_char(p.paid_at, 'YYYY-MM-DD HH24:MI')), ', ' ORDER BY p.payment_id) FROM crm_payment p WHERE p.account = b.account AND p.sum = b.sum AND p.essence -> 'orders' ? b.order_id::text AND p.paid_at BETWEEN b.paid_at - interval '1 day' AND b.paid_at + interval '1 day');
+                like_it := (SELECT string_agg(format('%s of %s', p.payment_id, to_char(p.paid_at, 'YYYY-MM-DD HH24:MI')), ', ' ORDER BY p.payment_id) FROM crm_payment p WHERE p.account = b.account AND p.sum = told_sum(b) AND p.essence -> 'orders' ? b.order_id::text AND p.paid_at BETWEEN told_at(b) - interval '1 day' AND told_at(b) + interval '1 day');
                 b.detail := format('Document %s was sent without an answer, and SalesDrive shows no payment with uniqueId %s%s.', b.number, b.unique_id, coalesce('; of the same order and sum there are: ' || like_it, ''));
                 s.step := 'park';
                 s.reason := 'payment_unseen';
@@ -348,7 +359,7 @@ BEGIN
         IF id IS NOT NULL THEN
             b.state := 'sent';
             b.payment_id := id;
-            b.sent_sum := coalesce(json_numeric(b.sent_body -> 'sum'), b.sum);
+            b.sent_sum := told_sum(b);
             b.unsure_until := NULL;
             b.look_page := NULL;
             b.must_look := false;

@@ -120,5 +120,44 @@ is(sql("SELECT count(*) FROM salesdrive.bas_payment WHERE ref_key = '$d->{Ref_Ke
 fetch();
 is(scalar(grep { ($_->{'Комментарий'} // '') =~ /^shop/ } documents($IN)), 2, 'and neither comes back');
 
+# ---- changed in BAS while it is not known whether it arrived
+
+$crm->control(POST => '/config', { unique_shown => 'none' });
+fault(action => 'reset_after');
+$count = documents($IN);
+enter(++$n, { 4 => 60 });
+pull();
+my $rows = (grep { $_->{Ref_Key} eq key($n) } documents($IN))[0]{'РасшифровкаПлатежа'};
+$rows->[0]{'СуммаПлатежа'} = $rows->[0]{'СуммаРасчетов'} = 61;
+change($n, properties => { 'СуммаДокумента' => 61, 'РасшифровкаПлатежа' => $rows });
+pull();
+fetch();
+later(10);
+run_engine();
+later(700);
+run_engine();
+is(out($n, 'state, reason') . ' ' . (documents($IN) - $count), 'parked payment_unseen 1', 'the payment of the sum that was sent makes no document');
+my ($like) = map { $_->{id} } grep { $_->{sum} == 60 } there();
+is(in($like, 'state, reason'), 'parked payment_maybe_ours', 'but waits to be told');
+sql("SELECT salesdrive.resume(task_id) FROM salesdrive.payment_status WHERE ref_key = '" . key($n) . "'");
+run_engine();
+like(out($n, 'detail'), qr/of the same order and sum there are: $like of 2026/, 'and is named');
+sql("SELECT salesdrive.link_payment('shop', $like, '" . key($n) . "', 4)");
+run_engine();
+is(out($n, 'state, payment_id') . ' ' . in($like, 'state'), "sent $like from_bas", 'linked both are one');
+
+# ---- refused at the first sending, and entered in SalesDrive by hand
+
+fault(action => 'status', status => 200, body => 'json', text => '{"success":false,"message":"Account not found."}');
+$count = documents($IN);
+enter(++$n, { 4 => 70 });
+pull();
+paid(payment(502, '70.00', 4));
+is(in(502, 'state, reason') . ' ' . (documents($IN) - $count), 'parked payment_maybe_ours 1', 'a payment like one that was refused makes no document');
+sql("SELECT salesdrive.link_payment('shop', 502, '" . key($n) . "', 4)");
+run_engine();
+is(out($n, 'state, payment_id') . ' ' . in(502, 'state'), 'sent 502 from_bas', 'linked both are one');
+$crm->control(POST => '/config', { unique_shown => 'purpose' });
+
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
 done_testing();

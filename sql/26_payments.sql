@@ -199,7 +199,7 @@ CREATE TABLE bas_payment (
     ours         boolean NOT NULL,
     read_at      timestamptz NOT NULL,
     unique_id    text,
-    state        text NOT NULL DEFAULT 'seen' CHECK (state IN ('seen', 'unknown', 'sent', 'refused')),
+    state        text NOT NULL DEFAULT 'seen' CHECK (state IN ('seen', 'unknown', 'sent', 'refused', 'skipped')),
     payment_id   bigint,
     sent_body    jsonb,
     sent_at      timestamptz,
@@ -230,7 +230,7 @@ COMMENT ON COLUMN bas_payment.purpose IS 'Purpose of the payment, or comment';
 COMMENT ON COLUMN bas_payment.ours IS 'Made here for a payment of SalesDrive (payment_id): never sent back';
 COMMENT ON COLUMN bas_payment.read_at IS 'When it was read last';
 COMMENT ON COLUMN bas_payment.unique_id IS 'uniqueId it is registered in SalesDrive with: computed once';
-COMMENT ON COLUMN bas_payment.state IS 'seen (not sent), unknown (sent, no answer yet or none), sent (SalesDrive has it as payment_id), refused (by SalesDrive)';
+COMMENT ON COLUMN bas_payment.state IS 'seen (not sent), unknown (sent, no answer yet or none), sent (SalesDrive has it as payment_id), refused (by SalesDrive), skipped (by skip_payment())';
 COMMENT ON COLUMN bas_payment.payment_id IS 'The payment in SalesDrive: the one it became, or was made for';
 COMMENT ON COLUMN bas_payment.sent_body IS 'What was sent last';
 COMMENT ON COLUMN bas_payment.sent_at IS 'When';
@@ -239,9 +239,9 @@ COMMENT ON COLUMN bas_payment.sends IS 'How often it was sent';
 COMMENT ON COLUMN bas_payment.unsure_until IS 'When a request without an answer can no more be at work';
 COMMENT ON COLUMN bas_payment.look_page IS 'Page of payment/list to be looked at next; NULL: the first';
 COMMENT ON COLUMN bas_payment.must_look IS 'Looked for in SalesDrive before it is sent first: this database was adopted';
-COMMENT ON COLUMN bas_payment.detail IS 'Why it is not sent, refused or unknown';
+COMMENT ON COLUMN bas_payment.detail IS 'Why it is not sent, refused, skipped or unknown';
 CREATE INDEX bas_payment_order ON bas_payment (account, order_id);
-CREATE INDEX bas_payment_doubtful ON bas_payment (account) WHERE sends > 0 AND state <> 'sent';
+CREATE INDEX bas_payment_doubtful ON bas_payment (account) WHERE sends > 0 AND state NOT IN ('sent', 'skipped');
 CREATE INDEX bas_payment_payment ON bas_payment (account, payment_id);
 
 CREATE TABLE payment_poll (

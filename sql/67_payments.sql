@@ -296,8 +296,13 @@ BEGIN
                     ELSE format('If they are one, SELECT salesdrive.link_payment(%1$L, %2$s, %3$L, %4$s); if not, settle the document first: SELECT * FROM salesdrive.payment_status WHERE ref_key = %3$L;', b.account, p.payment_id, b.ref_key, b.order_id) END,
                format('payment_out:%s:%s/%s', b.account, b.ref_key, b.order_id)
                FROM bas_payment b LEFT JOIN task t ON t.scope = b.account AND t.kind = 'payment_out' AND t.key = b.ref_key || '/' || b.order_id
-               WHERE b.account = p.account AND b.sends > 0 AND b.state <> 'sent' AND NOT b.ours AND abs(p.sum) IN (b.sum, told_sum(b)) AND (p.essence -> 'orders' = '{}' OR p.essence -> 'orders' ? b.order_id::text)
+               WHERE b.account = p.account AND b.sends > 0 AND b.state NOT IN ('sent', 'skipped') AND NOT b.ours AND abs(p.sum) IN (b.sum, told_sum(b)) AND (p.essence -> 'orders' = '{}' OR p.essence -> 'orders' ? b.order_id::text)
                  AND NOT (b.state = 'refused' AND b.sends = 1 AND (b.deleted OR NOT b.posted)) ORDER BY b.ref_key, b.order_id LIMIT 1)
+        UNION ALL (SELECT 3, 'park', 'payment_maybe_ours', format('Order %s is paid by document %s in another currency, which is to be entered in SalesDrive by hand: payment %s may be it.', b.order_id, b.number, p.payment_id),
+               format('If it is, SELECT salesdrive.link_payment(%1$L, %2$s, %3$L, %4$s); if not, enter and link that first, or SELECT salesdrive.skip_payment(%1$L, %3$L, %4$s, ''why'');', b.account, p.payment_id, b.ref_key, b.order_id),
+               format('payment_out:%s:%s/%s', b.account, b.ref_key, b.order_id)
+               FROM jsonb_object_keys(p.essence -> 'orders') o JOIN bas_payment b ON b.account = p.account AND b.order_id = o::bigint JOIN task t ON t.scope = b.account AND t.kind = 'payment_out' AND t.key = b.ref_key || '/' || b.order_id
+               WHERE b.other_currency AND b.state = 'seen' AND t.state = 'parked' AND t.reason = 'payment_currency' ORDER BY b.ref_key, b.order_id LIMIT 1)
         UNION ALL (SELECT 4, CASE WHEN o.received AND NOT o.awaited THEN 'park' ELSE 'wait' END, 'payment_order',
                CASE WHEN NOT o.received THEN format('Order %s, which payment %s pays, has not been received yet.', o.order_id, p.payment_id)
                     WHEN o.awaited THEN format('Order %s, which payment %s pays, has no document in BAS yet.', o.order_id, p.payment_id)

@@ -7,6 +7,7 @@
 --   seen ──sent──▶ unknown ──success──▶ sent (payment_id)
 --                    │ no answer: looked for in payment/list when the request can no more be at work ──▶ there: sent · not to be seen: parked
 --                    └ refused: parked with the words of SalesDrive
+--   whatever is not sent can be skipped by hand
 
 CREATE FUNCTION payment_unique_id(identity text, ref uuid, order_id bigint) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -212,7 +213,7 @@ BEGIN
         s.reason := 'unsure';
         s.detail := 'A payment without an answer may still be at work in SalesDrive.';
         RETURN s;
-    ELSIF b.ours OR b.state IN ('seen', 'refused') AND (NOT a.payments_from_bas OR b.deleted OR NOT b.posted OR b.paid_at < a.payments_since) THEN
+    ELSIF b.ours OR b.state = 'skipped' OR b.state IN ('seen', 'refused') AND (NOT a.payments_from_bas OR b.deleted OR NOT b.posted OR b.paid_at < a.payments_since) THEN
         s.step := 'done';
         RETURN s;
     ELSIF b.state = 'sent' THEN
@@ -245,7 +246,7 @@ BEGIN
         s.step := 'park';
         s.reason := 'payment_currency';
         s.detail := format('Document %s is in another currency than the document of order %s, and SalesDrive knows none.', b.number, b.order_id);
-        s.hint := format('Enter the payment in SalesDrive by hand, then SELECT salesdrive.link_payment(%L, its number, %L, %s);', b.account, b.ref_key, b.order_id);
+        s.hint := format('Enter the payment in SalesDrive by hand, then SELECT salesdrive.link_payment(%1$L, its number, %2$L, %3$s); or SELECT salesdrive.skip_payment(%1$L, %2$L, %3$s, ''why'');', b.account, b.ref_key, b.order_id);
         RETURN s;
     END IF;
     money := substring(b.entity FROM '[a-z]+$');
@@ -264,7 +265,7 @@ BEGIN
         s.reason := 'payment_rule';
         s.detail := CASE WHEN body IS NULL THEN format('No row of payment_rule says which account of SalesDrive %s %s is, which document %s names.', list, coalesce(b.place::text, '(none)'), b.number)
                          ELSE format('Neither payment_rule nor order %s names the organisation in SalesDrive that document %s was paid to.', b.order_id, b.number) END;
-        s.hint := format('INSERT INTO salesdrive.payment_rule (account, account_number, organization, form, bas_key) VALUES (%L, ''its number in SalesDrive'', ''id of the organisation in SalesDrive'', %L, %L); the document goes on by itself.', b.account, money, b.place);
+        s.hint := format('INSERT INTO salesdrive.payment_rule (account, account_number, organization, form, bas_key) VALUES (%1$L, ''its number in SalesDrive'', ''id of the organisation in SalesDrive'', %2$L, %3$L); the document goes on by itself; or SELECT salesdrive.skip_payment(%1$L, %4$L, %5$s, ''why'');', b.account, money, b.place, b.ref_key, b.order_id);
         s.blocked_on := format('payment_rule:%s:', b.account);
     ELSE
         s.step := 'request';
@@ -322,19 +323,25 @@ BEGIN
         IF r.purpose = 'add payment in SalesDrive' THEN
             id := order_number(body #> '{data,paymentId}');
             IF id IS NULL AND r.class IN ('ok', 'unknown_outcome') THEN
-                b.detail := 'No answer: ' || coalesce(nullif(r.words, ''), 'it names no payment');
-                b.unsure_until := CASE r.class WHEN 'ok' THEN NULL ELSE b.unsure_until END;
+                IF b.state = 'unknown' THEN
+                    b.detail := 'No answer: ' || coalesce(nullif(r.words, ''), 'it names no payment');
+                    b.unsure_until := CASE r.class WHEN 'ok' THEN NULL ELSE b.unsure_until END;
+                END IF;
             ELSIF id IS NULL AND r.class IN ('business', 'denied', 'bug') THEN
-                b.state := 'refused';
-                b.detail := r.words;
+                IF b.state = 'unknown' THEN    -- else it was said meanwhile what it is
+                    b.state := 'refused';
+                    b.detail := r.words;
+                END IF;
                 s.step := 'park';
                 s.reason := 'business';
                 s.detail := format('SalesDrive refuses document %s: %s', b.number, r.words);
-                s.hint := format('The words are those of SalesDrive. Mend the cause, then SELECT salesdrive.resend_payment(%L, %L, %s);', b.account, b.ref_key, b.order_id);
+                s.hint := format('The words are those of SalesDrive. Mend the cause, then SELECT salesdrive.resend_payment(%1$L, %2$L, %3$s); or SELECT salesdrive.skip_payment(%1$L, %2$L, %3$s, ''why'');', b.account, b.ref_key, b.order_id);
             ELSIF id IS NULL THEN    -- known not to be done: the class says when it is tried again
-                b.state := 'seen';
                 b.sends := b.sends - 1;
-                b.detail := r.words;
+                IF b.state = 'unknown' THEN
+                    b.state := 'seen';
+                    b.detail := r.words;
+                END IF;
                 s.step := NULL;
             END IF;
         ELSIF r.class <> 'ok' THEN
@@ -401,6 +408,10 @@ CREATE FUNCTION link_payment(account text, payment_id bigint, ref_key uuid, orde
 DECLARE
     b bas_payment := require_bas_payment(account, ref_key, order_id);
 BEGIN
+    IF has_other_document(b.account, link_payment.payment_id, b.ref_key) THEN
+        RAISE EXCEPTION 'payment % has document % in BAS already', link_payment.payment_id, (SELECT y.number FROM payment_sync y WHERE y.account = b.account AND y.payment_id = link_payment.payment_id)
+            USING ERRCODE = '55000', HINT = format('If both are of the same money, delete one of them in BAS: that one and SELECT salesdrive.pull_payments(%1$L), then link once more; or this one. If this is not to go to SalesDrive: SELECT salesdrive.skip_payment(%2$L, %3$L, %4$s, ''why'');', b.infobase, b.account, b.ref_key, b.order_id);
+    END IF;
     UPDATE bas_payment x SET state = 'sent', payment_id = link_payment.payment_id, sent_sum = x.sum, unsure_until = NULL, look_page = NULL, must_look = false, detail = NULL
     WHERE x.infobase = b.infobase AND x.ref_key = b.ref_key AND x.account = b.account AND x.order_id = b.order_id;
     DELETE FROM task t WHERE t.scope = b.account AND t.kind = 'payment_out' AND t.key = b.ref_key || '/' || b.order_id AND t.state <> 'in_flight';
@@ -417,10 +428,28 @@ DECLARE
 BEGIN
     IF b.ours OR b.state = 'sent' THEN
         RAISE EXCEPTION 'document % is payment % of SalesDrive already', b.number, b.payment_id USING ERRCODE = '55000', HINT = 'The API of SalesDrive deletes no payment: what is wrong there is corrected there.';
+    ELSIF b.unsure_until > clock() THEN
+        RAISE EXCEPTION 'document % is on its way to SalesDrive', b.number USING ERRCODE = '55000', HINT = format('Whether it arrived is looked for by itself; what became of it is known at %s or soon after.', to_char(b.unsure_until, 'YYYY-MM-DD HH24:MI:SS'));
     END IF;
-    UPDATE bas_payment x SET state = 'seen', unsure_until = NULL, look_page = NULL, must_look = false, detail = NULL WHERE x.infobase = b.infobase AND x.ref_key = b.ref_key AND x.account = b.account AND x.order_id = b.order_id RETURNING * INTO b;
+    UPDATE bas_payment x SET state = 'seen', unsure_until = NULL, look_page = NULL, detail = NULL WHERE x.infobase = b.infobase AND x.ref_key = b.ref_key AND x.account = b.account AND x.order_id = b.order_id RETURNING * INTO b;
     PERFORM enqueue_payments_out(ARRAY[b]);
     INSERT INTO order_event (account, order_id, event, text) VALUES (b.account, b.order_id, 'payment', format('Document %s sent to SalesDrive again by %s.', b.number, session_user));
     RETURN (SELECT t.id FROM task t WHERE t.scope = b.account AND t.kind = 'payment_out' AND t.key = b.ref_key || '/' || b.order_id);
 END $$;
 COMMENT ON FUNCTION resend_payment(text, uuid, bigint) IS 'Sends a payment document to SalesDrive again, with the same uniqueId, after it was refused or is not to be seen there; returns the task';
+
+CREATE FUNCTION skip_payment(account text, ref_key uuid, order_id bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    b   bas_payment := require_bas_payment(account, ref_key, order_id);
+    why text := coalesce(nullif(btrim(reason), ''), 'no reason given');
+BEGIN
+    IF b.ours OR b.state = 'sent' THEN
+        RAISE EXCEPTION 'document % is payment % of SalesDrive already', b.number, b.payment_id USING ERRCODE = '55000', HINT = 'The API of SalesDrive deletes no payment: what is wrong there is corrected there.';
+    END IF;
+    UPDATE bas_payment x SET state = 'skipped', unsure_until = NULL, look_page = NULL, detail = why WHERE x.infobase = b.infobase AND x.ref_key = b.ref_key AND x.account = b.account AND x.order_id = b.order_id;
+    DELETE FROM task t WHERE t.scope = b.account AND t.kind = 'payment_out' AND t.key = b.ref_key || '/' || b.order_id AND t.state <> 'in_flight';
+    PERFORM wake_later(format('payment_out:%s:%s/%s', b.account, b.ref_key, b.order_id));
+    INSERT INTO order_event (account, order_id, event, text) VALUES (b.account, b.order_id, 'payment', format('Document %s skipped by %s: %s', b.number, session_user, why));
+END $$;
+COMMENT ON FUNCTION skip_payment(text, uuid, bigint, text) IS 'Sends a payment document of BAS never to SalesDrive, whatever becomes of it; resend_payment() takes it back';

@@ -265,7 +265,7 @@ BEGIN
     PERFORM adopt_pushes();
     INSERT INTO wake_pending VALUES ('wanted:*:');
     UPDATE payment_sync SET must_read = true WHERE bas_ref IS NULL;
-    UPDATE bas_payment SET must_look = true WHERE state = 'seen';
+    UPDATE bas_payment SET must_look = true WHERE state IN ('seen', 'refused', 'skipped');
     UPDATE followup SET must_read = true WHERE state = 'wanted' AND action <> 'close';
     UPDATE bas_counterparty_phone SET state = 'unknown', candidates = NULL WHERE state IN ('absent', 'several');
     UPDATE bas_attribute SET state = 'unknown' WHERE state = 'absent';

@@ -42,7 +42,7 @@ COMMENT ON COLUMN payment_status.paid_at IS 'Its date';
 COMMENT ON COLUMN payment_status.direction IS 'in (the customer pays) or out (money goes back)';
 COMMENT ON COLUMN payment_status.sum IS 'Its sum; of a document what it pays of the order';
 COMMENT ON COLUMN payment_status.orders IS 'Orders it pays';
-COMMENT ON COLUMN payment_status.state IS 'waiting, parked; into BAS: made, posted, or why it is not: listed, off, earlier, unattached, from_bas, gone, skipped; to SalesDrive: listed, unknown, sent, refused';
+COMMENT ON COLUMN payment_status.state IS 'waiting, parked; into BAS: made, posted, or why it is not: listed, off, earlier, unattached, from_bas, gone, skipped; to SalesDrive: listed, unknown, sent, refused, skipped';
 COMMENT ON COLUMN payment_status.ref_key IS 'Document in BAS';
 COMMENT ON COLUMN payment_status.number IS 'Its number';
 COMMENT ON COLUMN payment_status.reason IS 'Why it waits or is parked: a code';

@@ -159,5 +159,61 @@ run_engine();
 is(out($n, 'state, payment_id') . ' ' . in(502, 'state'), 'sent 502 from_bas', 'linked both are one');
 $crm->control(POST => '/config', { unique_shown => 'purpose' });
 
+# ---- one that is never to go to SalesDrive
+
+sub by_key { my ($function, $number, $order, @more) = @_; return "SELECT salesdrive.$function('shop', " . join(', ', "'" . key($number) . "'", $order, @more) . ')' }
+enter(++$n, { 4 => 5 }, 'БанковскийСчет_Key' => '8c1f4a10-00f5-11ee-8000-000000000002');
+pull();
+is(out($n, 'state, reason'), 'parked payment_rule', 'a document of a bank account that SalesDrive does not have');
+like(out($n, 'hint'), qr/skip_payment\('shop', '@{[ key($n) ]}', 4, /, 'the hint has the way out');
+sql(by_key('skip_payment', $n, 4, "'not of this shop'"));
+$count = posts();
+sql("INSERT INTO salesdrive.payment_rule (account, account_number, form, bas_key) VALUES ('shop', 'UA403052990000026009030110403', 'bank', '8c1f4a10-00f5-11ee-8000-000000000002')");
+change($n, properties => { 'НазначениеПлатежа' => 'інше' });
+pull();
+sql("UPDATE salesdrive.account SET payments_from_bas = false; UPDATE salesdrive.account SET payments_from_bas = true");
+run_engine();
+is(out($n, 'state, detail') . ' ' . (posts() - $count), 'skipped not of this shop 0', 'skip_payment() ends it, whatever becomes of it');
+is(sql("SELECT text ~ 'skipped by .*: not of this shop' FROM salesdrive.order_event WHERE order_id = 4 AND event = 'payment' ORDER BY id DESC LIMIT 1"), 't', 'and the history tells who');
+sql(by_key('resend_payment', $n, 4));
+run_engine();
+is(out($n, 'state') . ' ' . (posts() - $count), 'sent 1', 'resend_payment() takes it back');
+like(error_of(by_key('skip_payment', $n, 4, "'too late'")), qr/is payment \d+ of SalesDrive already/, 'what is there cannot be skipped');
+
+# ---- by hand, at the wrong moment
+
+fault(action => 'reset_after');
+$count = there();
+enter(++$n, { 4 => 6 });
+pull();
+is(out($n, 'state, reason'), 'waiting unsure', 'while a request may be at work');
+like(error_of(by_key('resend_payment', $n, 4)), qr/is on its way to SalesDrive.*known at 2026/s, 'it is not sent again');
+later(10);
+run_engine();
+is(out($n, 'state') . ' ' . (there() - $count), 'sent 1', 'it is there once');
+enter(++$n, { 3 => 33.33 }, 'БанковскийСчет_Key' => '8c1f4a10-00f5-11ee-8000-000000000009');
+pull();
+like(error_of("SELECT salesdrive.link_payment('shop', 501, '" . key($n) . "', 3)"), qr/payment 501 has document НФНФ-\S+ in BAS already/, 'a payment is not linked to a second document');
+sql(by_key('skip_payment', $n, 3, "'a double'"));
+
+# ---- in another currency: entered in SalesDrive by hand, it makes no document before it is linked
+
+enter(++$n, { 4 => 7 }, 'ВалютаДенежныхСредств_Key' => '8c1f4a10-0980-11ee-8000-000000000002');
+pull();
+is(out($n, 'state, reason'), 'parked payment_currency', 'a document in another currency waits for somebody');
+$count = documents($IN);
+paid(payment(503, '290.00', 4));
+is(in(503, 'state, reason') . ' ' . (documents($IN) - $count), 'parked payment_maybe_ours 0', 'what is entered for its order waits');
+sql("SELECT salesdrive.link_payment('shop', 503, '" . key($n) . "', 4)");
+run_engine();
+is(in(503, 'state') . ' ' . out($n, 'state'), 'from_bas sent', 'linked both are one');
+enter(++$n, { 4 => 8 }, 'ВалютаДенежныхСредств_Key' => '8c1f4a10-0980-11ee-8000-000000000002');
+pull();
+paid(payment(504, '12.00', 4));
+is(in(504, 'state, reason'), 'parked payment_maybe_ours', 'another one, which has nothing to do with it');
+sql(by_key('skip_payment', $n, 4, "'not for SalesDrive'"));
+run_engine();
+is(in(504, 'state') . ' ' . out($n, 'state'), 'made skipped', 'goes when the document is settled');
+
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
 done_testing();

@@ -4,7 +4,8 @@
 --
 -- A feed reads one window of time with fixed ends, all pages of it, and moves on with the COMMIT that keeps the last page. Rows that change
 -- meanwhile leave the window, and those behind them move up: so pages are read from the last to the first, and nothing can slip from a page
--- that is still to be read into one that was read.
+-- that is still to be read into one that was read. Payments and receipts enter the window while it is read, and move the others down: so what was read
+-- is counted from the end of the list, and where rows slipped into a page that was read, that page is read once more.
 
 CREATE VIEW crm_feed (feed, kind, method, keep_function, purpose, items, since_a_day) AS VALUES
     ('live',              'crm_orders',   'order/list',   'salesdrive.keep_order_page',   'read changed orders', 'orders',   false),
@@ -31,6 +32,10 @@ CREATE TABLE crm_poll (
     window_to   timestamp,
     page        integer,
     pages       integer,
+    page_size   integer,
+    listed      bigint,
+    covered     bigint,
+    ahead       bigint,
     orders      bigint NOT NULL DEFAULT 0,
     requests    bigint NOT NULL DEFAULT 0,
     started_at  timestamptz,
@@ -46,6 +51,10 @@ COMMENT ON COLUMN crm_poll.window_from IS 'Beginning of the window, local time o
 COMMENT ON COLUMN crm_poll.window_to IS 'Its end';
 COMMENT ON COLUMN crm_poll.page IS 'Page to be read next; NULL: no window is being read';
 COMMENT ON COLUMN crm_poll.pages IS 'Pages of the window, as the first answer said; NULL: not known yet';
+COMMENT ON COLUMN crm_poll.page_size IS 'Rows of a full page, as the first answer shows';
+COMMENT ON COLUMN crm_poll.listed IS 'Rows of the window, as the first answer said; NULL: it did not, or not in accord with its pages';
+COMMENT ON COLUMN crm_poll.covered IS 'Rows of the window that were received, counted from its end, without a gap';
+COMMENT ON COLUMN crm_poll.ahead IS 'The same once the gap before the page read last is closed; NULL: there is none';
 COMMENT ON COLUMN crm_poll.orders IS 'Orders, payments or receipts received of the window';
 COMMENT ON COLUMN crm_poll.requests IS 'Pages received of the window';
 COMMENT ON COLUMN crm_poll.started_at IS 'When its reading began';
@@ -68,7 +77,7 @@ BEGIN
     IF EXISTS (SELECT FROM crm_poll p WHERE p.account = begin_poll.account AND p.feed = begin_poll.feed AND p.started_at > now_at) THEN
         PERFORM put_times_right();
     END IF;
-    UPDATE crm_poll p SET until = now_at, page = 1, pages = NULL, orders = 0, requests = 0, started_at = now_at,
+    UPDATE crm_poll p SET until = now_at, page = 1, pages = NULL, page_size = NULL, listed = NULL, covered = 0, ahead = NULL, orders = 0, requests = 0, started_at = now_at,
         window_from = date_trunc('second', b.begins_at AT TIME ZONE a.time_zone) - local_hour_shift(b.begins_at, a.time_zone),
         window_to = date_trunc('second', now_at AT TIME ZONE a.time_zone) + local_hour_shift(now_at, a.time_zone)
                     + CASE WHEN f.kind <> 'crm_orders' AND x.payment_field = 'date' THEN interval '1 day' ELSE '0' END    -- a date may be that of the end of the day
@@ -102,6 +111,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION keep_order_page(text, text, jsonb, bytea) IS 'Keeps a page of orders as a delivery';
 
+-- What is entered meanwhile stands in front, and the next window has it: so the end of the list is where rows are counted from.
+CREATE FUNCTION next_feed_page(p crm_poll, count bigint) RETURNS crm_poll
+    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    behind bigint := count - p.page::bigint * p.page_size;    -- rows behind this page
+BEGIN
+    IF p.listed IS NULL OR count IS NULL THEN
+        p.page := nullif(p.page - 1, 0);
+        RETURN p;
+    END IF;
+    p.covered := CASE WHEN behind <= p.covered THEN greatest(behind + p.page_size, p.ahead) ELSE p.covered END;
+    p.ahead := CASE WHEN behind > p.covered AND behind - p.covered <= p.page_size THEN behind + p.page_size END;    -- so many have slipped into the page behind it, which was read
+    p.page := CASE WHEN p.covered < least(count, p.listed - p.page_size) THEN ceil((count - p.covered)::numeric / p.page_size) END;    -- the first page was read at first
+    RETURN p;
+END $$;
+COMMENT ON FUNCTION next_feed_page(crm_poll, bigint) IS 'A feed with the page to be read after one that is not the first, when its list has so many rows by now; NULL: all are read';
+
 CREATE FUNCTION settle_crm_feed(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -110,8 +136,9 @@ DECLARE
     body  jsonb;
     rows  integer;
     next  integer;
+    count bigint;
 BEGIN
-    FOR r IN SELECT u.task_id, u.body, t.account, t.key, t.memo, f.keep_function, f.since_a_day, u::http_result AS result FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN crm_feed f ON f.feed = t.key WHERE u.class = 'ok' ORDER BY t.account, t.key LOOP
+    FOR r IN SELECT u.task_id, u.body, t.account, t.key, t.memo, f.kind, f.keep_function, f.since_a_day, u::http_result AS result FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN crm_feed f ON f.feed = t.key WHERE u.class = 'ok' ORDER BY t.account, t.key LOOP
         SELECT * INTO p FROM crm_poll x WHERE x.account = r.account AND x.feed = r.key FOR UPDATE;
         IF p.page IS DISTINCT FROM (r.memo ->> 'page')::integer OR p.started_at IS DISTINCT FROM (r.memo ->> 'started_at')::timestamptz THEN    -- another window was asked for meanwhile
             RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
@@ -122,15 +149,19 @@ BEGIN
         IF rows > 0 THEN
             EXECUTE format('SELECT %s($1, $2, $3, $4)', r.keep_function) USING r.account, r.key, json_rows(body -> 'data'), r.body;
         END IF;
+        count := json_bigint(body #> '{totals,count}');
         IF p.requests = 0 THEN    -- how many pages there are is known by now: on from the last
             p.pages := CASE WHEN json_bigint(body #> '{pagination,pageCount}') < 1000000 THEN json_bigint(body #> '{pagination,pageCount}')::integer END;
+            p.page_size := nullif(rows, 0);
+            p.listed := CASE WHEN r.kind <> 'crm_orders' AND ceil(count::numeric / p.page_size) = p.pages THEN count END;
             next := CASE WHEN p.pages > 1 THEN p.pages WHEN p.pages IS NULL AND rows > 0 THEN 2 END;
         ELSIF p.pages IS NULL THEN    -- an account that does not say: forward to an empty page
             next := CASE WHEN rows > 0 THEN p.page + 1 END;
         ELSE
-            next := nullif(p.page - 1, 0);
+            p := next_feed_page(p, count);
+            next := p.page;
         END IF;
-        UPDATE crm_poll x SET page = next, pages = p.pages, orders = x.orders + rows, requests = x.requests + 1,
+        UPDATE crm_poll x SET page = next, pages = p.pages, page_size = p.page_size, listed = p.listed, covered = p.covered, ahead = p.ahead, orders = x.orders + rows, requests = x.requests + 1,
             seen_until = CASE WHEN next IS NULL AND NOT r.since_a_day THEN x.until ELSE x.seen_until END, done_at = CASE WHEN next IS NULL THEN clock() ELSE x.done_at END
         WHERE x.account = p.account AND x.feed = p.feed RETURNING * INTO p;
         IF next IS NULL AND r.key LIKE 'payments%' THEN

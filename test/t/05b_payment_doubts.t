@@ -215,5 +215,25 @@ sql(by_key('skip_payment', $n, 4, "'not for SalesDrive'"));
 run_engine();
 is(in(504, 'state') . ' ' . out($n, 'state'), 'made skipped', 'goes when the document is settled');
 
+# ---- payments that are entered while all since a day are read: the others move down, newest first
+
+for my $sort ('newest', 'oldest')
+{
+	my ($first, $day) = $sort eq 'newest' ? (10000, 10) : (20000, 20);
+	$crm->control(POST => '/config', { payment_sort => $sort });
+	$crm->control(POST => '/payments', { payments => [ map { payment($first + $_, '1.00', 1, date => sprintf('2026-11-%02d 12:%02d:00', $day + $_ / 60, $_ % 60), paymentBreakdown => []) } 1 .. 450 ] });
+	later(4000);
+	sql("UPDATE salesdrive.quota_window SET most = 2 WHERE method = 'payment/list' AND span = '1 minute'; SELECT salesdrive.fetch_payments('shop', '2026-11-" . ($day - 1) . "')");
+	for my $turn (1 .. 18)
+	{
+		run_engine();
+		$crm->control(POST => '/payments', { payments => [ map { payment($first + 1000 + $turn * 10 + $_, '1.00', 1, date => now_there(), paymentBreakdown => []) } 1 .. 3 ] });
+		later(70);
+	}
+	is(sql("SELECT state FROM salesdrive.fetch_status WHERE feed = 'payments_backfill'"), 'idle', "$sort first: the reading ends");
+	is(sql("SELECT count(*) FROM salesdrive.crm_payment WHERE payment_id BETWEEN $first AND $first + 450"), 450, 'and has missed none');
+	sql("UPDATE salesdrive.quota_window SET most = 1000 WHERE method = 'payment/list' AND span = '1 minute'");
+}
+
 is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no violation');
 done_testing();

@@ -428,7 +428,7 @@ DECLARE
 BEGIN
     IF b.ours OR b.state = 'sent' THEN
         RAISE EXCEPTION 'document % is payment % of SalesDrive already', b.number, b.payment_id USING ERRCODE = '55000', HINT = 'The API of SalesDrive deletes no payment: what is wrong there is corrected there.';
-    ELSIF b.unsure_until > clock() THEN
+    ELSIF b.state = 'unknown' AND b.unsure_until > clock() THEN
         RAISE EXCEPTION 'document % is on its way to SalesDrive', b.number USING ERRCODE = '55000', HINT = format('Whether it arrived is looked for by itself; what became of it is known at %s or soon after.', to_char(b.unsure_until, 'YYYY-MM-DD HH24:MI:SS'));
     END IF;
     UPDATE bas_payment x SET state = 'seen', unsure_until = NULL, look_page = NULL, detail = NULL WHERE x.infobase = b.infobase AND x.ref_key = b.ref_key AND x.account = b.account AND x.order_id = b.order_id RETURNING * INTO b;

@@ -60,6 +60,7 @@ CREATE TABLE crm_payment_part (
     order_id   bigint,
     sum        numeric,
     invoice    text,
+    form_id    bigint,
     PRIMARY KEY (account, payment_id, part_no),
     FOREIGN KEY (account, payment_id) REFERENCES crm_payment (account, payment_id) ON DELETE CASCADE
 );
@@ -70,6 +71,7 @@ COMMENT ON COLUMN crm_payment_part.part_no IS 'Position from 1';
 COMMENT ON COLUMN crm_payment_part.order_id IS 'Order; NULL: an invoice without one';
 COMMENT ON COLUMN crm_payment_part.sum IS 'Share of the payment';
 COMMENT ON COLUMN crm_payment_part.invoice IS 'Number of the invoice';
+COMMENT ON COLUMN crm_payment_part.form_id IS 'Order base of the order; NULL: not said';
 CREATE INDEX crm_payment_part_order ON crm_payment_part (account, order_id);
 
 CREATE TABLE crm_receipt (
@@ -176,7 +178,8 @@ COMMENT ON COLUMN payment_sync.must_read IS 'Read back before the first write: s
 COMMENT ON COLUMN payment_sync.skipped_at IS 'Taken out of the exchange by skip_payment()';
 COMMENT ON COLUMN payment_sync.skip_reason IS 'Why';
 COMMENT ON COLUMN payment_sync.requests IS 'Requests spent on it';
-COMMENT ON COLUMN payment_sync.not_wanted IS 'Why no document is made, while there is no task: off, earlier (than payments_since), unattached, from_bas, gone or skipped';
+COMMENT ON COLUMN payment_sync.not_wanted IS 'Why no document is made, while there is no task: off, earlier (than payments_since), unattached, other_base, from_bas, gone or skipped';
+CREATE INDEX payment_sync_other_base ON payment_sync (account) WHERE not_wanted = 'other_base';
 CREATE INDEX payment_sync_ref ON payment_sync (infobase, bas_ref);
 CREATE INDEX payment_sync_key ON payment_sync (ref_key);
 

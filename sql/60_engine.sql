@@ -183,6 +183,7 @@ BEGIN
     END IF;
     IF orders IS NOT NULL THEN
         PERFORM wake_followups(orders);
+        PERFORM wake_payments(orders);
     END IF;
 END $$;
 COMMENT ON FUNCTION apply_steps(plan_step[]) IS 'Carries out decisions that need no request: ends, delays and parks tasks, asks for the tasks waited for, wakes those that waited for a task ended';

@@ -18,14 +18,14 @@ CREATE FUNCTION kopeck_sum(value jsonb) RETURNS numeric
     RETURN CASE WHEN abs(json_numeric(value)) < 1e13 THEN json_numeric(value) END;
 COMMENT ON FUNCTION kopeck_sum(jsonb) IS 'A sum of money as written, exact; NULL when it is none, or too large for BAS';
 
-CREATE FUNCTION payment_parts(listed jsonb) RETURNS TABLE (part_no integer, order_id bigint, sum numeric, invoice text)
+CREATE FUNCTION payment_parts(listed jsonb) RETURNS TABLE (part_no integer, order_id bigint, sum numeric, invoice text, form_id bigint)
     LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT e.n::integer, order_number(e.part #> '{order,id}'), kopeck_sum(e.part -> 'sum'), json_text(e.part #> '{invoice,number}')
+    SELECT e.n::integer, order_number(e.part #> '{order,id}'), kopeck_sum(e.part -> 'sum'), json_text(e.part #> '{invoice,number}'), json_bigint(e.part #> '{order,formId}')
     FROM jsonb_array_elements(json_rows(listed -> 'paymentBreakdown')) WITH ORDINALITY e (part, n) WHERE jsonb_typeof(e.part) = 'object'
     UNION ALL    -- an older shape: the order beside the sum
-    SELECT 1, order_number(listed #> '{order,id}'), kopeck_sum(listed -> 'sum'), NULL WHERE json_rows(listed -> 'paymentBreakdown') = '[]' AND order_number(listed #> '{order,id}') IS NOT NULL;
+    SELECT 1, order_number(listed #> '{order,id}'), kopeck_sum(listed -> 'sum'), NULL, json_bigint(listed #> '{order,formId}') WHERE json_rows(listed -> 'paymentBreakdown') = '[]' AND order_number(listed #> '{order,id}') IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION payment_parts(jsonb) IS 'What a payment as received is attached to';
 
@@ -62,7 +62,7 @@ BEGIN
 
     news := ARRAY(SELECT DISTINCT order_number(e -> 'id') FROM jsonb_array_elements(rows) e WHERE order_number(e -> 'id') IS NOT NULL AND known -> order_number(e -> 'id')::text IS DISTINCT FROM payment_essence(e) ORDER BY 1);
     DELETE FROM crm_payment_part q WHERE q.account = keep_payment_page.account AND q.payment_id = ANY (news);
-    INSERT INTO crm_payment_part SELECT p.account, p.payment_id, x.part_no, x.order_id, x.sum, x.invoice
+    INSERT INTO crm_payment_part SELECT p.account, p.payment_id, x.part_no, x.order_id, x.sum, x.invoice, x.form_id
     FROM few(news) k JOIN crm_payment p ON p.account = keep_payment_page.account AND p.payment_id = k CROSS JOIN LATERAL payment_parts(p.data) x;
     INSERT INTO order_event (account, order_id, event, text)
     SELECT p.account, o.order_id::bigint, 'payment', format('Payment %s of SalesDrive: %s', p.payment_id, CASE WHEN known ? p.payment_id::text THEN 'changed: ' || payment_changes(known -> p.payment_id::text, p.essence) ELSE payment_sentence(p) END)
@@ -130,6 +130,17 @@ BEGIN
     WHERE a.name = enqueue_payments.account AND EXISTS (SELECT FROM crm_payment p WHERE p.account = a.name AND p.payment_id = k) AND (a.payments_to_bas OR EXISTS (SELECT FROM payment_sync y WHERE y.account = a.name AND y.payment_id = k)) HAVING count(*) > 0;
 END $$;
 COMMENT ON FUNCTION enqueue_payments(text, bigint[], smallint) IS 'Asks for payments to be made right in BAS, where the account wants that, or they were begun; parked ones become due again';
+
+CREATE FUNCTION wake_payments(orders order_key[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM payment_sync y WHERE y.not_wanted = 'other_base') THEN
+        PERFORM enqueue_payments(n.account, n.payments) FROM (
+            SELECT y.account, array_agg(DISTINCT y.payment_id) AS payments FROM few(orders) k JOIN crm_payment_part q ON q.account = k.account AND q.order_id = k.order_id
+            JOIN payment_sync y ON y.account = q.account AND y.payment_id = q.payment_id AND y.not_wanted = 'other_base' GROUP BY 1 ORDER BY 1) n;
+    END IF;
+END $$;
+COMMENT ON FUNCTION wake_payments(order_key[]) IS 'Asks for payments of orders, which are right now, that were taken for those of another order base';
 
 CREATE FUNCTION fetch_payments(account text, since timestamptz DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -217,16 +228,34 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION payment_place(text, text, text) IS 'Bank account or cash desk that a rule names; unread: its list is to be read first';
 
-CREATE FUNCTION payment_orders(p crm_payment) RETURNS TABLE (order_id bigint, sum numeric, received boolean, bas_ref uuid, document jsonb, awaited boolean)
+-- The account key lists the payments of all order bases of an account of SalesDrive, and the orders here may be those of one.
+CREATE FUNCTION is_other_base(p crm_payment, order_id bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    form bigint := (SELECT min(q.form_id) FROM crm_payment_part q WHERE q.account = p.account AND q.payment_id = p.payment_id AND q.order_id = is_other_base.order_id);
+    here bigint;
+BEGIN
+    IF form IS NULL THEN
+        RETURN false;
+    END IF;
+    SELECT x.form_id INTO here FROM crm_order x WHERE x.account = p.account AND x.order_id = is_other_base.order_id;
+    IF FOUND THEN
+        RETURN coalesce(here <> form, false);
+    END IF;
+    RETURN coalesce((SELECT bool_and(coalesce(l.form_id <> form, false)) FROM (SELECT x.form_id FROM crm_order x WHERE x.account = p.account ORDER BY x.order_id DESC LIMIT 1000) l), false);
+END $$;
+COMMENT ON FUNCTION is_other_base(crm_payment, bigint) IS 'Whether an order that a payment pays is of another order base than that of this number here, or, not received, of one that none of the last 1000 orders here is of';
+
+CREATE FUNCTION payment_orders(p crm_payment) RETURNS TABLE (order_id bigint, sum numeric, received boolean, bas_ref uuid, document jsonb, awaited boolean, other_base boolean)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
     SELECT o.key::bigint, abs(o.value::numeric), EXISTS (SELECT FROM crm_order c WHERE c.account = p.account AND c.order_id = o.key::bigint), CASE WHEN NOT coalesce(b.deleted, false) THEN y.bas_ref END, b.read_body,
-           EXISTS (SELECT FROM task t WHERE t.scope = p.account AND t.kind = 'order' AND t.key = o.key)
+           EXISTS (SELECT FROM task t WHERE t.scope = p.account AND t.kind = 'order' AND t.key = o.key), is_other_base(p, o.key::bigint)
     FROM jsonb_each_text(p.essence -> 'orders') o LEFT JOIN order_sync y ON y.account = p.account AND y.order_id = o.key::bigint LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
     ORDER BY 1;
 END $$;
-COMMENT ON FUNCTION payment_orders(crm_payment) IS 'Orders a payment pays, with their shares and documents; awaited: the order has a task';
+COMMENT ON FUNCTION payment_orders(crm_payment) IS 'Orders a payment pays, with their shares and documents; awaited: the order has a task; other_base: it is not of those that are exchanged here';
 
 -- Header and contract are those of the order's document, so that BAS settles one against the other. What is left over (an overpayment, a payment attached
 -- to nothing) is a row without an order.
@@ -267,7 +296,8 @@ BEGIN
                 WHEN NOT a.payments_to_bas THEN 'off'
                 WHEN p.gone_at IS NOT NULL THEN 'gone'
                 WHEN p.paid_at < a.payments_since THEN 'earlier'
-                WHEN p.essence -> 'orders' = '{}' AND a.unattached_payments = 'list' THEN 'unattached' END;
+                WHEN p.essence -> 'orders' = '{}' AND (a.unattached_payments = 'list' OR EXISTS (SELECT FROM account o WHERE o.url = a.url AND o.name < a.name AND o.payments_to_bas AND o.unattached_payments = 'create')) THEN 'unattached'    -- of several accounts that list it, one makes it
+                WHEN (SELECT bool_and(is_other_base(p, o::bigint)) FROM jsonb_object_keys(p.essence -> 'orders') o) THEN 'other_base' END;
 END $$;
 COMMENT ON FUNCTION payment_unwanted(crm_payment, account, payment_sync) IS 'Why no document is to be made for a payment; NULL: one is';
 
@@ -303,27 +333,29 @@ BEGIN
                format('payment_out:%s:%s/%s', b.account, b.ref_key, b.order_id)
                FROM jsonb_object_keys(p.essence -> 'orders') o JOIN bas_payment b ON b.account = p.account AND b.order_id = o::bigint JOIN task t ON t.scope = b.account AND t.kind = 'payment_out' AND t.key = b.ref_key || '/' || b.order_id
                WHERE b.other_currency AND b.state = 'seen' AND t.state = 'parked' AND t.reason = 'payment_currency' ORDER BY b.ref_key, b.order_id LIMIT 1)
-        UNION ALL (SELECT 4, CASE WHEN o.received AND NOT o.awaited THEN 'park' ELSE 'wait' END, 'payment_order',
+        UNION ALL (SELECT 4, 'park', 'payment_orders', format('Order %s, which payment %s pays besides others, is of another order base than those here.', o.order_id, p.payment_id), 'Divide it in SalesDrive' || skip, NULL
+               FROM payment_orders(p) o WHERE o.other_base ORDER BY o.order_id LIMIT 1)
+        UNION ALL (SELECT 5, CASE WHEN CASE WHEN o.received THEN NOT o.awaited ELSE p.received_at < clock() - a.late_after END THEN 'park' ELSE 'wait' END, 'payment_order',
                CASE WHEN NOT o.received THEN format('Order %s, which payment %s pays, has not been received yet.', o.order_id, p.payment_id)
                     WHEN o.awaited THEN format('Order %s, which payment %s pays, has no document in BAS yet.', o.order_id, p.payment_id)
                     ELSE format('Order %s, which payment %s pays, has no document in BAS, or one marked for deletion, and none is being made.', o.order_id, p.payment_id) END,
                CASE WHEN NOT o.received THEN format('SELECT salesdrive.fetch_orders(%L, ''the day it was made'');', p.account) || ' If it is never to come' || skip
                     WHEN o.awaited THEN 'It goes on by itself when the order does: SELECT * FROM salesdrive.order_status.' ELSE 'Resume or resend the order' || skip END, format('order:%s:%s', p.account, o.order_id)
                FROM payment_orders(p) o WHERE o.bas_ref IS NULL ORDER BY o.order_id LIMIT 1)
-        UNION ALL SELECT 5, 'park', 'payment_orders', format('The orders that payment %s pays have different customers in BAS, and one document has one: %s.', p.payment_id, (SELECT string_agg(o.order_id::text, ', ' ORDER BY o.order_id) FROM payment_orders(p) o)),
+        UNION ALL SELECT 6, 'park', 'payment_orders', format('The orders that payment %s pays have different customers, organisations or currencies in BAS, and one document has one of each: %s.', p.payment_id, (SELECT string_agg(o.order_id::text, ', ' ORDER BY o.order_id) FROM payment_orders(p) o)),
                'Divide it in SalesDrive' || skip, NULL
-               WHERE (SELECT count(DISTINCT (o.document ->> (other ->> 'counterparty'), o.document ->> (other ->> 'organisation'))) > 1 FROM payment_orders(p) o)
-        UNION ALL SELECT 6, 'park', 'payment_rule', format('No row of payment_rule says which money account %s of organisation %s is in BAS.', coalesce('"' || p.account_number || '"', 'none'), coalesce(p.organization_id, 'none')),
+               WHERE (SELECT count(DISTINCT (o.document ->> (other ->> 'counterparty'), o.document ->> (other ->> 'organisation'), o.document ->> (other ->> 'currency'))) > 1 FROM payment_orders(p) o)
+        UNION ALL SELECT 7, 'park', 'payment_rule', format('No row of payment_rule says which money account %s of organisation %s is in BAS.', coalesce('"' || p.account_number || '"', 'none'), coalesce(p.organization_id, 'none')),
                format('INSERT INTO salesdrive.payment_rule (account, account_number, form, bas_key) VALUES (%L, %L, ''bank'', ''name, code or Ref_Key in BAS''); the payment goes on by itself.', p.account, coalesce(p.account_number, 'none')), format('payment_rule:%s:', p.account)
                WHERE r.form IS NULL
-        UNION ALL SELECT 7, 'park', 'payment_profile', CASE WHEN entity_set(i.profile, entity) IS NULL THEN format('Profile "%s" names no document for %s.', i.profile, entity)
+        UNION ALL SELECT 8, 'park', 'payment_profile', CASE WHEN entity_set(i.profile, entity) IS NULL THEN format('Profile "%s" names no document for %s.', i.profile, entity)
                     ELSE format('Infobase "%s" does not publish %s, which profile "%s" names for %s.', i.name, entity_set(i.profile, entity), i.profile, entity) END,
                format('Publish it in BAS and SELECT salesdrive.load_metadata(%L); or give profile_entity and profile_property rows of profile %s, concept %s and origin user: SELECT name FROM salesdrive.bas_metadata WHERE infobase = %L;', i.name, i.profile, entity, i.name), format('profile:%s:', i.name)
                WHERE entity_set(i.profile, entity) IS NULL OR EXISTS (SELECT FROM metadata_load l WHERE l.infobase = i.name) AND NOT publishes(i.name, entity_set(i.profile, entity))
-        UNION ALL SELECT 8, CASE WHEN d.state = 'parked' THEN 'park' ELSE 'wait' END, 'dictionary', coalesce(CASE WHEN d.state = 'parked' THEN d.detail END, format('The list of %s is being read from infobase "%s".', list, i.name)),
+        UNION ALL SELECT 9, CASE WHEN d.state = 'parked' THEN 'park' ELSE 'wait' END, 'dictionary', coalesce(CASE WHEN d.state = 'parked' THEN d.detail END, format('The list of %s is being read from infobase "%s".', list, i.name)),
                CASE WHEN d.state = 'parked' THEN 'Publish it in BAS, or give payment_rule the Ref_Key of the element.' END, CASE WHEN d.state = 'parked' THEN format('payment_rule:%s:', p.account) ELSE format('dictionary:%s:%s', i.name, list) END
                FROM (SELECT 1) x LEFT JOIN task d ON d.scope = i.name AND d.kind = 'dictionary' AND d.key = list WHERE place.unread
-        UNION ALL SELECT 9, 'park', 'payment_place', place.problem, format('UPDATE salesdrive.payment_rule SET bas_key = … WHERE account = %L AND account_number = %L; or, if it is new in BAS, SELECT salesdrive.load_dictionaries(%L) and resume.', r.account, r.account_number, a.name), format('payment_rule:%s:', p.account)
+        UNION ALL SELECT 10, 'park', 'payment_place', place.problem, format('UPDATE salesdrive.payment_rule SET bas_key = … WHERE account = %L AND account_number = %L; or, if it is new in BAS, SELECT salesdrive.load_dictionaries(%L) and resume.', r.account, r.account_number, a.name), format('payment_rule:%s:', p.account)
                WHERE place.problem IS NOT NULL
         ) w ORDER BY w.rank LIMIT 1;
     s.run_at := CASE s.step WHEN 'wait' THEN clock() + interval '10 min' END;

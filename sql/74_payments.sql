@@ -7,7 +7,7 @@ CREATE VIEW order_payments AS
            coalesce(r.receipts, 0) AS receipts, coalesce(r.total, 0) AS receipts_total
     FROM crm_order o
     LEFT JOIN LATERAL (SELECT sum(CASE p.direction WHEN 'out' THEN -abs(q.sum) ELSE abs(q.sum) END) AS paid, count(DISTINCT p.payment_id) AS payments
-                       FROM crm_payment_part q JOIN crm_payment p ON p.account = q.account AND p.payment_id = q.payment_id WHERE q.account = o.account AND q.order_id = o.order_id AND p.gone_at IS NULL AND p.direction IS NOT NULL) c ON true
+                       FROM crm_payment_part q JOIN crm_payment p ON p.account = q.account AND p.payment_id = q.payment_id WHERE q.account = o.account AND q.order_id = o.order_id AND (q.form_id <> o.form_id) IS NOT TRUE AND p.gone_at IS NULL AND p.direction IS NOT NULL) c ON true
     LEFT JOIN LATERAL (SELECT round(sum(CASE x.direction WHEN 'out' THEN -x.sum ELSE x.sum END) FILTER (WHERE x.posted), 2) AS paid, round(sum(CASE x.direction WHEN 'out' THEN -x.sum ELSE x.sum END) FILTER (WHERE NOT x.posted), 2) AS unposted, count(*) AS documents
                        FROM bas_payment x WHERE x.account = o.account AND x.order_id = o.order_id AND NOT x.deleted AND NOT x.other_currency) b ON true
     LEFT JOIN LATERAL (SELECT count(*) AS receipts, sum(CASE WHEN f.is_return THEN -f.total ELSE f.total END) AS total FROM crm_receipt f WHERE f.account = o.account AND f.order_id = o.order_id) r ON true;
@@ -42,7 +42,7 @@ COMMENT ON COLUMN payment_status.paid_at IS 'Its date';
 COMMENT ON COLUMN payment_status.direction IS 'in (the customer pays) or out (money goes back)';
 COMMENT ON COLUMN payment_status.sum IS 'Its sum; of a document what it pays of the order';
 COMMENT ON COLUMN payment_status.orders IS 'Orders it pays';
-COMMENT ON COLUMN payment_status.state IS 'waiting, parked; into BAS: made, posted, or why it is not: listed, off, earlier, unattached, from_bas, gone, skipped; to SalesDrive: listed, unknown, sent, refused, skipped';
+COMMENT ON COLUMN payment_status.state IS 'waiting, parked; into BAS: made, posted, or why it is not: listed, off, earlier, unattached, other_base, from_bas, gone, skipped; to SalesDrive: listed, unknown, sent, refused, skipped';
 COMMENT ON COLUMN payment_status.ref_key IS 'Document in BAS';
 COMMENT ON COLUMN payment_status.number IS 'Its number';
 COMMENT ON COLUMN payment_status.reason IS 'Why it waits or is parked: a code';

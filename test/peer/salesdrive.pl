@@ -358,7 +358,7 @@ sub payment_create ($req, $body)
 	my $sum = sprintf '%.2f', plain($body->{sum});
 	$payment{$id} = payment_row({ id => $id, sum => $sum, defined $body->{datetime} ? (date => $body->{datetime}) : (), organizationAccount => { id => 42, title => 'Privat', accountNumber => $body->{accountNumber} },
 		organization => { id => $body->{organizationId} + 0, title => 'ТОВ «Вигадана Крамниця»', egrpou => '00000001' },
-		defined $body->{orderId} ? (paymentBreakdown => [ { sum => $sum, order => { id => $body->{orderId} + 0, formId => 1 } } ]) : (), _unique => $unique, _description => $body->{description} });
+		defined $body->{orderId} ? (paymentBreakdown => [ { sum => $sum, order => { id => $body->{orderId} + 0, formId => $body->{formId} // 1 } } ]) : (), _unique => $unique, _description => $body->{description} });
 	return { success => true, data => { paymentId => $id + 0 } };
 }
 

@@ -215,6 +215,24 @@ sql(by_key('skip_payment', $n, 4, "'not for SalesDrive'"));
 run_engine();
 is(in(504, 'state') . ' ' . out($n, 'state'), 'made skipped', 'goes when the document is settled');
 
+# ---- orders of another order base, which the account key lists as well; an order that never comes
+
+my $other = sub { my ($id, $sum, $order, $form) = @_; return payment($id, $sum, $order, paymentBreakdown => [ { sum => $sum, order => { id => $order, formId => $form } } ]) };
+my $before = sql("SELECT paid_in_salesdrive FROM salesdrive.order_payments WHERE order_id = 4");
+$count = documents($IN);
+paid($other->(510, '44.00', 4, 2), $other->(511, '45.00', 900, 2), $other->(512, '46.00', 901, 1), payment(513, '47.00', 4, paymentBreakdown => [ { sum => '46.00', order => { id => 4, formId => 1 } }, { sum => '1.00', order => { id => 902, formId => 2 } } ]));
+is(join(', ', map { in($_, 'state, reason') } 510 .. 513), 'other_base, other_base, waiting payment_order, parked payment_orders', 'an order of this number in another base, one that is not here, one that may come, and both in one payment');
+is(documents($IN) - $count, 0, 'no document is made');
+is(sql("SELECT paid_in_salesdrive - $before FROM salesdrive.order_payments WHERE order_id = 4"), '46.00', 'nor is it counted as money of the order here');
+sql("SELECT salesdrive.skip_payment('shop', 513, 'by hand')");
+later(7200);
+run_engine();
+is(in(512, 'state, reason'), 'parked payment_order', 'what is never received parks its payment in the end');
+like(in(512, 'hint'), qr/fetch_orders\('shop'.*skip_payment\('shop', 512/, 'with what to do');
+deliver(901, 46);
+deliver(900, 45, formId => 2);
+is(in(512, 'state') . ' ' . in(511, 'state'), 'made made', 'when the orders are here, the payments go on by themselves');
+
 # ---- payments that are entered while all since a day are read: the others move down, newest first
 
 for my $sort ('newest', 'oldest')

@@ -20,11 +20,11 @@ CREATE TABLE incident (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE incident IS 'What happened that somebody should know of; of one kind and subject at most one is open';
 COMMENT ON COLUMN incident.id IS 'Number';
-COMMENT ON COLUMN incident.kind IS 'infobase_paused, account_paused, api_paused, circuit_open, quota_exhausted, order_late, order_parked, task_parked, reading_late, stock_guard, price_guard, clock_back, receiver_cannot_bind or worker_failing';
+COMMENT ON COLUMN incident.kind IS 'infobase_paused, account_paused, api_paused, method_refused, circuit_open, quota_exhausted, order_late, order_parked, task_parked, reading_late, stock_guard, price_guard, clock_back, receiver_cannot_bind or worker_failing';
 COMMENT ON COLUMN incident.subject IS 'Infobase, account, worker, or (circuit_open of an API, quota_exhausted, task_parked) account:NAME';
 COMMENT ON COLUMN incident.opened_at IS 'When it began';
 COMMENT ON COLUMN incident.last_at IS 'When it was found, or changed, last';
-COMMENT ON COLUMN incident.count IS 'Of order_late and order_parked how many orders (counted to 1000), of task_parked how many tasks, of reading_late how many readings, of stock_guard and price_guard how many products, of circuit_open failures in a row, of others how often it was found';
+COMMENT ON COLUMN incident.count IS 'Of method_refused how many methods, of order_late and order_parked how many orders (counted to 1000), of task_parked how many tasks, of reading_late how many readings, of stock_guard and price_guard how many products, of circuit_open failures in a row, of others how often it was found';
 COMMENT ON COLUMN incident.closed_at IS 'When its cause was gone; NULL: it is open';
 COMMENT ON COLUMN incident.text IS 'What happened';
 COMMENT ON COLUMN incident.hint IS 'What to do';
@@ -140,6 +140,27 @@ CREATE TRIGGER incident AFTER UPDATE ON account FOR EACH ROW
 CREATE TRIGGER incident AFTER UPDATE ON account_api FOR EACH ROW
     WHEN ((NEW.paused_at, NEW.paused_reason, NEW.circuit_failures, NEW.circuit_after) IS DISTINCT FROM (OLD.paused_at, OLD.paused_reason, OLD.circuit_failures, OLD.circuit_after))
     EXECUTE FUNCTION connection_incidents('account', 'api_paused', 'the API of account "%s"', 'unpause_api', 'account:%s');
+
+CREATE FUNCTION refusal_incidents() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    name text := CASE TG_OP WHEN 'DELETE' THEN OLD.account ELSE NEW.account END;
+    r    record;
+BEGIN
+    IF TG_OP = 'INSERT' AND quiet_reason() IS NOT NULL THEN    -- a dump is being restored, and brings its incidents along
+        RETURN NULL;
+    END IF;
+    SELECT count(*) AS methods, string_agg(f.method, ', ' ORDER BY f.method) AS names, min(f.words) AS words INTO r FROM api_refusal f WHERE f.account = name;
+    IF r.methods = 0 THEN
+        PERFORM close_incident('method_refused', name);
+    ELSE
+        PERFORM open_incident('method_refused', name, format('The account key of "%s" is not taken for %s: %s', name, r.names, r.words),
+            format('Nothing of it is read or told meanwhile. Give the account key the right to it in SalesDrive, or SELECT salesdrive.set_secret(''account:%s:account_key'', ...); then SELECT salesdrive.unpause_api(%L);', name, name), r.methods);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION refusal_incidents() IS 'Trigger: SalesDrive refuses the account key for a method, or it cannot be read; or all is asked again';
+CREATE TRIGGER incident AFTER INSERT OR DELETE ON api_refusal FOR EACH ROW EXECUTE FUNCTION refusal_incidents();
 
 CREATE FUNCTION connection_gone() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$

@@ -3,7 +3,7 @@
 
 CREATE FUNCTION incident_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['infobase_paused', 'account_paused', 'api_paused', 'circuit_open', 'quota_exhausted', 'order_late', 'order_parked', 'task_parked', 'reading_late', 'stock_guard', 'price_guard', 'clock_back', 'receiver_cannot_bind', 'worker_failing'];
+    RETURN ARRAY['infobase_paused', 'account_paused', 'api_paused', 'method_refused', 'circuit_open', 'quota_exhausted', 'order_late', 'order_parked', 'task_parked', 'reading_late', 'stock_guard', 'price_guard', 'clock_back', 'receiver_cannot_bind', 'worker_failing'];
 COMMENT ON FUNCTION incident_kinds() IS 'Kinds of incidents';
 
 CREATE FUNCTION metric_families() RETURNS TABLE (family text, type text, help text)

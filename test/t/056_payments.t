@@ -64,11 +64,13 @@ is(sql("SELECT method || ': ' || words FROM salesdrive.api_refusal"), 'payment/l
 is(sql("SELECT state FROM salesdrive.fetch_status WHERE feed = 'payments'"), 'account_key', 'and wait');
 is(sql("SELECT paused_at IS NULL FROM salesdrive.account_api"), 't', 'while the rest of the API goes on');
 like(sql("SELECT concat_ws(' | ', severity, subject, problem, hint) FROM salesdrive.check('shop') WHERE subject LIKE 'method%'"), qr/^error \| method payment\/list \| SalesDrive refuses it.*account_key.*unpause_api\('shop'\)/, 'check() tells');
+like(sql("SELECT concat_ws(' ', kind, subject, count, text, hint) FROM salesdrive.incident_open"), qr/^method_refused shop 1 The account key of "shop" is not taken for payment\/list: .*unpause_api\('shop'\)/, 'and so does an incident');
 like(error_of("SELECT salesdrive.set_secret('account:shop:money', 'x')"), qr/account:NAME:account_key/, 'the name of the secret');
 sql("SELECT salesdrive.set_secret('account:shop:account_key', 'money-key'), salesdrive.unpause_api('shop')");
 later(70);
 run_engine();
 is(sql("SELECT count(*) FROM salesdrive.api_refusal") . sql("SELECT state FROM salesdrive.fetch_status WHERE feed = 'payments'"), '0idle', 'with it they are read');
+is(sql("SELECT count(*) FROM salesdrive.incident_open"), 0, 'and the incident is over');
 is(sql("SELECT count(*) FROM salesdrive.check('shop') WHERE subject LIKE 'method%'"), 0, 'and check() is quiet');
 
 # ---- off: listed and nothing else

@@ -142,6 +142,7 @@ CREATE TABLE payment_sync (
     bas_ref      uuid,
     number       text,
     posted       boolean NOT NULL DEFAULT false,
+    posted_once  boolean NOT NULL DEFAULT false,
     essence      jsonb,
     sent_body    jsonb,
     sent_at      timestamptz,
@@ -166,6 +167,7 @@ COMMENT ON COLUMN payment_sync.entity IS 'Concept of the document that was sent:
 COMMENT ON COLUMN payment_sync.bas_ref IS 'Ref_Key of the document, once it is known to exist';
 COMMENT ON COLUMN payment_sync.number IS 'Number of the document';
 COMMENT ON COLUMN payment_sync.posted IS 'Whether it was posted when read last';
+COMMENT ON COLUMN payment_sync.posted_once IS 'It was posted once, or accept_payment() took it for right: whoever unposts it then has a reason, and it is not posted again';
 COMMENT ON COLUMN payment_sync.essence IS 'crm_payment.essence the document was made from, or that accept_payment() took for right';
 COMMENT ON COLUMN payment_sync.sent_body IS 'The document as sent';
 COMMENT ON COLUMN payment_sync.sent_at IS 'When';

@@ -158,6 +158,8 @@ COMMENT ON FUNCTION fetch_receipts(text, timestamptz) IS 'Asks for fiscal receip
 
 CREATE FUNCTION payments_switched() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    old_ones bigint;
 BEGIN
     IF TG_WHEN = 'BEFORE' THEN
         NEW.payments_since := coalesce(NEW.payments_since, (clock() AT TIME ZONE NEW.time_zone)::date);
@@ -165,6 +167,13 @@ BEGIN
     END IF;
     PERFORM enqueue_payments(NEW.name, ARRAY(SELECT p.payment_id FROM crm_payment p LEFT JOIN payment_sync y ON y.account = p.account AND y.payment_id = p.payment_id
                                              WHERE p.account = NEW.name AND p.paid_at >= NEW.payments_since AND y.bas_ref IS NULL ORDER BY 1)) WHERE NEW.payments_to_bas;
+    IF NEW.payments_to_bas AND (NOT OLD.payments_to_bas OR NEW.payments_since IS DISTINCT FROM OLD.payments_since) THEN
+        old_ones := (SELECT count(*) FROM crm_payment p LEFT JOIN payment_sync y ON y.account = p.account AND y.payment_id = p.payment_id WHERE p.account = NEW.name AND p.paid_at >= NEW.payments_since AND y.bas_ref IS NULL AND payment_unwanted(p, NEW, y) IS NULL);
+        IF old_ones > 0 THEN
+            RAISE NOTICE 'documents are made in BAS now for % payments of account "%" since %', old_ones, NEW.name, NEW.payments_since
+                USING HINT = 'If they were entered there by hand, set payments_since to a later day, best in the same UPDATE.';
+        END IF;
+    END IF;
     PERFORM enqueue_payments_out(ARRAY(SELECT b FROM bas_payment b WHERE b.account = NEW.name AND NOT b.ours AND b.state IN ('seen', 'refused') AND b.posted AND NOT b.deleted AND b.paid_at >= NEW.payments_since))
     WHERE NEW.payments_from_bas AND (NOT OLD.payments_from_bas OR NEW.payments_since IS DISTINCT FROM OLD.payments_since);
     RETURN NULL;
@@ -403,7 +412,7 @@ BEGIN
                          ELSE format('Payment %s was changed in SalesDrive after document %s was made: %s.', p.payment_id, y.number, payment_changes(y.essence, p.essence)) END;
         s.hint := format('Nothing is rewritten. Correct the document in BAS by hand, then SELECT salesdrive.accept_payment(%L, %s);', p.account, p.payment_id);
     ELSIF y.bas_ref IS NOT NULL THEN
-        IF a.payment_posting AND NOT y.posted AND y.skipped_at IS NULL THEN
+        IF a.payment_posting AND NOT y.posted AND NOT y.posted_once AND y.skipped_at IS NULL THEN
             s.step := 'request';
             s.purpose := 'post payment';
             s.method := 'POST';
@@ -478,7 +487,7 @@ DECLARE
     p      crm_payment := (SELECT x FROM crm_payment x WHERE x.account = y.account AND x.payment_id = y.payment_id);
     differs jsonb := odata_differences(y.sent_body, body);
 BEGIN
-    UPDATE payment_sync x SET bas_ref = ref, number = doc, entity = note_payment_there.entity, posted = json_flag(body -> 'Posted'), read_body = body, differences = differs, must_read = false,
+    UPDATE payment_sync x SET bas_ref = ref, number = doc, entity = note_payment_there.entity, posted = json_flag(body -> 'Posted'), posted_once = x.posted_once OR json_flag(body -> 'Posted'), read_body = body, differences = differs, must_read = false,
         essence = CASE WHEN x.sent_body IS NOT NULL THEN x.essence WHEN odata_equal(to_jsonb(abs(p.sum)), body -> total) THEN p.essence END
     WHERE x.account = y.account AND x.payment_id = y.payment_id;
     PERFORM keep_bas_payments(y.infobase, profile, entity, jsonb_build_array(body), clock());
@@ -508,7 +517,7 @@ BEGIN
             CONTINUE;
         ELSIF r.purpose = 'post payment' THEN    -- repeated without harm when its answer was lost
             IF r.class = 'ok' THEN
-                UPDATE payment_sync x SET posted = true WHERE x.account = y.account AND x.payment_id = y.payment_id;
+                UPDATE payment_sync x SET posted = true, posted_once = true WHERE x.account = y.account AND x.payment_id = y.payment_id;
                 UPDATE bas_payment b SET posted = true WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref;
                 INSERT INTO order_event (account, order_id, event, text)
                 SELECT b.account, b.order_id, 'payment', format('Document %s of payment %s posted.', y.number, y.payment_id) FROM bas_payment b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref;
@@ -576,7 +585,7 @@ DECLARE
     p crm_payment := require_payment(account, payment_id);
 BEGIN
     PERFORM enqueue_payments(p.account, ARRAY[p.payment_id]);    -- first the task, as the engine does
-    UPDATE payment_sync y SET essence = CASE WHEN y.bas_ref IS NOT NULL THEN p.essence ELSE y.essence END, skipped_at = CASE WHEN p.gone_at IS NOT NULL AND y.bas_ref IS NOT NULL THEN clock() END, skip_reason = CASE WHEN p.gone_at IS NOT NULL AND y.bas_ref IS NOT NULL THEN 'It is not in SalesDrive any more.' END
+    UPDATE payment_sync y SET essence = CASE WHEN y.bas_ref IS NOT NULL THEN p.essence ELSE y.essence END, posted_once = y.posted_once OR y.bas_ref IS NOT NULL, skipped_at = CASE WHEN p.gone_at IS NOT NULL AND y.bas_ref IS NOT NULL THEN clock() END, skip_reason = CASE WHEN p.gone_at IS NOT NULL AND y.bas_ref IS NOT NULL THEN 'It is not in SalesDrive any more.' END
     WHERE y.account = p.account AND y.payment_id = p.payment_id;
     INSERT INTO order_event (account, order_id, event, text) SELECT p.account, o::bigint, 'payment', format('Payment %s accepted as it stands by %s.', p.payment_id, session_user) FROM jsonb_object_keys(p.essence -> 'orders') o;
     RETURN (SELECT t.id FROM task t WHERE t.scope = p.account AND t.kind = 'payment' AND t.key = p.payment_id::text);

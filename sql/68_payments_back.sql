@@ -85,7 +85,7 @@ BEGIN
         RETURNING b.*
     )
     SELECT array_agg(k::bas_payment) INTO news FROM (SELECT * FROM kept UNION ALL SELECT * FROM left_out) k;
-    UPDATE payment_sync y SET posted = n.posted, number = n.number FROM few(news) n WHERE n.ours AND y.infobase = n.infobase AND y.bas_ref = n.ref_key;
+    UPDATE payment_sync y SET posted = n.posted, posted_once = y.posted_once OR n.posted, number = n.number FROM few(news) n WHERE n.ours AND y.infobase = n.infobase AND y.bas_ref = n.ref_key;
     PERFORM enqueue_payments_out(news);
 END $$;
 COMMENT ON FUNCTION keep_bas_payments(text, text, text, jsonb, timestamptz) IS 'Keeps payment documents that pay orders known here, and asks for those that are new or changed to be told to SalesDrive';
@@ -185,7 +185,7 @@ BEGIN
     ORDER BY x.bas_key IS NULL, x.organization IS DISTINCT FROM o.organization_id, x.account = '*', x.account_number LIMIT 1;
     RETURN CASE WHEN r.account IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object(
         'organizationId', json_bigint(to_jsonb(coalesce(CASE WHEN r.organization NOT IN ('*', 'none') THEN r.organization END, o.organization_id))), 'accountNumber', r.account_number, 'sum', b.sum,
-        'datetime', to_char(b.paid_at, 'YYYY-MM-DD HH24:MI:SS'), 'timezone', CASE a.time_zone WHEN 'Europe/Kyiv' THEN 'Europe/Kiev' ELSE a.time_zone END,
+        'datetime', to_char(b.paid_at, 'YYYY-MM-DD HH24:MI:SS'), 'timezone', (SELECT CASE i.time_zone WHEN 'Europe/Kyiv' THEN 'Europe/Kiev' ELSE i.time_zone END FROM infobase i WHERE i.name = b.infobase),    -- the name SalesDrive knows
         'description', concat_ws(' ', b.number, '(' || b.unique_id || ')', b.purpose), 'uniqueId', b.unique_id, 'orderId', b.order_id, 'formId', o.form_id)) END;
 END $$;
 COMMENT ON FUNCTION payment_out_body(bas_payment, account) IS 'How a payment document of BAS is registered in SalesDrive; NULL: no rule says which account it is there';

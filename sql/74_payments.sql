@@ -27,9 +27,13 @@ COMMENT ON COLUMN order_payments.receipts_total IS 'Their sum, less returns';
 
 CREATE VIEW payment_status AS
     SELECT p.account, 'to_bas' AS way, p.payment_id, p.paid_at, p.direction, abs(p.sum) AS sum, (SELECT string_agg(o, ', ' ORDER BY length(o), o) FROM jsonb_object_keys(p.essence -> 'orders') o) AS orders,
-           CASE WHEN t.state = 'parked' THEN 'parked' WHEN t.id IS NOT NULL THEN 'waiting' WHEN y.bas_ref IS NOT NULL THEN CASE WHEN y.posted THEN 'posted' ELSE 'made' END ELSE coalesce(y.not_wanted, 'listed') END AS state,
-           y.bas_ref AS ref_key, y.number, t.reason, t.detail, t.hint, t.id AS task_id
+           CASE WHEN t.state = 'parked' THEN 'parked' WHEN t.id IS NOT NULL THEN 'waiting' WHEN y.bas_ref IS NOT NULL THEN CASE WHEN d.deleted THEN 'deleted' WHEN y.posted THEN 'posted' ELSE 'made' END ELSE coalesce(y.not_wanted, 'listed') END AS state,
+           y.bas_ref AS ref_key, y.number, t.reason,
+           coalesce(t.detail, y.skip_reason, CASE WHEN d.deleted THEN 'Its document is marked for deletion in BAS, or pays its orders no more.' WHEN d.orders <> w.orders THEN format('Its document pays orders with %s in BAS by now.', d.orders)
+                                                  WHEN y.differences IS NOT NULL THEN 'BAS did not keep as sent: ' || key_list(y.differences) END) AS detail, t.hint, t.id AS task_id
     FROM crm_payment p LEFT JOIN payment_sync y ON y.account = p.account AND y.payment_id = p.payment_id LEFT JOIN task t ON t.scope = p.account AND t.kind = 'payment' AND t.key = p.payment_id::text
+    LEFT JOIN LATERAL (SELECT bool_and(b.deleted) AS deleted, jsonb_object_agg(b.order_id, trim_scale(round(b.sum, 2))::text) FILTER (WHERE NOT b.deleted) AS orders FROM bas_payment b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref) d ON true
+    LEFT JOIN LATERAL (SELECT jsonb_object_agg(o.key, trim_scale(abs(o.value::numeric))::text) AS orders FROM jsonb_each_text(y.essence -> 'orders') o) w ON true
     UNION ALL
     SELECT b.account, 'from_bas', b.payment_id, b.paid_at, b.direction, b.sum, b.order_id::text,
            CASE WHEN t.state = 'parked' THEN 'parked' WHEN t.id IS NOT NULL THEN 'waiting' WHEN b.state = 'seen' THEN 'listed' ELSE b.state END, b.ref_key, b.number, t.reason, coalesce(t.detail, b.detail), t.hint, t.id
@@ -42,10 +46,10 @@ COMMENT ON COLUMN payment_status.paid_at IS 'Its date';
 COMMENT ON COLUMN payment_status.direction IS 'in (the customer pays) or out (money goes back)';
 COMMENT ON COLUMN payment_status.sum IS 'Its sum; of a document what it pays of the order';
 COMMENT ON COLUMN payment_status.orders IS 'Orders it pays';
-COMMENT ON COLUMN payment_status.state IS 'waiting, parked; into BAS: made, posted, or why it is not: listed, off, earlier, unattached, other_base, from_bas, gone, skipped; to SalesDrive: listed, unknown, sent, refused, skipped';
+COMMENT ON COLUMN payment_status.state IS 'waiting, parked; into BAS: made, posted, deleted (marked for deletion there), or why it is not: listed, off, earlier, unattached, other_base, from_bas, gone, skipped; to SalesDrive: listed, unknown, sent, refused, skipped';
 COMMENT ON COLUMN payment_status.ref_key IS 'Document in BAS';
 COMMENT ON COLUMN payment_status.number IS 'Its number';
 COMMENT ON COLUMN payment_status.reason IS 'Why it waits or is parked: a code';
-COMMENT ON COLUMN payment_status.detail IS 'Why, in a sentence';
+COMMENT ON COLUMN payment_status.detail IS 'Why, in a sentence; of a document made here also what is otherwise in BAS by now';
 COMMENT ON COLUMN payment_status.hint IS 'What to do';
 COMMENT ON COLUMN payment_status.task_id IS 'Its task, while there is one';

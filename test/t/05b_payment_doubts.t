@@ -233,6 +233,37 @@ deliver(901, 46);
 deliver(900, 45, formId => 2);
 is(in(512, 'state') . ' ' . in(511, 'state'), 'made made', 'when the orders are here, the payments go on by themselves');
 
+# ---- a document made here is changed, unposted and deleted by an accountant
+
+sql("UPDATE salesdrive.account SET payment_posting = true");
+paid(payment(520, '64.00', 3));
+is(in(520, 'state, detail'), 'posted', 'a payment is made and posted');
+my $own = (grep { ($_->{'Комментарий'} // '') eq 'shop/p520' } documents($IN))[0];
+sub edit { my (%p) = @_; return $bas->control(POST => '/edit', { set => $IN, key => $own->{Ref_Key}, %p }) }
+$own->{'РасшифровкаПлатежа'}[0]{'СуммаПлатежа'} = 63.5;
+edit(properties => { 'СуммаДокумента' => 63.5, 'РасшифровкаПлатежа' => $own->{'РасшифровкаПлатежа'} });
+pull();
+is(in(520, 'state, detail'), 'posted Its document pays orders with {"3": "63.5"} in BAS by now.', 'what it pays by now is told');
+edit(post => JSON::PP::false());
+pull();
+paid(payment(520, '63.50', 3));
+is(in(520, 'state, reason'), 'parked payment_changed', 'changed in SalesDrive as well');
+sql("SELECT salesdrive.accept_payment('shop', 520)");
+run_engine();
+is(in(520, 'state, detail'), 'made', 'accepted: and what was unposted is not posted again');
+edit(properties => { DeletionMark => JSON::PP::true() });
+pull();
+is(in(520, 'state, detail'), 'deleted Its document is marked for deletion in BAS, or pays its orders no more.', 'nor is it hidden that it is deleted');
+sql("UPDATE salesdrive.account SET payment_posting = false");
+
+# ---- what goes when it is switched on is said
+
+sql("UPDATE salesdrive.account SET payments_to_bas = false");
+paid(payment(521, '1.50', 3), payment(522, '1.50', 3));
+like(error_of("UPDATE salesdrive.account SET payments_to_bas = true"), qr/NOTICE:  documents are made in BAS now for 2 payments of account "shop" since 2026-11-28.*payments_since/s, 'payments listed while it was off are counted');
+run_engine();
+is(in(521, 'state') . ' ' . in(522, 'state'), 'made made', 'and made');
+
 # ---- payments that are entered while all since a day are read: the others move down, newest first
 
 for my $sort ('newest', 'oldest')

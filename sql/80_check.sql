@@ -16,9 +16,12 @@ COMMENT ON COLUMN finding.problem IS 'What is wrong, in a sentence';
 COMMENT ON COLUMN finding.hint IS 'What to do';
 
 CREATE FUNCTION account_secrets(a account) RETURNS SETOF text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN unnest(ARRAY['infobase:' || a.infobase || ':password', 'account:' || a.name || ':api_key', 'account:' || a.name || ':webhook_token']);
-COMMENT ON FUNCTION account_secrets(account) IS 'Names of the secrets an account needs';
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT unnest(ARRAY['infobase:' || a.infobase || ':password', 'account:' || a.name || ':api_key', 'account:' || a.name || ':webhook_token'])
+    UNION SELECT c.name FROM credential c WHERE c.name IN ('account:' || a.name || ':account_key', 'account:' || a.name || ':yml_key') ORDER BY 1;
+END;
+COMMENT ON FUNCTION account_secrets(account) IS 'Names of the secrets an account needs, and of those it has been given besides';
 
 CREATE FUNCTION check_database(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -344,9 +347,7 @@ CREATE FUNCTION check_payments(a account, i infobase) RETURNS SETOF finding
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT 3, 'error', 'method ' || f.method, f.words, format('Give the account key (secret account:%s:account_key) the right to it in SalesDrive, then SELECT salesdrive.unpause_api(%L);', a.name, a.name) FROM api_refusal f WHERE f.account = a.name
-    UNION ALL
-    SELECT 2, 'error', 'secret ' || n.name, p, format('SELECT salesdrive.set_secret(%L, ''value, file:NAME or env:NAME'');', n.name) FROM (SELECT format('account:%s:account_key', a.name) AS name) n CROSS JOIN LATERAL secret_problem(n.name) p WHERE p IS NOT NULL;
+    SELECT 3, 'error', 'method ' || f.method, f.words, format('Give the account key (secret account:%s:account_key) the right to it in SalesDrive, then SELECT salesdrive.unpause_api(%L);', a.name, a.name) FROM api_refusal f WHERE f.account = a.name;
     IF NOT a.payments_to_bas AND NOT a.payments_from_bas THEN
         RETURN;
     END IF;

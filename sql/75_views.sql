@@ -139,17 +139,21 @@ COMMENT ON COLUMN order_timeline.http_status IS 'Status of the exchange';
 COMMENT ON COLUMN order_timeline.milliseconds IS 'How long the exchange took';
 COMMENT ON COLUMN order_timeline.id IS 'Number of the event or of the exchange; tells equal times apart';
 
+-- Hour by hour, so that the last day is read alone.
 CREATE VIEW exchange_stats AS
-    SELECT date_trunc('hour', at) AS hour, direction, CASE direction WHEN 'in' THEN account ELSE coalesce(infobase, account) END AS target, purpose, class, count(*) AS exchanges,
-           count(*) FILTER (WHERE late) AS late, sum(CASE direction WHEN 'in' THEN response_bytes ELSE request_bytes END) AS bytes_sent,
-           sum(CASE direction WHEN 'in' THEN request_bytes ELSE response_bytes END) AS bytes_received,
-           round((percentile_cont(0.5) WITHIN GROUP (ORDER BY ms_total))::numeric, 1) AS ms_median,
-           round((percentile_cont(0.99) WITHIN GROUP (ORDER BY ms_total))::numeric, 1) AS ms_p99
-    FROM exchange_log GROUP BY 1, 2, 3, 4, 5;
+    SELECT d.hour, e.*
+    FROM (SELECT min(l.at) AS since, max(l.at) AS until FROM exchange_log l) h
+    CROSS JOIN LATERAL generate_series(date_trunc('hour', h.since), h.until, interval '1 hour') d (hour)
+    CROSS JOIN LATERAL (SELECT l.direction, CASE l.direction WHEN 'in' THEN l.account ELSE coalesce(l.infobase, 'account:' || l.account) END AS target, l.purpose, l.class, count(*) AS exchanges,
+                               count(*) FILTER (WHERE l.late) AS late, sum(CASE l.direction WHEN 'in' THEN l.response_bytes ELSE l.request_bytes END) AS bytes_sent,
+                               sum(CASE l.direction WHEN 'in' THEN l.request_bytes ELSE l.response_bytes END) AS bytes_received,
+                               round((percentile_cont(0.5) WITHIN GROUP (ORDER BY l.ms_total))::numeric, 1) AS ms_median,
+                               round((percentile_cont(0.99) WITHIN GROUP (ORDER BY l.ms_total))::numeric, 1) AS ms_p99
+                        FROM exchange_log l WHERE l.at >= d.hour AND l.at < d.hour + interval '1 hour' GROUP BY 1, 2, 3, 4) e;
 COMMENT ON VIEW exchange_stats IS 'Exchanges by hour, direction, target, purpose and class: number, bytes, durations';
 COMMENT ON COLUMN exchange_stats.hour IS 'Beginning of the hour';
 COMMENT ON COLUMN exchange_stats.direction IS 'in (to us) or out (from us)';
-COMMENT ON COLUMN exchange_stats.target IS 'Account of deliveries, infobase of requests';
+COMMENT ON COLUMN exchange_stats.target IS 'Infobase, account:NAME for the API of an account; of deliveries the account';
 COMMENT ON COLUMN exchange_stats.purpose IS 'What the exchanges were for';
 COMMENT ON COLUMN exchange_stats.class IS 'Class of the answers';
 COMMENT ON COLUMN exchange_stats.exchanges IS 'Number';

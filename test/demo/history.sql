@@ -6,7 +6,7 @@ FROM salesdrive.order_timeline t
 WHERE account = 'shop' AND order_id = :order
 ORDER BY t.at, id;
 
-SELECT direction, target, purpose, class, exchanges, bytes_sent, bytes_received, ms_median, ms_p99
+SELECT direction, target, purpose, class, exchanges, bytes_sent AS sent, bytes_received AS received, ms_median, ms_p99
 FROM salesdrive.exchange_stats
 ORDER BY hour, direction, exchanges DESC, purpose;
 

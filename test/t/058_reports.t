@@ -81,6 +81,10 @@ like(plan_of('order_day'), qr/Filter: \(\(d\)::date > .*\(at >= \(d\.d AT TIME Z
 sql("UPDATE salesdrive.account SET time_zone = 'Pacific/Kiritimati'");    # a day before that of Kyiv
 sql("INSERT INTO salesdrive.order_event (at, account, order_id, event) VALUES ('2026-11-20 09:59:59+00', 'shop', 1, 'parked'), ('2026-11-20 10:00:00+00', 'shop', 1, 'parked')");
 is(sql("SELECT string_agg(day || ' ' || parked, ', ' ORDER BY day) FROM salesdrive.order_day WHERE day < '2026-11-22'"), '2026-11-20 1, 2026-11-21 1', 'a day of the shop ends at its midnight');
+is(sql("SET timezone = 'Asia/Kolkata'; SELECT sum(exchanges) = (SELECT count(*) FROM salesdrive.exchange_log) AND bool_and(hour = date_trunc('hour', hour)) FROM salesdrive.exchange_stats"), 't', 'hours add up to all exchanges, also where a zone is half an hour off');
+like(sql("SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN (COSTS OFF) SELECT * FROM salesdrive.exchange_stats WHERE hour > now() - interval '1 day'"), qr/Filter: \(hour > .*Index Cond: \(\(at >= d\.hour\)/s, 'and no more than those asked for are read');
+sql("$long VALUES (salesdrive.clock(), 'out', 'shop', NULL, 'read order back', 'ok', 1)");
+is(sql("SELECT string_agg(DISTINCT target, ' ') FROM salesdrive.exchange_stats WHERE purpose = 'read order back'"), 'account:shop', 'the API of an account is no infobase of this name');
 is(sql("SET timezone = 'Pacific/Kiritimati'; SELECT sum(exchanges) = (SELECT count(*) FROM salesdrive.exchange_log) FROM salesdrive.exchange_day"), 't', 'a day of exchanges at that of the session');
 
 # ---- stock and price of each product as exchanged last

@@ -192,7 +192,8 @@ CREATE FUNCTION followups_reached(orders order_key[]) RETURNS SETOF followup_wis
 BEGIN
     RETURN QUERY
     SELECT DISTINCT ON (v.account, v.order_id, r.action) v.account, v.order_id, r.action, 'salesdrive', v.status, r.posting, r.foreign_sale, v.at
-    FROM (SELECT o.account, o.order_id, json_text(o.data -> 'statusId') AS status, o.received_at, coalesce(o.update_at AT TIME ZONE a.time_zone, o.received_at) AS at,
+    FROM (SELECT o.account, o.order_id, json_text(o.data -> 'statusId') AS status, coalesce(o.update_at AT TIME ZONE a.time_zone, o.received_at) AS at,
+                 min(o.received_at) OVER (PARTITION BY o.account, o.order_id, o.version, json_text(o.data -> 'statusId')) AS received_at,    -- a version comes in several shapes
                  lag(json_text(o.data -> 'statusId')) OVER (PARTITION BY o.account, o.order_id ORDER BY o.version, o.update_at NULLS FIRST, o.hash) AS was
           FROM few(orders) k JOIN crm_order_version o ON o.account = k.account AND o.order_id = k.order_id JOIN account a ON a.name = k.account
           WHERE json_text(o.data -> 'statusId') IS NOT NULL) v

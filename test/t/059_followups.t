@@ -161,6 +161,16 @@ rule('salesdrive', 3, 'sale', posting => 1);
 deliver(5, comment => 'ще');
 is(made(5), 0, 'a rule set while the order has the status: not from an edit');
 
+no_rules();
+deliver(6);
+my $reached = time;
+deliver(6, statusId => 3, at => $reached);
+rule('salesdrive', 3, 'sale');
+for (1 .. 8) { $version{6}--; deliver(6, comment => "вигляд $_", at => $reached) }
+is(sql("SELECT count(*) FROM salesdrive.crm_order_version WHERE order_id = 6 AND version = 2") . ' ' . made(6), '9 0', 'nor from another shape of the version that reached it before');
+no_rules();
+rule('salesdrive', 3, 'sale', posting => 1);
+
 # ---- as BAS holds it now: what people changed there goes over
 
 sub with_rows { my ($o, @rows) = @_; my $n = 0; return { 'Запасы' => [ map { my %r = ($o->{'Запасы'}[0]->%*, $_->%*, LineNumber => ++$n); $r{'Всего'} = $r{'Сумма'}; delete $r{Ref_Key}; \%r } @rows ], 'СуммаДокумента' => eval { my $s = 0; $s += $_->{'Сумма'} for @rows; $s } } }

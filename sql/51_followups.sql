@@ -67,6 +67,8 @@ CREATE TABLE followup (
     number         text,
     posted         boolean,
     deleted        boolean,
+    looked_at      timestamptz,
+    other          text,
     source_ref     uuid,
     source_body    jsonb,
     source_read_at timestamptz,
@@ -101,6 +103,8 @@ COMMENT ON COLUMN followup.bas_ref IS 'Ref_Key of the document, once it is known
 COMMENT ON COLUMN followup.number IS 'Number BAS gave it';
 COMMENT ON COLUMN followup.posted IS 'Whether it was posted when read last';
 COMMENT ON COLUMN followup.deleted IS 'Whether it was marked for deletion, or gone, when read last';
+COMMENT ON COLUMN followup.looked_at IS 'When BAS was asked whether people made one';
+COMMENT ON COLUMN followup.other IS 'Number of one that people made; NULL: there was none';
 COMMENT ON COLUMN followup.source_ref IS 'Ref_Key of the document it is made from';
 COMMENT ON COLUMN followup.source_body IS 'That document as BAS answered it, until this one is made; {}: it is not there';
 COMMENT ON COLUMN followup.source_read_at IS 'When';
@@ -170,7 +174,7 @@ BEGIN
                                                  FROM instance n LEFT JOIN crm_order o ON o.account = w.account AND o.order_id = w.order_id WHERE n.adopted_at IS NOT NULL), false)
         FROM few(wishes) w JOIN account a ON a.name = w.account ORDER BY w.account, w.order_id, w.action, w.reached_at DESC
         ON CONFLICT (account, order_id, action) DO UPDATE SET side = excluded.side, status = excluded.status, reached_at = excluded.reached_at, state = 'wanted', reason = NULL, detail = NULL, done_at = NULL, due = false,
-            posting = excluded.posting, foreign_sale = excluded.foreign_sale, source_body = NULL,
+            posting = excluded.posting, foreign_sale = excluded.foreign_sale, source_body = NULL, looked_at = NULL, other = NULL,
             must_read = f.bas_ref IS NOT NULL OR f.must_read, remake = excluded.side = 'hand'
         WHERE f.state = 'dropped' AND excluded.reached_at > f.reached_at OR excluded.side = 'hand'
         RETURNING f.*

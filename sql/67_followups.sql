@@ -3,7 +3,7 @@
 --
 --      a write unsure ──▶ looked for, by key and marker        (before anything else)
 --      made ──▶ posted, if wanted ──▶ done      what people do to it afterwards stays
---      sale:   order right ──▶ read its document ──▶ create        return: sale there ──▶ read it ──▶ create        close: order right ──▶ its own task closes it
+--      sale:   order right ──▶ read its document ──▶ none of people there ──▶ create        return: sale there ──▶ read it ──▶ the same        close: order right ──▶ its own task closes it
 
 CREATE FUNCTION followup_reading(f followup, i infobase, order_ref uuid, sale_ref uuid, purpose text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -11,8 +11,12 @@ DECLARE
     concept text := split_part(purpose, ' ', 2);
     head    text := entity_set(i.profile, concept) || '?$format=json';
     remark  text := property_names(i.profile, concept) ->> 'comment';
+    link    text;
 BEGIN
-    IF concept = f.action THEN    -- the document itself
+    IF purpose LIKE 'find %' THEN    -- such documents of the order, or of the sale, whoever made them
+        link := coalesce(CASE f.action WHEN 'sale' THEN property_names(i.profile, 'sale') ->> 'order' ELSE property_names(i.profile, 'return') ->> 'sale' END, property_names(i.profile, concept) ->> 'basis');
+        RETURN head || '&$select=' || url_encode(concat_ws(',', 'Ref_Key', 'Number', 'DeletionMark', remark)) || odata_filter(format('%s eq cast(%s,%s)', link, odata_guid(CASE f.action WHEN 'sale' THEN order_ref ELSE sale_ref END), odata_text(entity_set(i.profile, followup_source(f.action)))));
+    ELSIF concept = f.action THEN    -- the document itself
         RETURN head || odata_filter(CASE WHEN f.bas_ref IS NOT NULL THEN 'Ref_Key eq ' || odata_guid(f.bas_ref)
             ELSE concat_ws(' or ', 'Ref_Key eq ' || odata_guid(f.ref_key), CASE WHEN i.keeps_ref_key AND NOT coalesce(has_marker(f.sent_body ->> remark, followup_marker(f)), false) THEN NULL ELSE format('substringof(%s,%s)', odata_text(followup_marker(f)), remark) END) END);
     ELSIF concept = 'order' THEN
@@ -22,7 +26,7 @@ BEGIN
     END IF;
     RETURN head || odata_filter(format('%s eq cast(%s,%s)', coalesce(property_names(i.profile, 'sale') ->> 'order', property_names(i.profile, 'sale') ->> 'basis'), odata_guid(order_ref), odata_text(entity_set(i.profile, 'order'))));
 END $$;
-COMMENT ON FUNCTION followup_reading(followup, infobase, uuid, uuid, text) IS 'Address that reads the document itself (by key, else by key and marker), the order, or the sale (by key, else by its reference to the order)';
+COMMENT ON FUNCTION followup_reading(followup, infobase, uuid, uuid, text) IS 'Address that reads the document itself (by key, else by key and marker), others like it (by their reference to the order, or to the sale), the order, or the sale (by key, else by its reference to the order)';
 
 -- The next step of each. Read-only, so that preview() shows the same.
 CREATE FUNCTION followup_steps(wanted followup[]) RETURNS SETOF plan_step
@@ -51,7 +55,7 @@ BEGIN
         LEFT JOIN LATERAL (SELECT followup_document(z.f, (z.i).profile, z.bas_ref) AS body WHERE z.is_document AND z.set IS NOT NULL AND (z.f).bas_ref IS NULL AND NOT z.unread AND NOT z.source_gone OFFSET 0) b ON true
     )
     SELECT m.task_id, w.step, w.purpose, CASE WHEN w.purpose ~ '^(create|post) ' THEN 'POST' WHEN w.step = 'request' THEN 'GET' END,
-           CASE WHEN w.purpose LIKE 'read %' THEN followup_reading(m.f, m.i, m.bas_ref, coalesce((m.sale).bas_ref, (m.f).source_ref), w.purpose) WHEN w.purpose LIKE 'create %' THEN m.set WHEN w.purpose LIKE 'post %' THEN m.set || '(' || odata_guid((m.f).bas_ref) || ')/Post' END,
+           CASE WHEN w.purpose ~ '^(read|find) ' THEN followup_reading(m.f, m.i, m.bas_ref, coalesce((m.sale).bas_ref, (m.f).source_ref), w.purpose) WHEN w.purpose LIKE 'create %' THEN m.set WHEN w.purpose LIKE 'post %' THEN m.set || '(' || odata_guid((m.f).bas_ref) || ')/Post' END,
            CASE WHEN w.purpose LIKE 'create %' THEN jsonb_build_object('Ref_Key', (m.f).ref_key) || m.body END,
            NULL::jsonb, coalesce(w.purpose LIKE 'create %', false), w.run_at, w.reason, w.detail, w.hint, w.blocked_on
     FROM made m
@@ -110,6 +114,9 @@ BEGIN
                   WHERE (m.f).action = 'sale' AND m.total IS NOT NULL AND m.sum IS DISTINCT FROM m.total
         UNION ALL SELECT 'park', NULL, NULL, 'followup_property', format('BAS needs more to post the document than the one it is made from gives: %s.', m.gaps),
                          format('Give constants: INSERT INTO salesdrive.profile_property (profile, entity, concept, property, edm_type, constant) VALUES (%L, ''%s'', ''…'', ''…'', ''Edm.Guid'', ''"the Ref_Key"''); or have it not posted from here.', (m.i).profile, (m.f).action), format('profile:%s:', (m.i).name) WHERE m.gaps IS NOT NULL
+        -- none beside one that people made; who asks by hand knows
+        UNION ALL SELECT 'request', 'find ' || (m.f).action, NULL, NULL, NULL, NULL, NULL WHERE (m.f).side <> 'hand' AND ((m.f).looked_at BETWEEN clock() - 3 * greatest((m.i).total_timeout, interval '10 s') AND clock()) IS NOT TRUE
+        UNION ALL SELECT 'done', NULL, NULL, 'made_by_people', format('%s %s was made from the %s by people: none is made beside it.', c.name, (m.f).other, followup_source((m.f).action)), NULL, NULL WHERE (m.f).side <> 'hand' AND (m.f).other IS NOT NULL
         UNION ALL SELECT 'request', 'create ' || (m.f).action, NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w;
 END $$;
@@ -213,6 +220,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION settle_followup_source(followup, infobase, http_result, text) IS 'Takes in the document that a sale or a return is made from, as BAS holds it';
 
+-- One of ours that is not known here is taken in before anything else.
+CREATE FUNCTION settle_followup_others(f followup, i infobase, result http_result) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE followup x SET looked_at = clock(), other = o.number, must_read = x.must_read OR o.ours
+    FROM (SELECT string_agg(btrim(e ->> 'Number'), ', ' ORDER BY e ->> 'Number') FILTER (WHERE NOT w.ours AND NOT json_flag(e -> 'DeletionMark')) AS number, coalesce(bool_or(w.ours), false) AS ours
+          FROM result_rows(result) e CROSS JOIN LATERAL (SELECT coalesce(nil_free(e ->> 'Ref_Key') = f.ref_key OR i.keeps_ref_key IS NOT TRUE AND has_marker(e ->> (property_names(i.profile, f.action) ->> 'comment'), followup_marker(f)), false) AS ours) w) o
+    WHERE x.account = f.account AND x.order_id = f.order_id AND x.action = f.action;
+END $$;
+COMMENT ON FUNCTION settle_followup_others(followup, infobase, http_result) IS 'Takes in which sales of an order, or returns of a sale, are there: those of others, and whether one is ours';
+
 CREATE FUNCTION note_followup(f followup, word text, until timestamptz) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
@@ -281,9 +299,11 @@ BEGIN
         s := NULL;
         s.task_id := (r.task).id;
         s.step := 'again';
-        IF r.purpose LIKE 'read %' THEN
+        IF r.purpose ~ '^(read|find) ' THEN
             CONTINUE WHEN r.class <> 'ok';
-            IF split_part(r.purpose, ' ', 2) <> (r.f).action THEN
+            IF r.purpose LIKE 'find %' THEN
+                PERFORM settle_followup_others(r.f, r.i, r.result);
+            ELSIF split_part(r.purpose, ' ', 2) <> (r.f).action THEN
                 PERFORM settle_followup_source(r.f, r.i, r.result, r.purpose);
             ELSIF settle_followup_read(r.f, r.i, r.task, r.result) = 'hidden' THEN
                 s := hidden_step((r.task).id, (r.f).ref_key, 'document');

@@ -16,6 +16,7 @@ CREATE TABLE account_api (
     unread_after       interval NOT NULL DEFAULT '1 day' CHECK (unread_after > '0'),
     payment_field      text NOT NULL DEFAULT 'date' CHECK (payment_field IN ('date', 'updatedAt')),
     payment_overlap    interval NOT NULL DEFAULT '3 days' CHECK (payment_overlap >= '0'),
+    payment_reread     interval NOT NULL DEFAULT '35 days' CHECK (payment_reread >= '0'),
     backfill_share     numeric NOT NULL DEFAULT 0.9 CHECK (backfill_share > 0 AND backfill_share <= 1),
     key_in_body        boolean NOT NULL DEFAULT false,
     allow_http         boolean NOT NULL DEFAULT false,
@@ -40,7 +41,8 @@ COMMENT ON COLUMN account_api.dictionary_age IS 'Values of SalesDrive that were 
 COMMENT ON COLUMN account_api.poll_overlap IS 'How far each window of changed orders reaches back into the one before';
 COMMENT ON COLUMN account_api.unread_after IS 'What is to be read again and again, and was not for so long, is an incident, and told by check()';
 COMMENT ON COLUMN account_api.payment_field IS 'Field by which windows of payments and receipts are asked for: their date, or updatedAt where SalesDrive filters by it';
-COMMENT ON COLUMN account_api.payment_overlap IS 'How far each window of payments and receipts reaches back: what is entered or changed with an earlier date is seen so long after it';
+COMMENT ON COLUMN account_api.payment_overlap IS 'How far each window of payments and receipts reaches back: what is entered or changed with an earlier date waits for payment_reread';
+COMMENT ON COLUMN account_api.payment_reread IS 'Once a day payments that go to BAS are read so far back, as a backfill, for what is entered or changed late; 0: never';
 COMMENT ON COLUMN account_api.backfill_share IS 'Share of each window of the quota that may be used when lane 4 (backfill) asks';
 COMMENT ON COLUMN account_api.key_in_body IS 'Send the key also as "form" in the body of changes: some older accounts take it only there';
 COMMENT ON COLUMN account_api.allow_http IS 'Allow plain http to other hosts than loopback';

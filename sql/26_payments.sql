@@ -252,17 +252,22 @@ CREATE INDEX bas_payment_payment ON bas_payment (account, payment_id);
 CREATE TABLE payment_poll (
     infobase   text PRIMARY KEY REFERENCES infobase (name) ON DELETE CASCADE,
     days       integer NOT NULL DEFAULT 7 CHECK (days BETWEEN 1 AND 3650),
+    daily_days integer NOT NULL DEFAULT 45 CHECK (daily_days BETWEEN 0 AND 3650),
+    reach      integer NOT NULL DEFAULT 0,
     entity     text,
     page_from  timestamp,
     page_size  integer NOT NULL DEFAULT 200,
     documents  bigint NOT NULL DEFAULT 0,
     requests   bigint NOT NULL DEFAULT 0,
     started_at timestamptz,
-    done_at    timestamptz
+    done_at    timestamptz,
+    daily_at   timestamptz
 );
 COMMENT ON TABLE payment_poll IS 'How far the payment documents of each infobase were read';
 COMMENT ON COLUMN payment_poll.infobase IS 'Infobase';
-COMMENT ON COLUMN payment_poll.days IS 'Documents of so many days are read each time: what is entered, posted or changed with an earlier date is seen so long after it';
+COMMENT ON COLUMN payment_poll.days IS 'Documents of so many days are read each time: what is entered, posted or changed with an earlier date waits for the reading of daily_days';
+COMMENT ON COLUMN payment_poll.daily_days IS 'Documents of so many days are read once a day, for what is entered, posted or changed late; 0: never';
+COMMENT ON COLUMN payment_poll.reach IS 'Days of the reading at work, or of the last one';
 COMMENT ON COLUMN payment_poll.entity IS 'Concept of the documents being read; NULL: none are';
 COMMENT ON COLUMN payment_poll.page_from IS 'Date at which the next page begins';
 COMMENT ON COLUMN payment_poll.page_size IS 'Documents of one page';
@@ -270,3 +275,4 @@ COMMENT ON COLUMN payment_poll.documents IS 'Documents received of this reading,
 COMMENT ON COLUMN payment_poll.requests IS 'Pages received of it';
 COMMENT ON COLUMN payment_poll.started_at IS 'When it began';
 COMMENT ON COLUMN payment_poll.done_at IS 'When one was complete last';
+COMMENT ON COLUMN payment_poll.daily_at IS 'When the last one began that was of daily_days, and complete';

@@ -166,6 +166,7 @@ BEGIN
         WHERE x.account = p.account AND x.feed = p.feed RETURNING * INTO p;
         IF next IS NULL AND r.key LIKE 'payments%' THEN
             PERFORM note_payments_missing(p);
+            PERFORM reread_payments(p.account);
         END IF;
         RETURN NEXT ROW(r.task_id, CASE WHEN next IS NULL THEN 'done' ELSE 'again' END, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
     END LOOP;

@@ -106,6 +106,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_payments_missing(crm_poll) IS 'After a whole window was read: a payment of its time that two such windows did not show is not in SalesDrive any more';
 
+-- Windows are by date, and people enter payments late: a bank statement after holidays has dates that no window reaches back to.
+CREATE FUNCTION reread_payments(account text) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    since timestamptz := (SELECT clock() - x.payment_reread FROM account_api x JOIN account a ON a.name = x.account WHERE x.account = reread_payments.account AND x.payment_reread > '0' AND x.payment_field = 'date' AND a.payments_to_bas);
+BEGIN
+    IF since IS NOT NULL AND NOT EXISTS (SELECT FROM crm_poll p WHERE p.account = reread_payments.account AND p.feed = 'payments_backfill' AND (p.page IS NOT NULL OR p.started_at IS NULL OR p.done_at BETWEEN clock() - interval '1 day' AND clock() AND p.seen_until <= since)) THEN
+        PERFORM begin_feed(account, 'payments', since);
+    END IF;
+END $$;
+COMMENT ON FUNCTION reread_payments(text) IS 'Asks once a day for the payments of account_api.payment_reread to be read, unless a backfill of them is at work or was made';
+
 CREATE FUNCTION keep_receipt_page(account text, feed text, rows jsonb, body bytea) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE

@@ -1,7 +1,7 @@
 -- Purpose: payment documents of BAS: tasks of kind bas_payments, which read them, and of kind payment_out, which register each in SalesDrive, once.
 -- Rights: the engine's role; pull_payments(), link_payment() and resend_payment() are for 'operator'.
 --
--- A reading takes the documents of the last days, page by page in the order of their dates, one kind of document after the other. Those that pay orders
+-- A reading takes the documents of the last days, once a day of many more, page by page in the order of their dates, one kind of document after the other. Those that pay orders
 -- known here are kept; those that were not made here for a payment of SalesDrive go there.
 --
 --   seen ──sent──▶ unknown ──success──▶ sent (payment_id)
@@ -114,7 +114,8 @@ DECLARE
     p payment_poll;
 BEGIN
     FOR r IN SELECT t.id, t.scope, i.profile FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN infobase i ON i.name = t.scope JOIN payment_poll x ON x.infobase = t.scope ORDER BY t.scope LOOP
-        UPDATE payment_poll x SET entity = next_payment_entity(r.profile, NULL), page_from = clock() AT TIME ZONE 'UTC' - make_interval(days => x.days + 1), page_size = 200, documents = 0, requests = 0, started_at = clock()    -- a day covers any clock
+        UPDATE payment_poll x SET reach = CASE WHEN x.daily_at BETWEEN clock() - interval '1 day' AND clock() THEN x.days ELSE greatest(x.days, x.daily_days) END WHERE x.infobase = r.scope AND x.entity IS NULL;
+        UPDATE payment_poll x SET entity = next_payment_entity(r.profile, NULL), page_from = clock() AT TIME ZONE 'UTC' - make_interval(days => x.reach + 1), page_size = 200, documents = 0, requests = 0, started_at = clock()    -- a day covers any clock
         WHERE x.infobase = r.scope AND x.entity IS NULL;
         SELECT * INTO p FROM payment_poll x WHERE x.infobase = r.scope;
         IF p.entity IS NULL THEN
@@ -149,9 +150,9 @@ BEGIN
         SELECT coalesce(jsonb_agg(e), '[]'), count(*), max(field_time(e ->> 'Date')) INTO rows, count, latest FROM result_rows(r.result) e;
         PERFORM keep_bas_payments(r.scope, r.profile, p.entity, rows, r.started_at);
         next := CASE WHEN count >= p.page_size THEN p.entity ELSE next_payment_entity(r.profile, p.entity) END;
-        UPDATE payment_poll x SET entity = next, documents = x.documents + count, requests = x.requests + 1, done_at = CASE WHEN next IS NULL THEN clock() ELSE x.done_at END,
+        UPDATE payment_poll x SET entity = next, documents = x.documents + count, requests = x.requests + 1, done_at = CASE WHEN next IS NULL THEN clock() ELSE x.done_at END, daily_at = CASE WHEN next IS NULL AND x.reach >= x.daily_days THEN x.started_at ELSE x.daily_at END,
             page_size = CASE WHEN next IS NOT DISTINCT FROM p.entity AND NOT latest > p.page_from THEN x.page_size * 2 ELSE 200 END,    -- so many at one moment
-            page_from = CASE WHEN next IS NOT DISTINCT FROM p.entity THEN latest ELSE p.started_at AT TIME ZONE 'UTC' - make_interval(days => x.days + 1) END
+            page_from = CASE WHEN next IS NOT DISTINCT FROM p.entity THEN latest ELSE p.started_at AT TIME ZONE 'UTC' - make_interval(days => x.reach + 1) END
         WHERE x.infobase = r.scope;
         RETURN NEXT ROW(r.task_id, CASE WHEN next IS NULL THEN 'done' ELSE 'again' END, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
     END LOOP;

@@ -264,8 +264,24 @@ like(error_of("UPDATE salesdrive.account SET payments_to_bas = true"), qr/NOTICE
 run_engine();
 is(in(521, 'state') . ' ' . in(522, 'state'), 'made made', 'and made');
 
+# ---- entered late, with a date that no reading of the last days reaches
+
+sql("UPDATE salesdrive.account SET payments_since = '2026-11-01'");
+enter(++$n, { 3 => 9 }, Date => '2026-11-16T09:00:00');
+pull();
+paid(payment(530, '2.50', 3, date => '2026-11-16 09:00:00'));
+is(out($n, 'state') . in(530, 'state'), '', 'a reading of the last days does not see them');
+later(86400);
+pull();
+fetch();
+is(out($n, 'state') . ' ' . in(530, 'state'), 'sent made', 'once a day one that goes back further does');
+$count = $crm->control(GET => '/payments')->{calls}{'payment/list'};
+fetch();
+is($crm->control(GET => '/payments')->{calls}{'payment/list'} - $count, 1, 'not more often');
+
 # ---- payments that are entered while all since a day are read: the others move down, newest first
 
+sql("UPDATE salesdrive.account_api SET payment_reread = '0'");
 for my $sort ('newest', 'oldest')
 {
 	my ($first, $day) = $sort eq 'newest' ? (10000, 10) : (20000, 20);

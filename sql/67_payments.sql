@@ -386,17 +386,37 @@ COMMENT ON FUNCTION payment_obstacle(crm_payment, account, infobase) IS 'What ke
 
 -- Kind payment.
 
+CREATE FUNCTION payment_creation(p crm_payment, a account, i infobase, ref_key uuid) RETURNS plan_step
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    s      plan_step := payment_obstacle(p, a, i);
+    r      payment_rule := payment_rule_of(p.account, p.account_number, p.organization_id);
+    entity text := CASE p.direction WHEN 'out' THEN 'refund_' ELSE 'payment_' END || r.form;
+BEGIN
+    IF s.reason IS NULL THEN
+        s.step := 'request';
+        s.purpose := 'create payment';
+        s.method := 'POST';
+        s.path := entity_set(i.profile, entity);
+        s.body := jsonb_build_object('Ref_Key', ref_key) || payment_document(p, a, i.profile, entity,
+                      (payment_place(i.name, CASE r.form WHEN 'cash' THEN 'cash_desk' ELSE 'bank_account' END, CASE WHEN property_names(i.profile, entity) ? 'place' THEN r.bas_key END)).ref);
+        s.memo := jsonb_build_object('entity', entity, 'essence', p.essence);
+        s.creates := true;
+    END IF;
+    RETURN s;
+END $$;
+COMMENT ON FUNCTION payment_creation(crm_payment, account, infobase, uuid) IS 'The step that makes the document of a payment, or what keeps it from being made';
+
 CREATE FUNCTION payment_step(t task) RETURNS plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    s   plan_step;
-    p   crm_payment;
-    a   account;
-    i   infobase;
-    y   payment_sync;
-    r   payment_rule;
-    why text;
-    entity text;
+    s    plan_step;
+    look plan_step;
+    p    crm_payment;
+    a    account;
+    i    infobase;
+    y    payment_sync;
+    why  text;
     next text;
 BEGIN
     SELECT * INTO p FROM crm_payment x WHERE x.account = t.account AND x.payment_id = t.key::bigint;
@@ -435,22 +455,11 @@ BEGIN
     ELSIF why IS NOT NULL THEN
         s.step := 'done';
     ELSE
-        s := payment_obstacle(p, a, i);
+        s := payment_creation(p, a, i, y.ref_key);
         s.task_id := t.id;
-        IF s.reason IS NULL THEN
-            r := payment_rule_of(p.account, p.account_number, p.organization_id);
-            entity := CASE p.direction WHEN 'out' THEN 'refund_' ELSE 'payment_' END || r.form;
-            IF next = 'look' THEN
-                RETURN payment_reading(s, y, entity, i, a);
-            END IF;
-            s.step := 'request';
-            s.purpose := 'create payment';
-            s.method := 'POST';
-            s.path := entity_set(i.profile, entity);
-            s.body := jsonb_build_object('Ref_Key', y.ref_key) || payment_document(p, a, i.profile, entity,
-                          (payment_place(i.name, CASE r.form WHEN 'cash' THEN 'cash_desk' ELSE 'bank_account' END, CASE WHEN property_names(i.profile, entity) ? 'place' THEN r.bas_key END)).ref);
-            s.memo := jsonb_build_object('entity', entity, 'essence', p.essence);
-            s.creates := true;
+        IF s.step = 'request' AND next = 'look' THEN
+            look.task_id := t.id;
+            RETURN payment_reading(look, y, s.memo ->> 'entity', i, a);
         END IF;
     END IF;
     UPDATE payment_sync x SET not_wanted = why WHERE x.account = y.account AND x.payment_id = y.payment_id AND x.not_wanted IS DISTINCT FROM why;

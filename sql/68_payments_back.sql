@@ -177,6 +177,7 @@ COMMENT ON FUNCTION pull_payments(text, integer) IS 'Asks for the payment docume
 CREATE FUNCTION payment_out_body(b bas_payment, a account) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
+    own  text := coalesce(b.unique_id, payment_unique_id(a.identity, b.ref_key, b.order_id));
     r    payment_rule;
     o    crm_order := (SELECT x FROM crm_order x WHERE x.account = b.account AND x.order_id = b.order_id);
     money text := substring(b.entity FROM '[a-z]+$');
@@ -187,9 +188,51 @@ BEGIN
     RETURN CASE WHEN r.account IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object(
         'organizationId', json_bigint(to_jsonb(coalesce(CASE WHEN r.organization NOT IN ('*', 'none') THEN r.organization END, o.organization_id))), 'accountNumber', r.account_number, 'sum', b.sum,
         'datetime', to_char(b.paid_at, 'YYYY-MM-DD HH24:MI:SS'), 'timezone', (SELECT CASE i.time_zone WHEN 'Europe/Kyiv' THEN 'Europe/Kiev' ELSE i.time_zone END FROM infobase i WHERE i.name = b.infobase),    -- the name SalesDrive knows
-        'description', concat_ws(' ', b.number, '(' || b.unique_id || ')', b.purpose), 'uniqueId', b.unique_id, 'orderId', b.order_id, 'formId', o.form_id)) END;
+        'description', concat_ws(' ', b.number, '(' || own || ')', b.purpose), 'uniqueId', own, 'orderId', b.order_id, 'formId', o.form_id)) END;
 END $$;
 COMMENT ON FUNCTION payment_out_body(bas_payment, account) IS 'How a payment document of BAS is registered in SalesDrive; NULL: no rule says which account it is there';
+
+CREATE FUNCTION payment_telling(b bas_payment, a account) RETURNS plan_step
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    s     plan_step;
+    body  jsonb;
+    money text := substring(b.entity FROM '[a-z]+$');
+    list  text := CASE money WHEN 'cash' THEN 'cash_desk' ELSE 'bank_account' END;
+BEGIN
+    IF b.other_currency THEN
+        s.step := 'park';
+        s.reason := 'payment_currency';
+        s.detail := format('Document %s is in another currency than the document of order %s, and SalesDrive knows none.', b.number, b.order_id);
+        s.hint := format('Enter the payment in SalesDrive by hand, then SELECT salesdrive.link_payment(%1$L, its number, %2$L, %3$s); or SELECT salesdrive.skip_payment(%1$L, %2$L, %3$s, ''why'');', b.account, b.ref_key, b.order_id);
+        RETURN s;
+    END IF;
+    IF EXISTS (SELECT FROM payment_rule r WHERE r.account IN (b.account, '*') AND r.form = money AND (payment_place(b.infobase, list, r.bas_key)).unread)
+       AND NOT EXISTS (SELECT FROM task d WHERE d.scope = b.infobase AND d.kind = 'dictionary' AND d.key = list AND d.state = 'parked') THEN
+        s.step := 'wait';
+        s.reason := 'dictionary';
+        s.detail := format('The list of %s is being read from infobase "%s".', list, b.infobase);
+        s.blocked_on := format('dictionary:%s:%s', b.infobase, list);
+        RETURN s;
+    END IF;
+    body := payment_out_body(b, a);
+    IF body IS NULL OR NOT body ? 'organizationId' THEN
+        s.step := 'park';
+        s.reason := 'payment_rule';
+        s.detail := CASE WHEN body IS NULL THEN format('No row of payment_rule says which account of SalesDrive %s %s is, which document %s names.', list, coalesce(b.place::text, '(none)'), b.number)
+                         ELSE format('Neither payment_rule nor order %s names the organisation in SalesDrive that document %s was paid to.', b.order_id, b.number) END;
+        s.hint := format('INSERT INTO salesdrive.payment_rule (account, account_number, organization, form, bas_key) VALUES (%1$L, ''its number in SalesDrive'', ''id of the organisation in SalesDrive'', %2$L, %3$L); the document goes on by itself; or SELECT salesdrive.skip_payment(%1$L, %4$L, %5$s, ''why'');', b.account, money, b.place, b.ref_key, b.order_id);
+        s.blocked_on := format('payment_rule:%s:', b.account);
+    ELSE
+        s.step := 'request';
+        s.purpose := 'add payment in SalesDrive';
+        s.method := 'POST';
+        s.path := 'api/payment/';
+        s.body := body;
+    END IF;
+    RETURN s;
+END $$;
+COMMENT ON FUNCTION payment_telling(bas_payment, account) IS 'The step that registers a payment document in SalesDrive, or what keeps it from being sent';
 
 CREATE FUNCTION payment_out_step(t task) RETURNS plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -198,9 +241,6 @@ DECLARE
     b    bas_payment;
     a    account;
     p    account_api;
-    body jsonb;
-    money text;
-    list text;
 BEGIN
     SELECT * INTO b FROM bas_payment x WHERE x.account = t.account AND x.ref_key = split_part(t.key, '/', 1)::uuid AND x.order_id = split_part(t.key, '/', 2)::bigint;
     SELECT * INTO a FROM account x WHERE x.name = t.account;
@@ -243,38 +283,8 @@ BEGIN
         UPDATE bas_payment x SET detail = 'A repayment: the API of SalesDrive takes none.' WHERE x.infobase = b.infobase AND x.ref_key = b.ref_key AND x.account = b.account AND x.order_id = b.order_id AND x.detail IS NULL;
         RETURN s;
     END IF;
-    IF b.other_currency THEN
-        s.step := 'park';
-        s.reason := 'payment_currency';
-        s.detail := format('Document %s is in another currency than the document of order %s, and SalesDrive knows none.', b.number, b.order_id);
-        s.hint := format('Enter the payment in SalesDrive by hand, then SELECT salesdrive.link_payment(%1$L, its number, %2$L, %3$s); or SELECT salesdrive.skip_payment(%1$L, %2$L, %3$s, ''why'');', b.account, b.ref_key, b.order_id);
-        RETURN s;
-    END IF;
-    money := substring(b.entity FROM '[a-z]+$');
-    list := CASE money WHEN 'cash' THEN 'cash_desk' ELSE 'bank_account' END;
-    IF EXISTS (SELECT FROM payment_rule r WHERE r.account IN (b.account, '*') AND r.form = money AND (payment_place(b.infobase, list, r.bas_key)).unread)
-       AND NOT EXISTS (SELECT FROM task d WHERE d.scope = b.infobase AND d.kind = 'dictionary' AND d.key = list AND d.state = 'parked') THEN
-        s.step := 'wait';
-        s.reason := 'dictionary';
-        s.detail := format('The list of %s is being read from infobase "%s".', list, b.infobase);
-        s.blocked_on := format('dictionary:%s:%s', b.infobase, list);
-        RETURN s;
-    END IF;
-    body := payment_out_body(b, a);
-    IF body IS NULL OR NOT body ? 'organizationId' THEN
-        s.step := 'park';
-        s.reason := 'payment_rule';
-        s.detail := CASE WHEN body IS NULL THEN format('No row of payment_rule says which account of SalesDrive %s %s is, which document %s names.', list, coalesce(b.place::text, '(none)'), b.number)
-                         ELSE format('Neither payment_rule nor order %s names the organisation in SalesDrive that document %s was paid to.', b.order_id, b.number) END;
-        s.hint := format('INSERT INTO salesdrive.payment_rule (account, account_number, organization, form, bas_key) VALUES (%1$L, ''its number in SalesDrive'', ''id of the organisation in SalesDrive'', %2$L, %3$L); the document goes on by itself; or SELECT salesdrive.skip_payment(%1$L, %4$L, %5$s, ''why'');', b.account, money, b.place, b.ref_key, b.order_id);
-        s.blocked_on := format('payment_rule:%s:', b.account);
-    ELSE
-        s.step := 'request';
-        s.purpose := 'add payment in SalesDrive';
-        s.method := 'POST';
-        s.path := 'api/payment/';
-        s.body := body;
-    END IF;
+    s := payment_telling(b, a);
+    s.task_id := t.id;
     RETURN s;
 END $$;
 COMMENT ON FUNCTION payment_out_step(task) IS 'Next step of a payment document on its way to SalesDrive: the first of the rules that applies';

@@ -417,6 +417,8 @@ BEGIN
     FROM crm_change c JOIN account a ON a.name = c.account WHERE c.account = o.account AND c.order_id = o.order_id AND c.state = 'wanted' AND NOT is_note(c.field) GROUP BY a.url
     UNION ALL
     SELECT 'add note in SalesDrive', 'POST', a.url || '/api/order/note/', to_jsonb(c.wanted)
-    FROM crm_change c JOIN account a ON a.name = c.account WHERE c.account = o.account AND c.order_id = o.order_id AND c.state = 'wanted' AND is_note(c.field);
+    FROM crm_change c JOIN account a ON a.name = c.account WHERE c.account = o.account AND c.order_id = o.order_id AND c.state = 'wanted' AND is_note(c.field)
+    UNION ALL
+    SELECT * FROM preview_payments(o.account, o.order_id);
 END $$;
-COMMENT ON FUNCTION preview(text, bigint, text) IS 'What the next step of an order would be and send, the document as it should be, and what SalesDrive is to be told, without sending anything; or the document under another profile, in whose set it would be';
+COMMENT ON FUNCTION preview(text, bigint, text) IS 'What the next step of an order would be and send, the document as it should be, what SalesDrive is to be told, and its payments, without sending anything; or the document under another profile, in whose set it would be';

@@ -53,3 +53,22 @@ COMMENT ON COLUMN payment_status.reason IS 'Why it waits or is parked: a code';
 COMMENT ON COLUMN payment_status.detail IS 'Why, in a sentence; of a document made here also what is otherwise in BAS by now';
 COMMENT ON COLUMN payment_status.hint IS 'What to do';
 COMMENT ON COLUMN payment_status.task_id IS 'Its task, while there is one';
+
+CREATE FUNCTION preview_payments(account text, order_id bigint) RETURNS TABLE (step text, method text, url text, body jsonb)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    a account := require_account(account);
+BEGIN
+    RETURN QUERY
+    SELECT format('payment %s: %s', p.payment_id, coalesce(w.why, s.purpose, concat_ws(': ', s.step, s.reason, s.detail))), s.method, i.url || '/odata/standard.odata/' || s.path, s.body
+    FROM (SELECT DISTINCT q.payment_id FROM crm_payment_part q WHERE q.account = a.name AND q.order_id = preview_payments.order_id) q JOIN crm_payment p ON p.account = a.name AND p.payment_id = q.payment_id
+    LEFT JOIN payment_sync y ON y.account = p.account AND y.payment_id = p.payment_id JOIN infobase i ON i.name = coalesce(y.infobase, a.infobase)
+    CROSS JOIN LATERAL (SELECT payment_unwanted(p, a, y) AS why OFFSET 0) w LEFT JOIN LATERAL (SELECT (c.x).* FROM (SELECT payment_creation(p, a, i, payment_ref_key(a.identity, p.payment_id)) AS x OFFSET 0) c) s ON w.why IS NULL
+    WHERE y.bas_ref IS NULL ORDER BY p.payment_id;
+    RETURN QUERY
+    SELECT format('document %s: %s', b.number, coalesce(s.purpose, concat_ws(': ', s.step, s.reason, s.detail))), s.method, a.url || '/' || s.path, s.body
+    FROM bas_payment b CROSS JOIN LATERAL (SELECT (c.x).* FROM (SELECT payment_telling(b, a) AS x OFFSET 0) c) s
+    WHERE a.payments_from_bas AND b.account = a.name AND b.order_id = preview_payments.order_id AND NOT b.ours AND b.state IN ('seen', 'refused') AND b.direction = 'in' AND b.sum > 0 AND b.posted AND NOT b.deleted AND b.paid_at >= a.payments_since ORDER BY b.paid_at, b.ref_key;
+END $$;
+COMMENT ON FUNCTION preview_payments(text, bigint) IS 'For preview(): what is to be made in BAS of the payments of an order, and told to SalesDrive of its payment documents, or why not';

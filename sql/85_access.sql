@@ -22,7 +22,7 @@ INSERT INTO access_function VALUES
     ('wake_later', 'operator'), ('wake_refused', 'operator'), ('wait', 'operator'), ('order_decisions', 'operator'), ('document_lines', 'operator'), ('priced_lines', 'reader'), ('account_settings', 'operator'), ('chosen_value', 'reader'),
     ('order_documents', 'operator'), ('obstacles_money', 'operator'), ('obstacles_settings', 'operator'), ('obstacles_goods', 'operator'), ('obstacles_customer', 'operator'), ('renamed', 'operator'),
     ('customer_reference', 'operator'), ('marked_comment', 'operator'), ('carries_marker', 'operator'), ('marker_condition', 'operator'), ('entity_ref_key', 'reader'), ('line_vat', 'operator'), ('odata_equal', 'operator'), ('odata_differences', 'operator'), ('odata_wanted', 'operator'), ('changed_properties', 'operator'), ('both_changed', 'operator'),
-    ('key_list', 'operator'), ('order_marker', 'operator'), ('product_search', 'operator'), ('odata_filter', 'operator'), ('odata_text', 'operator'), ('odata_guid', 'operator'),
+    ('key_list', 'reader'), ('order_marker', 'operator'), ('product_search', 'operator'), ('odata_filter', 'operator'), ('odata_text', 'operator'), ('odata_guid', 'operator'),
     ('value_row', 'reader'), ('mapped_value', 'reader'), ('unmapped_parks', 'reader'), ('map_call', 'reader'), ('unmapped', 'reader'), ('field_values_seen', 'reader'), ('crm_dictionary', 'reader'), ('header_dictionaries', 'reader'),
     ('order_stock', 'reader'), ('order_keys_of', 'reader'), ('order_values', 'reader'), ('header_values', 'operator'), ('value_cause', 'operator'), ('obstacles_values', 'operator'),
     ('map_value', 'operator'), ('accept_value', 'operator'),
@@ -57,7 +57,9 @@ INSERT INTO access_function VALUES    -- objects made in BAS
 INSERT INTO access_function VALUES    -- what SalesDrive is told
     ('sum_text', 'operator'), ('sum_line', 'operator'), ('line_key', 'operator'), ('has_line', 'operator'), ('without_lines', 'operator'), ('with_sum_line', 'operator'), ('changed_sum', 'operator'), ('unsummed_document', 'operator'), ('sum_patch', 'operator'), ('is_note', 'reader'), ('crm_value', 'operator');
 INSERT INTO access_function VALUES    -- payments
-    ('pull_payments', 'operator'), ('skip_payment', 'operator'), ('accept_payment', 'operator'), ('link_payment', 'operator'), ('resend_payment', 'operator'), ('check_payments', 'operator'), ('payment_rule_of', 'reader'), ('payment_entities', 'reader'), ('payment_place', 'reader'), ('is_payment_concept', 'reader');
+    ('pull_payments', 'operator'), ('skip_payment', 'operator'), ('accept_payment', 'operator'), ('link_payment', 'operator'), ('resend_payment', 'operator'), ('check_payments', 'operator'), ('payment_rule_of', 'reader'), ('payment_entities', 'reader'), ('payment_place', 'reader'), ('is_payment_concept', 'reader'),
+    ('preview_payments', 'operator'), ('payment_unwanted', 'operator'), ('payment_creation', 'operator'), ('payment_obstacle', 'operator'), ('payment_orders', 'operator'), ('is_other_base', 'operator'), ('payment_document', 'operator'), ('payment_marker', 'operator'), ('payment_ref_key', 'operator'), ('nil_free', 'operator'),
+    ('payment_telling', 'operator'), ('payment_out_body', 'operator'), ('payment_unique_id', 'operator'), ('told_sum', 'operator');
 INSERT INTO access_function VALUES    -- mapped fields
     ('target_set', 'reader'), ('list_state', 'operator'), ('check_fields', 'operator'),     ('field_path', 'reader'), ('field_dictionaries', 'reader'), ('transforms', 'reader'), ('transform_steps', 'reader'), ('transform_problem', 'operator'), ('template_paths', 'reader'), ('path_problem', 'operator'), ('field_problem', 'operator'),
     ('json_blank', 'reader'), ('field_time', 'reader'), ('text_flag', 'reader'), ('empty_value', 'operator'), ('holds_nothing', 'reader'), ('typed_value', 'operator'), ('filled_template', 'reader'),

@@ -233,6 +233,24 @@ deliver(901, 46);
 deliver(900, 45, formId => 2);
 is(in(512, 'state') . ' ' . in(511, 'state'), 'made made', 'when the orders are here, the payments go on by themselves');
 
+# ---- what would be sent, without sending it
+
+sub seen { my ($id) = @_; return sql("SELECT string_agg(concat_ws(' ', step, method, regexp_replace(url, '^.*//[^/]*/', ''), body ->> 'СуммаДокумента', body ->> 'sum'), '|') FROM salesdrive.preview('shop', $id) WHERE step ~ '^(payment|document [^a])'") }
+deliver(6, 100);
+paid(payment(515, '51.00', 6, organizationAccount => { accountNumber => 'UA-NEW' }), payment(516, '52.00', 6, date => '2026-11-01 10:00:00'));
+sql("SELECT salesdrive.pause_infobase('main', 'for a moment'), salesdrive.pause_api('shop', 'for a moment')");
+sql("INSERT INTO salesdrive.payment_rule (account, account_number, form, bas_key) VALUES ('shop', 'UA-NEW', 'bank', 'Основний рахунок')");
+like(seen(6), qr{^payment 515: create payment POST base/odata/standard\.odata/Document_ПоступлениеНаСчет 51\.00$}, 'preview() shows the document of a payment');
+sql("DELETE FROM salesdrive.payment_rule WHERE account_number = 'UA-NEW'; SELECT salesdrive.unpause_infobase('main')");
+like(seen(6), qr/^payment 515: park: payment_rule: No row of payment_rule says/, 'or what keeps it from being made');
+enter(++$n, { 6 => 53 });
+pull();
+like(seen(6), qr{\|document НФНФ-\d+: add payment in SalesDrive POST api/payment/ 53$}, 'and what SalesDrive is to be told');
+sql("UPDATE salesdrive.account SET payments_to_bas = false; SELECT salesdrive.unpause_api('shop')");
+run_engine();
+is(seen(6), 'payment 515: off', 'or why nothing is');
+sql("UPDATE salesdrive.account SET payments_to_bas = true; SELECT salesdrive.skip_payment('shop', 515, 'enough')");
+
 # ---- a document made here is changed, unposted and deleted by an accountant
 
 sql("UPDATE salesdrive.account SET payment_posting = true");

@@ -24,6 +24,9 @@ OBJS = \
 	src/inbox.o \
 	src/exchanger.o \
 	src/client.o \
+	src/targets.o \
+	src/departure.o \
+	src/arrival.o \
 	src/metadata.o \
 	src/xml.o \
 	src/yml.o \

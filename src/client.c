@@ -3,25 +3,20 @@
  * client.c
  *	  HTTP requests, many at once, over libcurl's multi interface.
  *
- * Role: see client.h.  Called by tasks.c only.
+ * Role: see client.h.  The life of the client, its queues and the turn of the
+ * network; what each target wants in hand is targets.c, how one request leaves
+ * departure.c, what becomes of its answer arrival.c.  Called by tasks.c, for the
+ * engine, and probe.c.
  *
  * Invariants:
  *
- * - Callbacks of libcurl never throw: they record, sd_client_run() acts.  What
- *	 they allocate is allocated without the right to fail loudly.
+ * - Callbacks of libcurl never throw: they record, sd_client_run() acts.
  * - All signals are blocked around every call into libcurl, because it may
  *	 start a thread that resolves a name: a thread inherits the mask, and a
  *	 signal of PostgreSQL must never be handled in a foreign thread.
- * - A request that writes leaves at most once.  libcurl would send it again by
- *	 itself when a kept connection turns out to be dead; two things forbid that:
- *	 its body comes from a function that cannot rewind, and the callback before
- *	 sending lets it pass only once (that one covers requests without a body).
  * - A request that has waited in the queue for its total time-out does not leave
- *	 any more, nor one whose moment (leave_before) has passed by the wall clock,
- *	 however long the process slept between taking and sending it.  So nothing
- *	 is on its way later than its total time-out after that moment.
- * - $metadata, and a YML export, is read as it arrives and never held: what is kept of it is short
- *	 and bounded.  An answer that is none is let through to its end, unread.
+ *	 any more, nor one whose moment (leave_before) has passed by the wall clock.
+ *	 So nothing is on its way later than its total time-out after that moment.
  * - Each connection on the wire is accounted for as an external descriptor of
  *	 the process, and no more idle ones are kept than are accounted for.
  * - Every exchange is in exactly one place: the queue of its target, the list
@@ -35,8 +30,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/ilist.h"
@@ -47,123 +40,11 @@
 #include "client.h"
 #include "compat.h"
 #include "policy.h"
-#include "wire.h"
+#include "transfer.h"
 
-#define MAX_SPARE_HANDLES 64
-#define MAX_HEADER_BYTES  ((size_t) 256 * 1024)
-#define KEEP_FOREIGN      ((size_t) 16 * 1024) /* of what came in place of such a document */
-#define MAX_EVENTS        64
-#define FIRST_ROOM        32      /* nothing is known of any target yet */
-#define PROBE_ROOM        8       /* now and then, so that a new target is seen */
-#define PROBE_US          1000000 /* beside busy ones */
-#define LEAST_DEPTH       4       /* requests in hand for each connection */
-#define MOST_DEPTH        16
-#define FORGET_TARGET_US  (INT64CONST(600) * 1000 * 1000)
-#define TOO_LATE          "not sent: too much time has passed since it was claimed; the server was held up"
-#define IDLE_READ_S       30L /* a kept connection older than this is closed */
-#define IDLE_WRITE_S      4L  /* for writes: below the usual 5 s of web servers */
+#define MAX_EVENTS 64
 
-/* callback before sending: libcurl 7.80; the way without it is dearer */
-#if LIBCURL_VERSION_NUM >= 0x075000
-#define HAVE_PREREQ 1
-#endif
-
-typedef struct Target
-{
-	dlist_node node;
-	char      *name;
-	int        max_connections;
-	int        running;
-	int        queued;
-	int        finished; /* not yet released */
-	int        depth;    /* requests in hand wanted for each connection */
-	int64      last_used;
-	dlist_head queue; /* of Transfer */
-} Target;
-
-typedef struct Transfer
-{
-	SdExchange            exchange; /* first: what the caller sees */
-	dlist_node            all_node;
-	MemoryContext         context;
-	MemoryContextCallback release;
-	SdClient             *client;
-	Target               *target;
-	CURL                 *easy; /* while running */
-	struct curl_slist    *header_list;
-	size_t                url_len;
-	size_t                body_len; /* of the request */
-	size_t                body_sent;
-	int                   departures; /* times the request began to leave */
-	bool                  is_read;
-	bool                  resend_refused;
-	bool                  left_too_late;
-	bool                  too_large;
-	bool                  headers_too_large;
-	bool                  no_memory;
-	bool                  headers_ended; /* of the last block of headers */
-	bool                  framed;        /* the peer says where the body ends */
-	SdXml                *xml;           /* reads the answer, once it has begun */
-	char                 *foreign;       /* how the answer begins, as it came */
-	size_t                foreign_len;
-	char                 *buffer; /* of the answer */
-	size_t                buffer_len;
-	size_t                buffer_size;
-	size_t                header_bytes;
-	char                  content_type[128];
-	char                  retry_after[64];
-	char                  location[256];
-	char                  odata_code[32];
-	char                  odata_message[2048];
-	int64                 queued_at; /* monotonic microseconds */
-	int64                 left_at;   /* left the queue */
-	int64                 sent_at;
-	int64                 first_byte_at;
-	char                  error[CURL_ERROR_SIZE + 256];
-} Transfer;
-
-struct SdClient
-{
-	MemoryContext         context;
-	MemoryContextCallback release;
-	CURLM                *multi;
-	int                   epoll_fd;
-	int64                 timer_at; /* libcurl's one-shot timer, 0 = none */
-	int64                 probed_at;
-	int                   reserved; /* external descriptors accounted for */
-	int                   queued;
-	int                   running;
-	int                   unsettled;
-	int                   aside;
-	size_t                body_bytes;  /* of finished exchanges */
-	size_t                aside_bytes; /* of those set aside */
-	int64                 last_end;    /* monotonic; of all requests taken */
-	dlist_head            targets;
-	dlist_head            all;      /* of Transfer, until released */
-	dlist_head            finished; /* of SdExchange */
-	CURL                 *spare[MAX_SPARE_HANDLES];
-	int                   nspare;
-};
-
-static void start_ready(SdClient *client);
-static void finish(Transfer *transfer, CURLcode code);
-
-/* ---- small things ---- */
-
-static int64
-monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-static double
-ms_between(int64 from, int64 to)
-{
-	return (from == 0 || to <= from) ? 0.0 : (double) (to - from) / 1000.0;
-}
+/* ---- signals ---- */
 
 /* around every call into libcurl, see above */
 static void
@@ -216,193 +97,6 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 		epoll_ctl(client->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
 		return -1;
 	return 0;
-}
-
-/* sockets are not inherited by programs that SQL may start */
-static curl_socket_t
-on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	(void) arg;
-	(void) purpose;
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-}
-
-/* a pause of the whole machine stops the monotonic clock, not the wall's */
-static bool
-is_too_late(const Transfer *transfer)
-{
-	int64 limit = transfer->exchange.request.leave_before;
-
-	return limit != 0 && GetCurrentTimestamp() - (monotonic_us() - transfer->left_at) >= limit;
-}
-
-#ifdef HAVE_PREREQ
-static int
-on_departure(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
-{
-	Transfer *transfer = arg;
-
-	(void) remote_ip;
-	(void) local_ip;
-	(void) remote_port;
-	(void) local_port;
-	if (transfer->departures > 0 && !transfer->is_read)
-	{
-		transfer->resend_refused = true;
-		return CURL_PREREQFUNC_ABORT;
-	}
-	if (transfer->departures == 0 && is_too_late(transfer))
-	{
-		transfer->left_too_late = true;
-		return CURL_PREREQFUNC_ABORT;
-	}
-	transfer->departures++;
-	transfer->body_sent = 0;
-	transfer->sent_at = monotonic_us();
-	return CURL_PREREQFUNC_OK;
-}
-#endif
-
-static size_t
-on_read(char *out, size_t size, size_t count, void *arg)
-{
-	Transfer *transfer = arg;
-	size_t    len = Min(size * count, transfer->body_len - transfer->body_sent);
-
-	memcpy(out, transfer->exchange.request.body + transfer->body_sent, len);
-	transfer->body_sent += len;
-	return len;
-}
-
-static bool
-is_header(const char *line, size_t len, const char *name)
-{
-	size_t name_len = strlen(name);
-
-	return len > name_len && line[name_len] == ':' && pg_strncasecmp(line, name, name_len) == 0;
-}
-
-/* if the header line bears this name, its value goes to out, trimmed */
-static void
-take_header(const char *line, size_t len, const char *name, char *out, size_t out_size)
-{
-	size_t name_len = strlen(name);
-
-	if (!is_header(line, len, name))
-		return;
-	line += name_len + 1;
-	len -= name_len + 1;
-	while (len > 0 && (*line == ' ' || *line == '\t'))
-		line++, len--;
-	while (len > 0 && (unsigned char) line[len - 1] <= ' ')
-		len--;
-	len = Min(len, out_size - 1);
-	memcpy(out, line, len);
-	out[len] = '\0';
-}
-
-static size_t
-on_header(char *line, size_t size, size_t count, void *arg)
-{
-	Transfer *transfer = arg;
-	size_t    len = size * count;
-
-	if (transfer->first_byte_at == 0)
-		transfer->first_byte_at = monotonic_us();
-	transfer->header_bytes += len;
-	if (transfer->header_bytes > MAX_HEADER_BYTES)
-	{
-		transfer->headers_too_large = true;
-		return 0;
-	}
-	/* a status line begins a new block of headers, as after 100 Continue */
-	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
-	{
-		transfer->content_type[0] = transfer->retry_after[0] = transfer->location[0] = '\0';
-		transfer->headers_ended = transfer->framed = false;
-	}
-	if (len > 0 && (line[0] == '\r' || line[0] == '\n'))
-		transfer->headers_ended = true;
-	if (is_header(line, len, "Content-Length") || is_header(line, len, "Transfer-Encoding"))
-		transfer->framed = true;
-	take_header(line, len, "Content-Type", transfer->content_type, sizeof(transfer->content_type));
-	take_header(line, len, "Retry-After", transfer->retry_after, sizeof(transfer->retry_after));
-	take_header(line, len, "Location", transfer->location, sizeof(transfer->location));
-	return len;
-}
-
-/* false: too large, or no memory; the transfer remembers which */
-static bool
-keep_bytes(void *arg, const char *data, size_t len)
-{
-	Transfer *transfer = arg;
-	size_t    wanted = transfer->buffer_len + len;
-
-	if (wanted > (size_t) transfer->exchange.request.max_bytes)
-	{
-		transfer->too_large = true;
-		return false;
-	}
-	if (wanted > transfer->buffer_size)
-	{
-		size_t bigger = Max(wanted, Max(transfer->buffer_size * 2, (size_t) 4096));
-		char  *moved = MemoryContextAllocExtended(transfer->context, bigger,
-												  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
-
-		if (moved == NULL)
-		{
-			transfer->no_memory = true;
-			return false;
-		}
-		if (transfer->buffer != NULL)
-		{
-			memcpy(moved, transfer->buffer, transfer->buffer_len);
-			pfree(transfer->buffer);
-		}
-		transfer->buffer = moved;
-		transfer->buffer_size = bigger;
-	}
-	memcpy(transfer->buffer + transfer->buffer_len, data, len);
-	transfer->buffer_len += len;
-	return true;
-}
-
-/* the beginning is kept as it came, for the log when it turns out to be something else */
-static bool
-take_xml(Transfer *transfer, const char *data, size_t len)
-{
-	size_t head;
-
-	if (transfer->xml == NULL)
-	{
-		transfer->foreign = MemoryContextAllocExtended(transfer->context, KEEP_FOREIGN, MCXT_ALLOC_NO_OOM);
-		transfer->xml = sd_xml_create(transfer->exchange.request.xml, keep_bytes, transfer);
-		if (transfer->foreign == NULL || transfer->xml == NULL)
-		{
-			transfer->no_memory = true;
-			return false;
-		}
-	}
-	head = Min(len, KEEP_FOREIGN - transfer->foreign_len);
-	memcpy(transfer->foreign + transfer->foreign_len, data, head);
-	transfer->foreign_len += head;
-	sd_xml_feed(transfer->xml, data, len);
-	return !transfer->too_large && !transfer->no_memory;
-}
-
-static size_t
-on_body(char *data, size_t size, size_t count, void *arg)
-{
-	Transfer *transfer = arg;
-	size_t    len = size * count;
-	long      status = 0;
-
-	transfer->exchange.body_bytes += (int64) len;
-	if (transfer->exchange.request.xml != SD_XML_NONE)
-		curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status >= 200 && status < 300)
-		return take_xml(transfer, data, len) ? len : 0;
-	return keep_bytes(transfer, data, len) ? len : 0;
 }
 
 /* ---- life of the client ---- */
@@ -572,135 +266,6 @@ sd_client_longest(const SdClient *client)
 	return sd_client_open(client) == 0 || left <= 0 ? 0 : (long) (left / 1000 + 1);
 }
 
-/* ---- targets ---- */
-
-static Target *
-find_target(SdClient *client, const SdRequest *request)
-{
-	dlist_mutable_iter iter;
-	int64              now = monotonic_us();
-	Target            *found = NULL;
-
-	dlist_foreach_modify(iter, &client->targets)
-	{
-		Target *target = dlist_container(Target, node, iter.cur);
-
-		if (strcmp(target->name, request->target) == 0)
-			found = target;
-		else if (target->running + target->queued + target->finished == 0 &&
-				 now - target->last_used > FORGET_TARGET_US)
-		{
-			dlist_delete(&target->node);
-			pfree(target->name);
-			pfree(target);
-		}
-	}
-	if (found == NULL)
-	{
-		found = MemoryContextAllocZero(client->context, sizeof(Target));
-		found->name = MemoryContextStrdup(client->context, request->target);
-		found->depth = LEAST_DEPTH;
-		dlist_init(&found->queue);
-		dlist_push_tail(&client->targets, &found->node);
-	}
-	found->max_connections = Max(request->max_connections, 1);
-	found->last_used = now;
-	return found;
-}
-
-/*
- * The depth of a target's queue follows its speed: a queue that runs dry while
- * the database works doubles, one that stays full shrinks.
- */
-static void
-adapt_depth(Target *target)
-{
-	if (target->finished >= target->max_connections && target->queued == 0 &&
-		target->running < target->max_connections)
-		target->depth = Min(target->depth * 2, MOST_DEPTH);
-	else if (target->queued >= target->max_connections && target->depth > LEAST_DEPTH)
-		target->depth--;
-}
-
-/* may be negative: more in hand than wanted */
-static int
-missing(const SdClient *client)
-{
-	int        wanted = 0;
-	dlist_iter iter;
-
-	dlist_foreach(iter, (dlist_head *) &client->targets)
-	{
-		Target *target = dlist_container(Target, node, iter.cur);
-
-		wanted += target->depth * target->max_connections;
-	}
-	return (wanted == 0 ? FIRST_ROOM : wanted) - sd_client_open(client);
-}
-
-bool
-sd_client_has_room(const SdClient *client)
-{
-	return missing(client) > 0 &&
-		   sd_client_open(client) + client->unsettled + client->aside < SD_CLIENT_MAX_REQUESTS;
-}
-
-int
-sd_client_room(SdClient *client)
-{
-	dlist_iter iter;
-	int        room;
-
-	dlist_foreach(iter, &client->targets)
-		adapt_depth(dlist_container(Target, node, iter.cur));
-	room = missing(client);
-	if (room <= 0 && monotonic_us() - client->probed_at >= PROBE_US)
-	{
-		client->probed_at = monotonic_us();
-		room = PROBE_ROOM;
-	}
-	room = Min(room, SD_CLIENT_MAX_REQUESTS - sd_client_open(client) - client->unsettled - client->aside);
-	return Max(room, 0);
-}
-
-int
-sd_client_depths(const SdClient *client, const char ***names, int **depths)
-{
-	int        count = 0;
-	dlist_iter iter;
-
-	dlist_foreach(iter, (dlist_head *) &client->targets)
-		count++;
-	*names = palloc(sizeof(char *) * Max(count, 1));
-	*depths = palloc(sizeof(int) * Max(count, 1));
-	count = 0;
-	dlist_foreach(iter, (dlist_head *) &client->targets)
-	{
-		Target *target = dlist_container(Target, node, iter.cur);
-
-		(*names)[count] = target->name;
-		(*depths)[count++] = target->depth;
-	}
-	return count;
-}
-
-bool
-sd_client_saturated(const SdClient *client)
-{
-	dlist_iter iter;
-
-	dlist_foreach(iter, (dlist_head *) &client->targets)
-	{
-		Target *target = dlist_container(Target, node, iter.cur);
-
-		if (target->finished > 0 &&
-			(target->queued <= target->max_connections ||
-			 target->running < target->max_connections))
-			return false;
-	}
-	return true;
-}
-
 /* ---- taking a request ---- */
 
 static char *
@@ -739,7 +304,7 @@ sd_client_add(SdClient *client, const SdRequest *request)
 	transfer->release.arg = transfer;
 	MemoryContextRegisterResetCallback(context, &transfer->release);
 
-	transfer->target = find_target(client, request);
+	transfer->target = sd_target_find(client, request);
 	dlist_push_tail(&transfer->target->queue, &transfer->exchange.node);
 	transfer->target->queued++;
 	client->queued++;
@@ -748,191 +313,6 @@ sd_client_add(SdClient *client, const SdRequest *request)
 }
 
 /* ---- starting a request ---- */
-
-static bool
-is_loopback(const char *host)
-{
-	return pg_strcasecmp(host, "localhost") == 0 ||
-		   strcmp(host, "[::1]") == 0 ||
-		   (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
-}
-
-/* the reason not to send to this URL, or NULL */
-static const char *
-url_problem(const SdRequest *request)
-{
-	const char *problem = NULL;
-	CURLU      *url;
-	char       *scheme = NULL;
-	char       *host = NULL;
-	char       *user = NULL;
-
-	for (const char *p = request->url; *p != '\0'; p++)
-		if ((unsigned char) *p <= ' ' || (unsigned char) *p >= 0x7f)
-			return "the URL is not percent-encoded";
-	url = curl_url();
-	if (url == NULL ||
-		curl_url_set(url, CURLUPART_URL, request->url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-		curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK)
-		problem = "the URL is malformed";
-	else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-		problem = "the URL is neither http nor https";
-	else if (curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK)
-		problem = "the URL carries a user name; credentials belong to the settings";
-	else if (strcmp(scheme, "http") == 0 && !request->allow_http && !is_loopback(host))
-		problem = "plain http is allowed to the local machine only, unless infobase.allow_http or account_api.allow_http is true";
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(user);
-	curl_url_cleanup(url);
-	return problem;
-}
-
-static const char *
-request_problem(const Transfer *transfer)
-{
-	const SdRequest         *request = &transfer->exchange.request;
-	static const char *const methods[] = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"};
-	bool                     known = false;
-
-	for (int i = 0; i < (int) lengthof(methods); i++)
-		known = known || strcmp(request->method, methods[i]) == 0;
-	if (!known)
-		return "the method is not one of GET, HEAD, POST, PATCH, PUT, DELETE";
-	for (int i = 0; i < request->nheaders; i++)
-		if (strpbrk(request->headers[i], "\r\n") != NULL || strchr(request->headers[i], ':') == NULL)
-			return "a header is not of the form Name: value";
-	if (request->max_bytes <= 0 || request->connect_timeout <= 0 || request->total_timeout <= 0)
-		return "a time-out or the size limit of the answer is not positive";
-	return url_problem(request);
-}
-
-static bool
-has_header(const SdRequest *request, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (int i = 0; i < request->nheaders; i++)
-		if (pg_strncasecmp(request->headers[i], name, len) == 0 && request->headers[i][len] == ':')
-			return true;
-	return false;
-}
-
-static bool
-append_header(struct curl_slist **list, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(*list, line);
-
-	if (longer != NULL)
-		*list = longer;
-	return longer != NULL;
-}
-
-/* false when there is no memory */
-static bool
-make_headers(Transfer *transfer)
-{
-	const SdRequest    *request = &transfer->exchange.request;
-	struct curl_slist **list = &transfer->header_list;
-	bool                ok = append_header(list, "Expect:");
-
-	if (!has_header(request, "Accept"))
-		ok = ok && append_header(list, request->xml != SD_XML_NONE ? "Accept: application/xml" : "Accept: application/json");
-	if (!has_header(request, "Content-Type"))
-		ok = ok && append_header(list, request->body != NULL ?
-										   "Content-Type: application/json; charset=utf-8" :
-										   "Content-Type:");
-	for (int i = 0; i < request->nheaders; i++)
-		ok = ok && append_header(list, request->headers[i]);
-	return ok;
-}
-
-static void
-set_method(Transfer *transfer, CURL *easy)
-{
-	const SdRequest *request = &transfer->exchange.request;
-	bool             is_post = strcmp(request->method, "POST") == 0;
-
-	if (request->body != NULL || is_post)
-	{
-		curl_easy_setopt(easy, CURLOPT_POST, 1L);
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) transfer->body_len);
-		curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
-		curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
-	}
-	else if (strcmp(request->method, "HEAD") == 0)
-		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-	else
-		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-	if (!is_post && strcmp(request->method, "HEAD") != 0)
-		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
-
-		/* see the invariants at the top */
-#ifdef HAVE_PREREQ
-	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_departure);
-	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-#else
-	if (!transfer->is_read)
-		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-#endif
-	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, transfer->is_read ? IDLE_READ_S : IDLE_WRITE_S);
-}
-
-static void
-set_security(const SdRequest *request, CURL *easy)
-{
-#if LIBCURL_VERSION_NUM >= 0x075500
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (request->ca_file != NULL)
-	{
-		curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
-		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	}
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	if (request->username != NULL)
-	{
-		curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long) CURLAUTH_BASIC);
-		curl_easy_setopt(easy, CURLOPT_USERNAME, request->username);
-		curl_easy_setopt(easy, CURLOPT_PASSWORD, request->password ? request->password : "");
-	}
-}
-
-static void
-set_handling(Transfer *transfer, CURL *easy)
-{
-	const SdRequest *request = &transfer->exchange.request;
-
-	curl_easy_setopt(easy, CURLOPT_URL, request->url);
-	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-#if LIBCURL_VERSION_NUM >= 0x075700
-	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-					 (long) Min(request->connect_timeout, request->total_timeout));
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->total_timeout);
-	if (request->xml == SD_XML_NONE)
-		curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_bytes);
-	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->header_list);
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
-	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-}
 
 /* the exchange has an outcome */
 static void
@@ -973,12 +353,10 @@ hand_over(Transfer *transfer)
 
 	block_signals(&saved);
 	transfer->easy = client->nspare > 0 ? client->spare[--client->nspare] : curl_easy_init();
-	ok = transfer->easy != NULL && make_headers(transfer);
+	ok = transfer->easy != NULL && sd_departure_prepare(transfer);
 	if (ok)
 	{
-		set_handling(transfer, transfer->easy);
-		set_method(transfer, transfer->easy);
-		set_security(&transfer->exchange.request, transfer->easy);
+		sd_arrival_prepare(transfer);
 		ok = curl_multi_add_handle(client->multi, transfer->easy) == CURLM_OK;
 	}
 	restore_signals(&saved);
@@ -1021,13 +399,13 @@ start(Target *target, Transfer *transfer)
 	transfer->exchange.ms_queue = ms_between(transfer->queued_at, transfer->left_at);
 
 	waited = (transfer->left_at - transfer->queued_at) / 1000;
-	problem = request_problem(transfer);
+	problem = sd_departure_problem(transfer);
 	if (problem != NULL)
 		give_back(transfer, SD_TRANSPORT_REFUSED, problem);
 	else if (waited >= transfer->exchange.request.total_timeout)
 		give_back(transfer, SD_TRANSPORT_NOT_SENT,
 				  "not sent: no connection of its target became free within the total time-out");
-	else if (is_too_late(transfer))
+	else if (sd_departure_is_late(transfer))
 		give_back(transfer, SD_TRANSPORT_NOT_SENT, TOO_LATE);
 	else if (!hand_over(transfer))
 	{
@@ -1064,216 +442,6 @@ start_ready(SdClient *client)
 			again = true;
 		}
 	}
-}
-
-/* ---- finishing a request ---- */
-
-/* libcurl's sentence, and for a time-out where the time went */
-static void
-describe_failure(Transfer *transfer, CURLcode code)
-{
-	const SdRequest *request = &transfer->exchange.request;
-	curl_off_t       name_at = 0;
-	curl_off_t       connect_at = 0;
-	const char      *phase;
-	size_t           len;
-
-	if (transfer->error[0] == '\0')
-		strlcpy(transfer->error, curl_easy_strerror(code), sizeof(transfer->error));
-	transfer->exchange.error = transfer->error;
-	if (transfer->resend_refused || code == CURLE_SEND_FAIL_REWIND)
-	{
-		transfer->exchange.error = "the peer closed a kept connection after the request had been sent; it was not sent again";
-		return;
-	}
-	if (transfer->left_too_late)
-	{
-		transfer->exchange.error = TOO_LATE;
-		return;
-	}
-	if (code == CURLE_OK)
-	{
-		transfer->exchange.error = "the connection closed before the answer was complete";
-		return;
-	}
-	if (transfer->headers_too_large)
-	{
-		transfer->exchange.error = "the headers of the answer are larger than 256 kB";
-		return;
-	}
-	if (transfer->no_memory)
-	{
-		transfer->exchange.error = "out of memory while receiving the answer";
-		return;
-	}
-	if (transfer->too_large || code == CURLE_FILESIZE_EXCEEDED)
-	{
-		snprintf(transfer->error, sizeof(transfer->error),
-				 request->xml != SD_XML_NONE ? "what is to be kept of the answer is larger than the limit of " INT64_FORMAT " bytes" :
-											   "the answer is larger than the limit of " INT64_FORMAT " bytes",
-				 request->max_bytes);
-		return;
-	}
-	if (code != CURLE_OPERATION_TIMEDOUT)
-		return;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T, &name_at);
-	curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connect_at);
-	if (transfer->first_byte_at != 0)
-		phase = "receiving the answer";
-	else if (transfer->departures > 0 && transfer->body_sent < transfer->body_len)
-		phase = "sending the body of the request";
-	else if (transfer->departures > 0)
-		phase = "waiting for the first byte of the answer";
-	else if (connect_at > 0 || strncmp(transfer->error, "SSL", 3) == 0)
-		phase = "waiting for the TLS handshake";
-	else if (name_at > 0)
-		phase = "waiting for the connection";
-	else
-		phase = "waiting for the name to be resolved";
-	len = strlen(transfer->error);
-	snprintf(transfer->error + len, sizeof(transfer->error) - len,
-			 "; the time went into %s", phase);
-}
-
-/*
- * libcurl takes a connection that closes for the end of an answer, also in the
- * middle of the headers, or before a body of unknown length has begun.
- */
-static bool
-ended_early(const Transfer *transfer, long status)
-{
-	if (!transfer->headers_ended)
-		return true;
-	return transfer->exchange.body_bytes == 0 && !transfer->framed && status != 204 &&
-		   strcmp(transfer->exchange.request.method, "HEAD") != 0;
-}
-
-static SdTransport
-transport_of(Transfer *transfer, CURLcode code, long status)
-{
-	bool sent = transfer->departures > 0;
-
-#ifndef HAVE_PREREQ
-	long request_size = 0;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_size);
-	sent = request_size > 0;
-#endif
-	if (transfer->resend_refused || transfer->no_memory)
-		return SD_TRANSPORT_LOST;
-	if (code == CURLE_OK && ended_early(transfer, status))
-		return SD_TRANSPORT_TRUNCATED;
-	return sd_policy_transport((int) code, sent);
-}
-
-/* what an answer that is not as it should be is called in 'error' */
-static void
-describe_answer(Transfer *transfer, const SdJsonError *json)
-{
-	SdExchange *exchange = &transfer->exchange;
-
-	if (exchange->class_ == SD_CLASS_OK)
-		return;
-	if (exchange->http_status >= 200 && exchange->http_status < 300 && exchange->body == NULL)
-		strlcpy(transfer->error, "the answer is empty", sizeof(transfer->error));
-	else if (transfer->xml != NULL && sd_xml_problem(transfer->xml) != NULL)
-		strlcpy(transfer->error, sd_xml_problem(transfer->xml), sizeof(transfer->error));
-	else if (exchange->http_status >= 200 && exchange->http_status < 300)
-		snprintf(transfer->error, sizeof(transfer->error),
-				 "the answer is not JSON: %s at line %d, column %d",
-				 json->message, json->line, json->column);
-	else if (exchange->http_status >= 300 && exchange->http_status < 400)
-		snprintf(transfer->error, sizeof(transfer->error),
-				 "the server redirects to \"%s\"; redirects are not followed", transfer->location);
-	else
-		snprintf(transfer->error, sizeof(transfer->error),
-				 "the server answered with status %d", exchange->http_status);
-	exchange->error = transfer->error;
-}
-
-/* body, headers and class of a transfer that libcurl has ended */
-static void
-read_outcome(Transfer *transfer, CURLcode code)
-{
-	SdExchange *exchange = &transfer->exchange;
-	SdOutcome   outcome = {0};
-	SdJsonError json = {0};
-	long        status = 0;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	outcome.transport = transport_of(transfer, code, status);
-	outcome.is_read = transfer->is_read;
-	if (transfer->xml != NULL && !sd_xml_end(transfer->xml))
-	{
-		transfer->buffer = transfer->foreign;
-		transfer->buffer_len = transfer->foreign_len;
-	}
-	if (outcome.transport == SD_TRANSPORT_ANSWERED && transfer->buffer_len > 0)
-	{
-		exchange->body_len = transfer->buffer_len;
-		exchange->body = transfer->buffer;
-	}
-	if (exchange->body != NULL && exchange->body != transfer->foreign)
-		exchange->body_is_json = sd_json_check(exchange->body, exchange->body_len,
-											   SD_JSON_MAX_DEPTH, &json);
-	if (transfer->content_type[0] != '\0')
-		exchange->content_type = transfer->content_type;
-	exchange->retry_after = transfer->retry_after[0] == '\0' ? -1 :
-															   sd_retry_after(transfer->retry_after, time(NULL));
-	if (outcome.transport == SD_TRANSPORT_ANSWERED)
-	{
-		exchange->http_status = (int) status;
-		if (status >= 300 && exchange->body_len > 0 &&
-			sd_odata_error(exchange->body, exchange->body_len,
-						   transfer->odata_code, sizeof(transfer->odata_code),
-						   transfer->odata_message, sizeof(transfer->odata_message)))
-		{
-			exchange->odata_code = transfer->odata_code;
-			exchange->odata_message = transfer->odata_message;
-		}
-	}
-	outcome.http_status = exchange->http_status;
-	outcome.body_empty = exchange->body_len == 0;
-	outcome.body_is_json = exchange->body_is_json;
-	outcome.odata_code = exchange->odata_code;
-	outcome.retry_after = exchange->retry_after;
-	exchange->class_ = sd_policy_classify(&outcome);
-	if (outcome.transport == SD_TRANSPORT_ANSWERED)
-		describe_answer(transfer, &json);
-	else
-		describe_failure(transfer, code);
-}
-
-static void
-read_timings(Transfer *transfer)
-{
-	SdExchange *exchange = &transfer->exchange;
-	curl_off_t  connect_at = 0;
-	curl_off_t  tls_at = 0;
-	long        new_connections = 0;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &new_connections);
-	if (new_connections > 0)
-	{
-		curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connect_at);
-		curl_easy_getinfo(transfer->easy, CURLINFO_APPCONNECT_TIME_T, &tls_at);
-		exchange->ms_connect = (double) connect_at / 1000.0;
-		exchange->ms_tls = ms_between((int64) connect_at, (int64) tls_at);
-	}
-	exchange->ms_first_byte = ms_between(transfer->sent_at, transfer->first_byte_at);
-	exchange->ms_total = ms_between(transfer->left_at, monotonic_us());
-}
-
-static void
-finish(Transfer *transfer, CURLcode code)
-{
-	read_outcome(transfer, code);
-	read_timings(transfer);
-	detach_handle(transfer);
-	transfer->target->running--;
-	transfer->client->running--;
-	move_to_finished(transfer);
 }
 
 /* ---- the turn of the network ---- */
@@ -1318,6 +486,16 @@ serve_timer(SdClient *client)
 	curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &left);
 	restore_signals(&saved);
 	return true;
+}
+
+static void
+finish(Transfer *transfer, CURLcode code)
+{
+	sd_arrival_read(transfer, code);
+	detach_handle(transfer);
+	transfer->target->running--;
+	transfer->client->running--;
+	move_to_finished(transfer);
 }
 
 static bool

@@ -3,7 +3,7 @@
  * xml.c
  *	  XML documents of any length, read as they arrive.
  *
- * Role: see xml.h.  Called by client.c; the forms are metadata.c and yml.c.
+ * Role: see xml.h.  Called by arrival.c; the forms are metadata.c and yml.c.
  *
  * Invariants: what expat asks for comes from an allocator that counts, so that
  * no document, be it one endless tag, makes the process grow.  Entities are

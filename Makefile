@@ -21,6 +21,8 @@ OBJS = \
 	src/loop.o \
 	src/receiver.o \
 	src/server.o \
+	src/connection.o \
+	src/intake.o \
 	src/inbox.o \
 	src/exchanger.o \
 	src/client.o \

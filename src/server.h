@@ -56,7 +56,7 @@ typedef struct SdRequest
 	char                  *body;    /* webhook; not terminated, may be NULL if empty */
 	size_t                 body_len;
 	struct SdRequest      *next;  /* in the queue of those that wait */
-	struct SdRequestState *state; /* of server.c */
+	struct SdRequestState *state; /* of intake.c */
 } SdRequest;
 
 /* numbers since the start of the process */
@@ -95,8 +95,5 @@ extern SdRequest *sd_server_take(SdServer *server);
 
 /* 'body' is copied; a JSON document, or OpenMetrics for SD_REQUEST_METRICS */
 extern void sd_server_answer(SdServer *server, SdRequest *request, int status, const char *body);
-
-/* quotes a text for JSON, cut to fit; returns 'out' */
-extern char *sd_json_quote(const char *text, char *out, size_t out_size);
 
 #endif /* SD_SERVER_H */

@@ -412,6 +412,32 @@ sd_json_error_text(const SdJsonError *err, char *out, size_t size)
 					err->message, err->line, err->column, err->offset + 1);
 }
 
+char *
+sd_json_quote(const char *text, char *out, size_t out_size)
+{
+	size_t n = 0;
+
+	for (const unsigned char *p = (const unsigned char *) text; *p != '\0';)
+	{
+		int len = *p < 0x80 ? 1 : sd_utf8_length((const char *) p, strlen((const char *) p));
+
+		if (n + 7 > out_size)
+			break;
+		if (len == 0 || *p < 0x20)
+			n += snprintf(out + n, out_size - n, "\\u%04x", len == 0 ? 0xfffd : *p);
+		else
+		{
+			if (*p == '"' || *p == '\\')
+				out[n++] = '\\';
+			memcpy(out + n, p, len);
+			n += len;
+		}
+		p += len == 0 ? 1 : len;
+	}
+	out[n] = '\0';
+	return out;
+}
+
 /* ---- Retry-After ---- */
 
 /* Days since 1970-01-01 of a date of the Gregorian calendar. */

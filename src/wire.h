@@ -49,6 +49,9 @@ extern int sd_json_mend(char *buf, size_t len);
 /* The sentence with its position, as users read it; returns its length. */
 extern int sd_json_error_text(const SdJsonError *err, char *out, size_t size);
 
+/* Quotes a text for JSON, cut to fit; returns 'out'. */
+extern char *sd_json_quote(const char *text, char *out, size_t out_size);
+
 /*
  * Read code and message of an OData error, JSON or XML.  False when the body
  * holds none; both outputs are then empty strings.  Outputs are always

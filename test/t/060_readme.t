@@ -272,7 +272,7 @@ my @classes = $classes =~ /"(\w+)"/g;
 my @explained_classes = grep { !/^SD/ } map { names($_->[0]) } rows(section('Errors'));
 is(lacking(\@classes, \@explained_classes), '', 'every class of answers is explained');
 is(lacking(\@explained_classes, \@classes), '', 'and no other');
-my $server = slurp("$top/src/server.c");
+my $server = join('', map { slurp("$top/src/$_.c") } qw(server connection intake));
 my %answers = map { (s/\\"/"/gr => 1) } $server =~ /"(\{\\"(?:error|accepted)\\":.*?\})\\n"/g;
 delete $answers{'{"error":"bad request"}'};    # stands in for a 400 without words, which does not occur
 is(lacking([ keys %answers ], [ names(section('Receiver')) ]), '', 'every answer of the receiver is described');

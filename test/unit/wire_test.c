@@ -256,6 +256,18 @@ test_error_text(void)
 }
 
 static void
+test_quote(void)
+{
+	char text[80];
+	char small[10];
+
+	is_text(sd_json_quote("a \"b\" \\ \n \x1f є", text, sizeof(text)), "a \\\"b\\\" \\\\ \\u000a \\u001f є", "quoted for JSON");
+	is_text(sd_json_quote("\xd1.\xff", text, sizeof(text)), "\\ufffd.\\ufffd", "bytes that are no character");
+	is_text(sd_json_quote("абвгґ", small, sizeof(small)), "аб", "cut at the end of a character");
+	is_text(sd_json_quote("", small, sizeof(small)), "", "nothing");
+}
+
+static void
 test_retry_after(void)
 {
 	static const time_t now = 784111777; /* Sun, 06 Nov 1994 08:49:37 GMT */
@@ -359,6 +371,7 @@ main(void)
 	test_mend();
 	test_byte_order_mark();
 	test_error_text();
+	test_quote();
 	test_retry_after();
 	test_dates();
 	test_equal();

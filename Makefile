@@ -32,6 +32,8 @@ OBJS = \
 	src/metadata.o \
 	src/xml.o \
 	src/yml.o \
+	src/engine.o \
+	src/turn.o \
 	src/tasks.o \
 	src/messages.o \
 	src/probe.o \

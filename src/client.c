@@ -5,8 +5,8 @@
  *
  * Role: see client.h.  The life of the client, its queues and the turn of the
  * network; what each target wants in hand is targets.c, how one request leaves
- * departure.c, what becomes of its answer arrival.c.  Called by tasks.c, for the
- * engine, and probe.c.
+ * departure.c, what becomes of its answer arrival.c.  Called by the engine and
+ * probe.c.
  *
  * Invariants:
  *

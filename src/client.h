@@ -11,7 +11,8 @@
  * sd_client_run().  Everything lives in the memory context of the client and
  * goes with it, sockets included.
  *
- * Called by tasks.c, for the engine, and probe.c, for a session that asks.
+ * Called by the engine (engine.c, turn.c, tasks.c), and by probe.c for a session
+ * that asks.
  *
  *-------------------------------------------------------------------------
  */

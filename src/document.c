@@ -25,7 +25,7 @@
 #include "utils/numeric.h"
 
 #include "compat.h"
-#include "tasks.h"
+#include "engine.h"
 
 PG_FUNCTION_INFO_V1(sd_sql_renamed);
 PG_FUNCTION_INFO_V1(sd_sql_odata_equal);

@@ -4,7 +4,7 @@
  *	  Who drives the engine: the exchanger worker, CALL run() and CALL wait().
  *
  * Role: takes the engine's lock, waits on the loop, steps the engine.  What a
- * step does stands in tasks.c; nothing is decided here but when to stop.
+ * step does stands in turn.c; nothing is decided here but when to stop.
  *
  * Invariants: one engine per database, by the advisory lock.  The procedures
  * hold no snapshot while they wait, and on every way out, errors and cancels
@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "engine.h"
 #include "loop.h"
 #include "salesdrive.h"
 #include "tasks.h"

@@ -29,10 +29,10 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
+#include "engine.h"
 #include "functions.h"
 #include "phone.h"
 #include "salesdrive.h"
-#include "tasks.h"
 #include "uuid5.h"
 #include "wire.h"
 

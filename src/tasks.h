@@ -1,16 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * tasks.h
- *	  The engine of the exchange: turns between database and network.
+ *	  The transactions of the engine, and one task as a procedure sees it.
  *
- * Role: all SPI of the engine.  One turn is one transaction: settle the
- * answers that have come, ingest the inbox, claim due tasks, ask when the next
- * one is due, commit; then the claimed requests leave.  Between turns there is
- * no snapshot, no transaction id and no relation lock.
- *
- * Whoever drives an engine (a worker, or a procedure in an ordinary session;
- * both stand in exchanger.c) holds the engine's advisory lock, waits on
- * sd_engine_fd() for at most sd_engine_timeout(), and calls sd_engine_step().
+ * Role: all SPI of the engine.  The upper part is for engine.c and turn.c only,
+ * the lower for procedures (exchanger.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -19,82 +13,46 @@
 
 #include "postgres.h"
 
-typedef struct SdEngine SdEngine;
-
-typedef enum SdDriver
-{
-	SD_DRIVER_WORKER,   /* transactions of its own */
-	SD_DRIVER_PROCEDURE /* SPI is connected and not atomic */
-} SdDriver;
-
-/* the one engine of a database: a session advisory lock */
-extern bool sd_engine_lock(void);
-extern void sd_engine_unlock(void);
-extern bool sd_engine_is_locked(void); /* by anyone, this session included */
-
-extern SdEngine *sd_engine_create(MemoryContext parent, SdDriver driver);
-extern void      sd_engine_destroy(SdEngine *engine);
+#include "engine.h"
 
 /*
- * To be called once after taking the lock, and again as long as the answer is
- * false or sd_engine_quiet() gives a reason; never with requests in hand.
- * False: it failed, try later.
+ * Each does its work in a transaction of its own and tells whether that has
+ * committed.  A failure is kept in engine->error and reported; only a cancel of a
+ * procedure is thrown on.
  */
-extern bool sd_engine_begin(SdEngine *engine);
 
-/* why the database sends nothing, or NULL */
-extern const char *sd_engine_quiet(const SdEngine *engine);
+/* settles engine->pending, ingests, claims */
+extern bool sd_tasks_turn(SdEngine *engine);
 
-/*
- * The regular look at things that woke nobody: partitions, requests that were
- * given up, then a turn.
- */
-extern void sd_engine_sweep(SdEngine *engine);
+/* settles engine->alone */
+extern bool sd_tasks_settle_alone(SdEngine *engine);
 
-/* looks for incidents: with each sweep, and when run() is at its end */
-extern void sd_engine_look(SdEngine *engine);
+/* the second part of a turn: ingests the inbox */
+extern bool sd_tasks_ingest(SdEngine *engine);
 
-/*
- * Once a day: drops history older than its retention, and writes how
- * yesterday was; false: it failed and was logged.
- */
-extern bool sd_engine_expire(SdEngine *engine);
+/* the third: claims what is due into engine->requests, and asks when the next is due */
+extern bool sd_tasks_claim(SdEngine *engine);
 
-/* somebody committed something: the next step makes a turn */
-extern void sd_engine_wake(SdEngine *engine);
+/* takes up what an engine before this one left; sets engine->quiet */
+extern bool sd_tasks_begin(SdEngine *engine);
 
-/* from now on take nothing new, only finish what is in hand */
-extern void sd_engine_drain(SdEngine *engine);
+/* makes the partitions of the days to come */
+extern bool sd_tasks_prepare_partitions(SdEngine *engine);
 
-/*
- * Moves the network and makes a turn if one is due.  In a procedure it throws
- * on a cancel and when turns keep failing; in a worker errors of SQL are
- * logged and tried again.  True if a turn was made.
- */
-extern bool sd_engine_step(SdEngine *engine);
+/* takes back tasks in flight whose lease is over and of which nothing is in hand */
+extern bool sd_tasks_reclaim(SdEngine *engine);
 
-/*
- * Lets the network move in the midst of a statement; for functions that run for
- * each row.  Does nothing where no engine is at work.
- */
-extern void sd_engine_breathe(void);
+/* opens, counts and closes incidents */
+extern bool sd_tasks_look_for_incidents(SdEngine *engine);
 
-extern int sd_engine_fd(const SdEngine *engine);
+/* drops history older than its retention */
+extern bool sd_tasks_expire(SdEngine *engine);
 
-/* milliseconds until the next step is wanted, at most cap */
-extern long sd_engine_timeout(const SdEngine *engine, long cap);
+/* writes how yesterday was */
+extern bool sd_tasks_write_health(SdEngine *engine);
 
-/* requests taken from the database and not yet settled */
-extern int sd_engine_in_hand(const SdEngine *engine);
-
-/* milliseconds after which the requests in hand have ended and are settled */
-extern long sd_engine_longest(const SdEngine *engine);
-
-/* nothing in hand and nothing due now */
-extern bool sd_engine_is_idle(const SdEngine *engine);
-
-/* idle although something is due: nothing of it could be claimed for a second */
-extern bool sd_engine_is_stuck(const SdEngine *engine);
+/* before the engine goes: SPI keeps plans elsewhere than in its memory */
+extern void sd_tasks_free_plans(SdEngine *engine);
 
 /* what sd_task_look() sees; strings live in the context given */
 typedef struct SdTaskView
@@ -110,6 +68,8 @@ typedef struct SdTaskView
 
 /* for procedures: reads the task's row in a transaction of its own */
 extern void sd_task_look(int64 task_id, MemoryContext context, SdTaskView *view);
+
+/* has any task had this number?  One that is done is gone from the table. */
 extern bool sd_task_was_given(int64 task_id);
 
 #endif /* SD_TASKS_H */

@@ -178,7 +178,7 @@ for my $repeat (qw(refuse same new))
 	later(700);
 	run_engine();
 	is(row($n, 'state, reason'), 'parked payment_unseen', "repeated: $repeat: shown nothing of it, it is parked");
-	like(row($n, 'detail'), qr/of the same order and sum there are: \d+ of 2026/, 'with what looks like it');
+	like(row($n, 'detail'), qr/of the same order and sum there are: \d+ of 2026/, 'with what looks like it') or diag(sql("SELECT string_agg(concat_ws(' ', at, purpose, url, http_status, class, error), E'\\n' ORDER BY id) FROM (SELECT * FROM salesdrive.exchange_log ORDER BY id DESC LIMIT 12) l"), sql("SELECT string_agg(concat_ws(' ', scope, kind, key, state, run_at, reason, detail), E'\\n') FROM salesdrive.task"), sql("SELECT string_agg(concat_ws(' ', payment_id, sum, paid_at, essence), E'\\n') FROM (SELECT * FROM salesdrive.crm_payment ORDER BY payment_id DESC LIMIT 3) p"));
 	my ($like) = row($n, 'detail') =~ /there are: (\d+)/;
 	is(sql("SELECT concat_ws(' ', state, reason) FROM salesdrive.payment_status WHERE way = 'to_bas' AND payment_id = $like"), 'parked payment_maybe_ours', 'while that makes no document') or diag sql("SELECT detail FROM salesdrive.payment_status WHERE way = 'to_bas' AND payment_id = $like");
 	if ($repeat eq 'new') { sql("SELECT salesdrive.link_payment('shop', $like, '" . key($n) . "', 3)") }

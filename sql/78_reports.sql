@@ -40,12 +40,14 @@ COMMENT ON COLUMN order_report.parked IS 'Orders that wait for somebody';
 COMMENT ON COLUMN order_report.not_in_bas IS 'Orders without such a document';
 
 CREATE VIEW good_report AS
-    SELECT s.account, s.product_id, (array_agg(s.sku ORDER BY s.run DESC NULLS LAST))[1] AS sku, (array_agg(s.name ORDER BY s.run DESC NULLS LAST))[1] AS name, (array_agg(s.product ORDER BY s.run DESC NULLS LAST))[1] AS product,
-           max(stock_total(s.accepted)) FILTER (WHERE s.what = 'stock') AS stock, max(s.accepted_at) FILTER (WHERE s.what = 'stock') AS stock_at,
-           max((s.accepted ->> 'costPerItem')::numeric) FILTER (WHERE s.what = 'price') AS price, max(s.accepted ->> 'currency') FILTER (WHERE s.what = 'price') AS currency,
-           (array_agg(s.accepted -> 'additionalPrices') FILTER (WHERE s.what = 'price'))[1] AS additional_prices, max(s.accepted_at) FILTER (WHERE s.what = 'price') AS price_at,
-           string_agg(s.what, ', ' ORDER BY s.what) FILTER (WHERE s.state <> 'accepted' OR s.doubted) AS unsettled
-    FROM product_sync s GROUP BY s.account, s.product_id;
+    SELECT k.account, k.product_id, (n.last).sku, (n.last).name, (n.last).product, stock_total(t.accepted) AS stock, t.accepted_at AS stock_at,
+           (p.accepted ->> 'costPerItem')::numeric AS price, p.accepted ->> 'currency' AS currency, p.accepted -> 'additionalPrices' AS additional_prices, p.accepted_at AS price_at,
+           nullif(concat_ws(', ', CASE WHEN c.state <> 'accepted' OR c.doubted THEN 'card' END, CASE WHEN p.state <> 'accepted' OR p.doubted THEN 'price' END, CASE WHEN t.state <> 'accepted' OR t.doubted THEN 'stock' END), '') AS unsettled
+    FROM (SELECT s.account, s.product_id FROM product_sync s GROUP BY s.account, s.product_id) k
+    LEFT JOIN product_sync c ON c.account = k.account AND c.what = 'card' AND c.product_id = k.product_id
+    LEFT JOIN product_sync t ON t.account = k.account AND t.what = 'stock' AND t.product_id = k.product_id
+    LEFT JOIN product_sync p ON p.account = k.account AND p.what = 'price' AND p.product_id = k.product_id
+    CROSS JOIN LATERAL (SELECT CASE greatest(c.run, t.run, p.run) WHEN t.run THEN t WHEN p.run THEN p ELSE c END AS last) n;
 COMMENT ON VIEW good_report IS 'Each product with stock and prices as SalesDrive took them last';
 COMMENT ON COLUMN good_report.account IS 'Account';
 COMMENT ON COLUMN good_report.product_id IS 'External id of the card';

@@ -78,6 +78,10 @@ sql('SELECT salesdrive.ingest(10)');
 my @LEVELS = ([ stranger => -1 ], [ rea => 0 ], [ ope => 1 ], [ adm => 2 ]);
 my $PARTITION = 'salesdrive.exchange_log_' . sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')");
 my $PARKED = sql('SELECT min(task_id) FROM salesdrive.parked');
+sql("INSERT INTO salesdrive.crm_payment (account, payment_id, direction, sum, paid_at, data, essence, received_at, changed_at, seen_at) VALUES ('shop', 1, 'in', 100, now(), '{}', '{\"orders\": {\"1001\": 100}}', now(), now(), now());
+	INSERT INTO salesdrive.bas_payment (infobase, ref_key, account, order_id, entity, number, paid_at, direction, sum, posted, deleted, ours, read_at) VALUES ('main', '8c1f4a10-0bbb-11ee-8000-000000000001', 'shop', 1001, 'Document_ПоступлениеНаСчет', 'X', now(), 'in', 100, true, false, false, now());
+	INSERT INTO salesdrive.push_run (account, what, state, share) VALUES ('goods', 'price', 'guarded', 0.5); INSERT INTO salesdrive.yml_load (account, asked_at) VALUES ('goods', now());
+	INSERT INTO salesdrive.task (scope, kind, key, account, state, reason) VALUES ('goods', 'yml', 'yml', 'goods', 'parked', 'guard')");
 my @views = split /\n/, sql("SELECT relname FROM pg_class WHERE relnamespace = 'salesdrive'::regnamespace AND relkind = 'v' ORDER BY 1");
 my %may = (
 	0 => [
@@ -86,6 +90,7 @@ my %may = (
 		"SELECT * FROM $PARTITION",
 		'SELECT salesdrive.quiet_reason()',
 		"SELECT salesdrive.phone_e164('0671112233'), salesdrive.order_ref_key('demo-shop', 1001)",
+		"SELECT salesdrive.wanted_goods('goods', w), salesdrive.task_progress(1) FROM unnest(ARRAY['stock', 'price', 'card']) w",
 		"SELECT * FROM salesdrive.unmapped(account => 'shop')", "SELECT salesdrive.mapped_value('shop', 'status', '1'), salesdrive.unmapped_parks('shop', 'status')",
 	],
 	1 => [
@@ -109,6 +114,13 @@ my %may = (
 		"SELECT salesdrive.push_stock('goods'), salesdrive.push_prices('goods'), salesdrive.push_products('goods'); SELECT salesdrive.cancel_push('goods', 'stock'); SELECT salesdrive.push_again('goods', 'card')",
 		"INSERT INTO salesdrive.account_price (account, role, price_type) VALUES ('goods', 'main', 'x'); UPDATE salesdrive.account_price SET price_type = 'y'; DELETE FROM salesdrive.account_price",
 		"INSERT INTO salesdrive.card_field (account, field, source) VALUES ('goods', 'note', 'x'); DELETE FROM salesdrive.card_field; INSERT INTO salesdrive.crm_product (account, product_id, sku) VALUES ('goods', '1', 'x'); DELETE FROM salesdrive.crm_product",
+		"INSERT INTO salesdrive.payment_rule (account, account_number, form, bas_key) VALUES ('shop', 'none', 'cash', 'x'); UPDATE salesdrive.payment_rule SET bas_key = 'y'; DELETE FROM salesdrive.payment_rule",
+		"INSERT INTO salesdrive.product_rule (account, rank, unit) VALUES ('shop', 10, 'x'); UPDATE salesdrive.product_rule SET note = 'x'; DELETE FROM salesdrive.product_rule",
+		"INSERT INTO salesdrive.followup_rule (account, status, action) VALUES ('shop', '3', 'sale'); UPDATE salesdrive.followup_rule SET note = 'x'; DELETE FROM salesdrive.followup_rule",
+		"SELECT salesdrive.pull_payments('main'), salesdrive.pull_statuses('main')",
+		"SELECT salesdrive.skip_payment('shop', 1, 'test'); SELECT salesdrive.accept_payment('shop', 1); SELECT salesdrive.resend_payment('shop', '8c1f4a10-0bbb-11ee-8000-000000000001', 1001); SELECT salesdrive.link_payment('shop', 1, '8c1f4a10-0bbb-11ee-8000-000000000001', 1001)",
+		"SELECT salesdrive.make_followup('shop', 1001, 'sale', posting => false); SELECT salesdrive.make_followup('shop', 1001, 'close'); SELECT * FROM salesdrive.preview('shop', 1001)",
+		"SELECT salesdrive.allow_push(id) FROM salesdrive.push_run WHERE state = 'guarded'; SELECT salesdrive.allow_products('goods')",
 		'CALL salesdrive.wait(task_id => 1)',
 		'SELECT name FROM salesdrive.credential_secret',
 	],
@@ -127,6 +139,8 @@ my %may = (
 		"INSERT INTO salesdrive.profile (name, title) VALUES ('x', 'x')", "INSERT INTO salesdrive.profile_entity (profile, concept) VALUES ('x', 'x')",
 		"INSERT INTO salesdrive.profile_property (profile, entity, concept) VALUES ('x', 'x', 'x')",
 		"INSERT INTO salesdrive.retention VALUES ('inbox', '1 year')", "UPDATE salesdrive.quota_window SET most = 1", "DELETE FROM salesdrive.quota_use", "UPDATE salesdrive.account_api SET allow_http = true",
+		"SELECT salesdrive.load_goods('main')", "SELECT salesdrive.fetch_payments('shop')", "SELECT salesdrive.fetch_receipts('shop')", "SELECT salesdrive.load_yml('shop')", "UPDATE salesdrive.account SET payments_to_bas = false", "UPDATE salesdrive.payment_sync SET posted = true",
+		"UPDATE salesdrive.bas_payment SET state = 'seen'", "UPDATE salesdrive.followup SET state = 'done'", "DELETE FROM salesdrive.bas_stock", "UPDATE salesdrive.crm_payment SET sum = 0", "DELETE FROM salesdrive.product_creation",
 		"UPDATE salesdrive.account_goods SET stock_guard = 1", "INSERT INTO salesdrive.account_goods (account) VALUES ('shop')", "UPDATE salesdrive.product_sync SET accepted = NULL", "UPDATE salesdrive.push_run SET sent = 0", "SELECT salesdrive.open_run('goods', 'stock')",
 		"INSERT INTO salesdrive.order_sync (account, order_id, infobase, ref_key) VALUES ('shop', 1, 'main', gen_random_uuid())",
 		"INSERT INTO salesdrive.order_sync (account, order_id, infobase, ref_key, bas_ref) VALUES ('shop', 1, 'main', gen_random_uuid(), gen_random_uuid())",

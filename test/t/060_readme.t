@@ -224,6 +224,10 @@ my @writable = column("SELECT name FROM salesdrive.access_table WHERE privileges
 is(lacking(\@writable, \@written), '', 'every table that an operator writes is named');
 is(lacking(\@written, \@writable), '', 'and no other');
 
+# functions that run with other rights than those of their caller
+my ($definers) = section('Security') =~ /^(\* All functions run with .*?)(?=^\* |\z)/ms;
+is(join(' ', sort map { /^(\w+)$/ ? $1 : () } names($definers)), join(' ', sort(column("SELECT DISTINCT p.proname FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace AND p.prosecdef"))), 'functions with the rights of the owner are named');
+
 # errors
 my (%states, @reasons);
 for my $file (glob("$top/sql/*.sql"), glob("$top/src/*.[ch]"))

@@ -93,7 +93,7 @@ BEGIN
     END IF;
     FOR n IN 1 .. cardinality(results) LOOP
         IF (results[n]).class IN ('config', 'denied') AND (results[n]).odata_code IN ('8', '20')
-           AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key <> ALL (dictionaries()) OR t.kind IN ('attribute', 'attribute_set', 'order_record', 'followup')) THEN
+           AND EXISTS (SELECT FROM task_of((results[n]).task_id) t WHERE t.kind = 'dictionary' AND t.key <> ALL (dictionaries()) OR t.kind = 'statuses' AND t.key = 'states' OR t.kind IN ('attribute', 'attribute_set', 'order_record', 'followup', 'bas_payments') OR t.kind = 'payment' AND (results[n]).odata_code = '8') THEN
             results[n].class := 'business';
         ELSIF ((results[n]).class IN ('config', 'denied') AND ((results[n]).odata_code IS NOT NULL OR (results[n]).http_status IN (403, 404, 413, 414))
                OR (results[n]).class = 'transient' AND answer_too_large(results[n]))
@@ -103,7 +103,7 @@ BEGIN
     END LOOP;
     RETURN results;
 END $$;
-COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list beyond dictionaries(), additional attributes, information records, documents that follow orders or goods, that the base does not publish, or hides, is refused alone and pauses nothing; so is an answer with goods that is too large';
+COMMENT ON FUNCTION optional_answers(http_result[]) IS 'Answers as they came, but a list beyond dictionaries(), additional attributes, information records, documents that follow orders, payment documents, a register of states or goods, that the base does not publish, or hides, is refused alone and pauses nothing; so is an answer with goods that is too large';
 
 CREATE FUNCTION plan_dictionary(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -140,9 +140,17 @@ DECLARE
     next   text;
 BEGIN
     FOR r IN SELECT u.task_id, u.class, u.started_at, t.scope, t.memo, i.profile, u::http_result AS result
-             FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope WHERE u.class = 'ok' ORDER BY t.scope
+             FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = t.scope WHERE u.class = 'ok' OR u.class = 'business' AND u.odata_code IN ('8', '20') ORDER BY t.scope
     LOOP
         SELECT * INTO p FROM payment_poll x WHERE x.infobase = r.scope FOR UPDATE;
+        IF r.class <> 'ok' THEN    -- the kinds before it are read again with the next call
+            UPDATE payment_poll x SET entity = NULL WHERE x.infobase = r.scope;
+            RETURN NEXT ROW(r.task_id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'payment_profile',
+                format('The base does not publish %s, or its user has no right to it (%s).', entity_set(r.profile, r.memo ->> 'entity'), concat_ws(': ', (r.result).http_status::text, (r.result).odata_message)),
+                format('Add it to the composition of the OData interface, and give the user the right to read it, then resume(%s); if the base calls it otherwise, or to leave it out: INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES (%L, %L, NULL), with its name in place of NULL.',
+                       r.task_id, r.profile, r.memo ->> 'entity'), format('profile:%s:', r.scope))::plan_step;
+            CONTINUE;
+        END IF;
         IF NOT FOUND OR p.started_at IS DISTINCT FROM (r.memo ->> 'started_at')::timestamptz OR p.entity IS DISTINCT FROM r.memo ->> 'entity' OR p.page_from IS DISTINCT FROM (r.memo ->> 'from')::timestamp THEN
             RETURN NEXT ROW(r.task_id, 'again', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::plan_step;
             CONTINUE;

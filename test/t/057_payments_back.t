@@ -72,6 +72,28 @@ pull();
 is(sums(1), '500 0 200.00 1.00 -201.00', 'one that is not posted is counted apart');
 is(sql("SELECT count(*) FROM salesdrive.bas_payment"), 2, 'one that pays no order is not kept');
 
+# ---- a kind of document that the base does not publish stops its own reading and nothing else
+
+sub reading { return sql("SELECT concat_ws(' ', state, reason, blocked_on) FROM salesdrive.task WHERE kind = 'bas_payments'") }
+$bas->control(POST => '/config', { unpublished => [$OUT] });
+enter(4, { 2 => 5 });
+pull();
+is(reading(), 'parked payment_profile profile:main:', 'a payment document is not published: its reading is parked');
+is(sql("SELECT count(*) FROM salesdrive.infobase WHERE paused_at IS NOT NULL"), 0, 'the base is not paused');
+like(sql("SELECT detail || ' ' || hint FROM salesdrive.parked WHERE kind = 'bas_payments'"), qr/does not publish \Q$OUT\E.*composition of the OData interface.*INSERT INTO salesdrive\.profile_entity \(profile, concept, entity_set\) VALUES \('unf', 'refund_bank', NULL\)/, 'it says which, and how to leave it out');
+deliver(4, 500);
+is(sql("SELECT state FROM salesdrive.order_status WHERE order_id = 4"), 'synced', 'orders go on');
+enter(5, { 2 => 6 });
+pull();
+is(row(4, 'state, sum') . ' ' . row(5, 'state, sum') . ' ' . reading(), 'listed 5 listed 6 parked payment_profile profile:main:', 'the kinds before it are read each time');
+sql("INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES ('unf', 'refund_bank', NULL)");
+run_engine();
+is(reading(), '', 'left out, the reading goes on by itself');
+sql("DELETE FROM salesdrive.profile_entity WHERE profile = 'unf' AND concept = 'refund_bank' AND origin = 'user'");
+$bas->control(POST => '/config', { unpublished => [] });
+$bas->control(POST => '/delete', { set => $IN, keys => [ key(4), key(5) ] });
+sql("DELETE FROM salesdrive.bas_payment WHERE ref_key IN ('" . key(4) . "', '" . key(5) . "')");
+
 # ---- on
 
 sql("UPDATE salesdrive.account SET payments_from_bas = true");
@@ -174,6 +196,8 @@ for my $repeat (qw(refuse same new))
 	pull();
 	fetch();
 	later(10);
+	run_engine();
+	sql("SELECT salesdrive.resume(task_id) FROM salesdrive.parked WHERE kind = 'payment_out'");    # it may have looked before the list was here
 	run_engine();
 	later(700);
 	run_engine();

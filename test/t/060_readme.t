@@ -251,7 +251,7 @@ for my $source (column("SELECT replace(p.prosrc, E'\\n', ' ') FROM pg_proc p WHE
 	push @reasons, grep { !/^(much|little)$/ } $source =~ /(?:THEN|ELSE) '([a-z_]+)'/g;
 	push @reasons, $source =~ /, \d+, '([a-z_]+)', format\(/g;
 }
-for my $source (column("SELECT replace(p.prosrc, E'\\n', ' ') FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace AND p.proname ~ '^payment_(obstacle|(out_)?step)\$|^settle_payment'"))
+for my $source (column("SELECT replace(p.prosrc, E'\\n', ' ') FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace AND p.proname ~ '^payment_(obstacle|telling|(out_)?step)\$|^settle_payment'"))
 {
 	push @reasons, $source =~ /'(?:park|wait)'(?: AS step| END)?, '([a-z_]+)'/g, grep { /^(?:payment_[a-z]|\w+_in_bas$)/ } $source =~ /(?:reason :=|THEN|ELSE) '([a-z_]+)'/g;
 }

@@ -16,7 +16,7 @@ BEGIN
                     (array_agg(concat_ws(', ', u.http_status::text, u.error, u.odata_message)) FILTER (WHERE u.class = 'denied'))[1] AS words,
                     (array_agg(u.url) FILTER (WHERE u.class = 'denied'))[1] AS url
              FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN infobase i ON i.name = u.target
-             WHERE t.attempt = u.attempt AND t.state = 'in_flight' AND u.class IN ('ok', 'business', 'denied')
+             WHERE t.attempt = u.attempt AND t.state = 'in_flight' AND u.class IN ('ok', 'business', 'denied') AND t.kind NOT IN ('payment', 'followup')    -- orders go on without
              GROUP BY u.target, t.purpose, i.denied ORDER BY u.target, t.purpose
     LOOP
         IF r.passed THEN
@@ -41,7 +41,7 @@ BEGIN
         PERFORM wake_blocked(ARRAY(SELECT format('%s:%s:%s', t.kind, t.scope, t.key) FROM task t WHERE t.id = ANY (ids) AND t.kind <> 'order'));
     END LOOP;
 END $$;
-COMMENT ON FUNCTION note_denials(http_result[]) IS 'Counts, for each base and purpose, the tasks denied in a row: the third, or a dictionary, pauses the base, and those parked before become due again behind the pause';
+COMMENT ON FUNCTION note_denials(http_result[]) IS 'Counts, for each base and purpose, the tasks denied in a row: the third, or a dictionary, pauses the base, and those parked before become due again behind the pause. Payments and documents that follow orders pause nothing';
 
 CREATE FUNCTION denied_step(t task, result http_result, words text) RETURNS plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -240,6 +240,18 @@ sql("SELECT salesdrive.resume(task_id) FROM salesdrive.payment_status WHERE paym
 run_engine();
 is(status($n, 'state'), 'posted', 'and goes on with resume()');
 
+# no right to payment documents is no reason to stop orders
+$bas->control(POST => '/config', { deny_sets => [ $DOCUMENT{bank} ] });
+my @denied = map { ++$n } 1 .. 4;
+paid(map { payment($_, "3.0$_" =~ s/(\.\d\d)\d+/$1/r, { 1 => "3.0$_" =~ s/(\.\d\d)\d+/$1/r }) } @denied);
+run_engine();
+is(join(' ', map { status($_, 'state, reason') } @denied), join(' ', ('parked denied') x 4), 'payments that BAS denies are parked, each by itself');
+is(sql('SELECT count(*) FROM salesdrive.infobase WHERE paused_at IS NOT NULL'), 0, 'and pause nothing');
+$bas->control(POST => '/config', { deny_sets => [] });
+sql("SELECT salesdrive.resume(task_id) FROM salesdrive.parked WHERE kind = 'payment' AND reason = 'denied'");
+run_engine();
+is(join(' ', map { status($_, 'state') } @denied), join(' ', ('posted') x 4), 'with the right they go on');
+
 # ---- the engine dies between the attempt and the answer
 
 for my $stage ('sent', 'never sent')

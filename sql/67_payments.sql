@@ -171,7 +171,8 @@ COMMENT ON FUNCTION fetch_receipts(text, timestamptz) IS 'Asks for fiscal receip
 CREATE FUNCTION payments_switched() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    old_ones bigint;
+    old_ones  bigint;
+    documents bas_payment[];
 BEGIN
     IF TG_WHEN = 'BEFORE' THEN
         NEW.payments_since := coalesce(NEW.payments_since, (clock() AT TIME ZONE NEW.time_zone)::date);
@@ -186,8 +187,14 @@ BEGIN
                 USING HINT = 'If they were entered there by hand, set payments_since to a later day, best in the same UPDATE.';
         END IF;
     END IF;
-    PERFORM enqueue_payments_out(ARRAY(SELECT b FROM bas_payment b WHERE b.account = NEW.name AND NOT b.ours AND b.state IN ('seen', 'refused') AND b.posted AND NOT b.deleted AND b.paid_at >= NEW.payments_since))
-    WHERE NEW.payments_from_bas AND (NOT OLD.payments_from_bas OR NEW.payments_since IS DISTINCT FROM OLD.payments_since);
+    IF NEW.payments_from_bas AND (NOT OLD.payments_from_bas OR NEW.payments_since IS DISTINCT FROM OLD.payments_since) THEN
+        documents := ARRAY(SELECT b FROM bas_payment b WHERE b.account = NEW.name AND NOT b.ours AND b.state IN ('seen', 'refused') AND b.posted AND NOT b.deleted AND b.direction = 'in' AND b.paid_at >= NEW.payments_since);
+        IF documents <> '{}' THEN
+            RAISE NOTICE '% payment documents of account "%" since % are registered in SalesDrive now', cardinality(documents), NEW.name, NEW.payments_since
+                USING HINT = 'If they were entered there by hand, set payments_since to a later day, best in the same UPDATE.';
+            PERFORM enqueue_payments_out(documents);
+        END IF;
+    END IF;
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION payments_switched() IS 'Trigger: payments were switched on, or from an earlier day on, or others of them are wanted: what was only listed goes; BEFORE: they begin with today unless told otherwise';

@@ -73,7 +73,7 @@ enter(2, { 1 => 20 }, Date => '2026-11-28T11:00:00');
 pull();
 sql("UPDATE salesdrive.account_api SET retry_base = '1 ms', retry_cap = '1 ms', total_timeout = '2 s', circuit_after = 1000");
 is(out(1, 'state') . ' ' . out(2, 'state') . ' ' . posts(), 'listed listed 0', 'off: documents are listed');
-sql("UPDATE salesdrive.account SET payments_from_bas = true");
+like(error_of("UPDATE salesdrive.account SET payments_from_bas = true"), qr/NOTICE:  1 payment documents of account "shop" since 2026-12-01 are registered in SalesDrive now.*payments_since/s, 'switching on tells how many go');
 run_engine();
 is(out(1, 'state') . ' ' . out(2, 'state'), 'sent listed', 'switched on: what was read of today goes, what was of before stays');
 sql("UPDATE salesdrive.account SET payments_since = '2026-11-28'");

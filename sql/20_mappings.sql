@@ -61,6 +61,7 @@ CREATE TABLE product_pin (
     changed_at     timestamptz NOT NULL DEFAULT clock(),
     PRIMARY KEY (infobase, sku)
 );
+CREATE INDEX product_pin_product ON product_pin (infobase, product);
 COMMENT ON TABLE product_pin IS 'Which product an SKU means, where the article is missing or not unique in BAS; wins over the search by article';
 COMMENT ON COLUMN product_pin.infobase IS 'Infobase';
 COMMENT ON COLUMN product_pin.sku IS 'SKU as in SalesDrive';

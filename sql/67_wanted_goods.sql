@@ -92,7 +92,7 @@ COMMENT ON FUNCTION learn_cards(text) IS 'Takes in what lines of orders tell of 
 
 -- What is true of a good depends on others: with the same article, with a pin of its SKU, with a card that either could be. And of those on others still.
 CREATE FUNCTION goods_near(account text, goods uuid[], OUT near uuid[], OUT skus text[], OUT cards text[]) RETURNS record
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_custom_plan AS $$
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     base   text := (SELECT a.infobase FROM account a WHERE a.name = goods_near.account);
@@ -106,21 +106,23 @@ BEGIN
     near := '{}'; skus := '{}'; cards := '{}';
     WHILE cardinality(newly) > 0 LOOP
         near := near || newly;
-        SELECT array_agg(btrim(g.sku)), array_agg(CASE ids_by WHEN 'code' THEN btrim(g.code) WHEN 'ref_key' THEN g.ref_key::text END) INTO named, ids FROM bas_good g WHERE g.infobase = base AND g.ref_key = ANY (newly);
-        SELECT named || array_agg(p.sku), ids || array_agg(p.characteristic::text) INTO named, ids FROM product_pin p WHERE p.infobase = base AND p.product = ANY (newly);
-        ids := named || ids;
+        named := ARRAY(SELECT btrim(g.sku) FROM bas_good g WHERE g.infobase = base AND g.ref_key = ANY (newly) AND g.sku IS NOT NULL UNION SELECT p.sku FROM product_pin p WHERE p.infobase = base AND p.product = ANY (newly));
+        ids := ARRAY(SELECT n FROM unnest(named) n
+                     UNION SELECT CASE ids_by WHEN 'code' THEN btrim(g.code) ELSE g.ref_key::text END FROM bas_good g WHERE ids_by <> 'sku' AND g.infobase = base AND g.ref_key = ANY (newly)
+                     UNION SELECT p.characteristic::text FROM product_pin p WHERE ids_by = 'ref_key' AND p.infobase = base AND p.product = ANY (newly));
         ours := ARRAY(SELECT c.product_id FROM crm_product c WHERE c.account = goods_near.account AND c.product = ANY (newly) UNION SELECT c.product_id FROM crm_product c WHERE c.account = goods_near.account AND c.sku = ANY (named)
                       UNION SELECT c.product_id FROM crm_product c WHERE c.account = goods_near.account AND c.product_id = ANY (ids));
-        named := named || ARRAY(SELECT c.sku FROM crm_product c WHERE c.account = goods_near.account AND c.product_id = ANY (ours) AND c.sku IS NOT NULL);
-        ids := ids || ours;
-        folded := ARRAY(SELECT DISTINCT folded_name(n) FROM unnest(named || ids) n WHERE n <> '');
+        named := ARRAY(SELECT n FROM unnest(named) n UNION SELECT c.sku FROM crm_product c WHERE c.account = goods_near.account AND c.product_id = ANY (ours));
+        ids := ARRAY(SELECT n FROM unnest(ids || ours) n UNION SELECT n FROM unnest(named) n);
+        folded := ARRAY(SELECT DISTINCT folded_name(n) FROM unnest(CASE ids_by WHEN 'sku' THEN ids ELSE named END) n WHERE n <> '');
         skus := skus || named;
         cards := cards || ours;
         newly := ARRAY(
             SELECT g.ref_key FROM bas_good g WHERE g.infobase = base AND folded_name(g.sku) = ANY (folded) AND NOT g.is_folder
             UNION SELECT g.ref_key FROM bas_good g WHERE ids_by = 'code' AND g.infobase = base AND btrim(g.code) = ANY (ids) AND NOT g.is_folder
             UNION SELECT g.ref_key FROM bas_good g WHERE ids_by = 'ref_key' AND g.infobase = base AND g.ref_key = ANY (ARRAY(SELECT i::uuid FROM unnest(ids) i WHERE i ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'))
-            UNION SELECT p.product FROM product_pin p WHERE p.infobase = base AND (p.sku = ANY (named) OR p.sku = ANY (ids) OR p.characteristic::text = ANY (ids))
+            UNION SELECT p.product FROM product_pin p WHERE p.infobase = base AND p.sku = ANY (ids)
+            UNION SELECT p.product FROM product_pin p WHERE ids_by = 'ref_key' AND p.infobase = base AND p.characteristic::text = ANY (ids)
             UNION SELECT c.product FROM crm_product c WHERE c.account = goods_near.account AND c.product_id = ANY (ours) AND c.product IS NOT NULL
             EXCEPT SELECT n FROM unnest(near) n);
     END LOOP;

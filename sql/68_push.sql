@@ -189,7 +189,7 @@ COMMENT ON FUNCTION price_moves(jsonb, jsonb) IS 'Whether a price that SalesDriv
 
 CREATE FUNCTION push_slice() RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN 500;
+    RETURN 250;
 COMMENT ON FUNCTION push_slice() IS 'Goods that a turn of the engine compares: orders wait for no more';
 
 CREATE FUNCTION push_basis(r push_run) RETURNS text
@@ -229,7 +229,7 @@ END $$;
 COMMENT ON FUNCTION put_aside(push_run) IS 'Puts aside a slice of what a former comparison left to be sent, and returns it. What has no answer is in doubt';
 
 CREATE FUNCTION compare_goods(r push_run, wishes push_wish[]) RETURNS push_figures
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_custom_plan AS $$
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids   text[] := ARRAY(SELECT w.product_id FROM unnest(wishes) w WHERE w.problem IS NULL);
     alien text[] := ARRAY(SELECT k.key FROM product_keys() k WHERE kept_fields(r.account, r.what) ? k.guard);

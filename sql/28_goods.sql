@@ -46,7 +46,7 @@ COMMENT ON COLUMN bas_good.vat_rate IS 'Its VAT rate: Ref_Key, or value of an en
 COMMENT ON COLUMN bas_good.uses_characteristics IS 'Whether it is kept by characteristics; NULL: the profile does not tell';
 COMMENT ON COLUMN bas_good.data IS 'The row as read: properties of the profile, those a user added to entity product too';
 COMMENT ON COLUMN bas_good.changed IS 'When it was changed last, by the clock of the base; NULL: the configuration does not tell';
-COMMENT ON COLUMN bas_good.read_at IS 'When it was read';
+COMMENT ON COLUMN bas_good.read_at IS 'When it was read so first: a reading that says the same again is told by goods_snapshot';
 CREATE INDEX bas_good_sku ON bas_good (infobase, sku);
 CREATE INDEX bas_good_folder ON bas_good (infobase, folder) WHERE is_folder;
 CREATE INDEX bas_good_code ON bas_good (infobase, code COLLATE "C");
@@ -105,7 +105,7 @@ COMMENT ON COLUMN bas_stock.characteristic IS 'Characteristic; 0: none';
 COMMENT ON COLUMN bas_stock.warehouse IS 'Warehouse; 0: none';
 COMMENT ON COLUMN bas_stock.quantity IS 'How many there are, reserved ones too; below 0 where more was sold than came in';
 COMMENT ON COLUMN bas_stock.reserved IS 'How many of them are reserved; 0 also where the register does not tell';
-COMMENT ON COLUMN bas_stock.read_at IS 'When it was read';
+COMMENT ON COLUMN bas_stock.read_at IS 'When it was read so first: a reading that says the same again is told by goods_snapshot';
 
 CREATE TABLE bas_price (
     infobase       text NOT NULL,
@@ -126,7 +126,7 @@ COMMENT ON COLUMN bas_price.characteristic IS 'Characteristic; 0: the price of t
 COMMENT ON COLUMN bas_price.price IS 'Price, as the base says it, or divided by the coefficient of its unit';
 COMMENT ON COLUMN bas_price.currency IS 'Currency, where the price says it; NULL: that of the price type';
 COMMENT ON COLUMN bas_price.unit IS 'Unit the base gives the price for, before it was divided; NULL: it names none';
-COMMENT ON COLUMN bas_price.read_at IS 'When it was read';
+COMMENT ON COLUMN bas_price.read_at IS 'When it was read so first: a reading that says the same again is told by goods_snapshot';
 
 CREATE TABLE bas_cost (
     infobase       text NOT NULL,

@@ -113,9 +113,9 @@ COMMENT ON FUNCTION goods_list_path(infobase, text, jsonb) IS 'The next page of 
 CREATE FUNCTION goods_form(i infobase, entity text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN md5(goods_list_path(i, entity, whole_list()));
+    RETURN md5(concat_ws(' ', goods_list_path(i, entity, whole_list()), property_names(i.profile, entity), profile_constant(i.profile, entity, 'stock_kind')));
 END $$;
-COMMENT ON FUNCTION goods_form(infobase, text) IS 'What a list is read as: set, properties, filter';
+COMMENT ON FUNCTION goods_form(infobase, text) IS 'What a list is read as: set, properties and what each means, filter';
 
 CREATE FUNCTION goods_call(i infobase, entity text, method text, arguments jsonb) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -1,6 +1,7 @@
 -- Purpose: the end of a reading of goods: what was read takes the place of the reading before, in one transaction.
 -- Rights: the engine's role.
--- Thousands of rows at once: the plans that the engine is made to take for its small sets would be slow here.
+-- Thousands of rows at once: the plans that the engine is made to take for its small sets would be slow here. Only what differs is written: orders wait for
+-- this turn of the engine.
 
 CREATE FUNCTION put_catalog(i infobase, whole boolean) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp
@@ -8,6 +9,7 @@ CREATE FUNCTION put_catalog(i infobase, whole boolean) RETURNS void
 DECLARE
     n          jsonb := property_names(i.profile, 'product');
     stock_kind text := profile_constant(i.profile, 'product', 'stock_kind');
+    alike      boolean := coalesce((SELECT s.form = nullif(s.up_to, '')::jsonb ->> 'form' FROM goods_snapshot s WHERE s.infobase = i.name AND s.what = 'catalog'), false);    -- then a row that is the same means the same
 BEGIN
     IF whole THEN
         DELETE FROM bas_good g WHERE g.infobase = i.name AND NOT EXISTS (SELECT FROM goods_page p WHERE p.infobase = i.name AND p.what = 'catalog' AND p.part = '' AND p.key = g.ref_key::text);
@@ -18,7 +20,8 @@ BEGIN
            CASE WHEN n ? 'is_service' THEN NOT json_flag(e -> (n ->> 'is_service')) ELSE e ->> (n ->> 'kind') = stock_kind END, nil_free(e ->> (n ->> 'unit')),
            nullif(nullif(btrim(e ->> (n ->> 'vat_rate')), ''), no_key()::text), CASE WHEN n ? 'uses_characteristics' THEN json_flag(e -> (n ->> 'uses_characteristics')) END,
            e, CASE WHEN e ->> (n ->> 'changed') NOT LIKE '0001%' THEN (e ->> (n ->> 'changed'))::timestamp END, clock()
-    FROM (SELECT p.data AS e FROM goods_page p WHERE p.infobase = i.name AND p.what = 'catalog' AND p.part = '') p
+    FROM (SELECT p.data AS e FROM goods_page p LEFT JOIN bas_good k ON k.infobase = i.name AND k.ref_key::text = p.key
+          WHERE p.infobase = i.name AND p.what = 'catalog' AND p.part = '' AND NOT (alike AND k.data IS NOT NULL AND k.data = p.data)) p
     ORDER BY 2
     ON CONFLICT ON CONSTRAINT bas_good_pkey DO UPDATE SET sku = excluded.sku, code = excluded.code, name = excluded.name, full_name = excluded.full_name, folder = excluded.folder, is_folder = excluded.is_folder,
         deleted = excluded.deleted, kind = excluded.kind, is_stock = excluded.is_stock, unit = excluded.unit, vat_rate = excluded.vat_rate, uses_characteristics = excluded.uses_characteristics, data = excluded.data,
@@ -88,12 +91,16 @@ END $$;
 COMMENT ON FUNCTION put_kits(infobase) IS 'Puts what kits are made of in the place of what was known; returns the number of kits left out, because several compositions stand side by side';
 
 -- The accounting register tells goods and warehouses as extra dimensions, in an order that is the account's: known by their type.
-CREATE FUNCTION goods_reference(e jsonb, names jsonb, concept text, wanted_type text) RETURNS uuid
+CREATE FUNCTION extra_reference(e jsonb, names jsonb, wanted_type text) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT nil_free(CASE WHEN names ? concept THEN e ->> (names ->> concept)
-                         ELSE (SELECT e ->> v FROM jsonb_each_text(names) x (k, v) WHERE k LIKE 'extra\_%' AND e ->> (v || '_Type') = wanted_type ORDER BY k LIMIT 1) END);
+    SELECT nil_free((SELECT e ->> v FROM jsonb_each_text(names) x (k, v) WHERE k LIKE 'extra\_%' AND e ->> (v || '_Type') = wanted_type ORDER BY k LIMIT 1));
 END;
+COMMENT ON FUNCTION extra_reference(jsonb, jsonb, text) IS 'The extra dimension of a row of a register that has this type; NULL: none';
+
+CREATE FUNCTION goods_reference(e jsonb, names jsonb, concept text, wanted_type text) RETURNS uuid
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN names ? concept THEN nil_free(e ->> (names ->> concept)) ELSE extra_reference(e, names, wanted_type) END;
 COMMENT ON FUNCTION goods_reference(jsonb, jsonb, text, text) IS 'Product or warehouse of a row of a register; NULL: none';
 
 CREATE FUNCTION put_stock(i infobase, entity text) RETURNS void
@@ -104,16 +111,23 @@ DECLARE
     products   text := 'StandardODATA.' || entity_set(i.profile, 'product');
     warehouses text := 'StandardODATA.' || entity_set(i.profile, 'warehouse');
 BEGIN
-    DELETE FROM bas_stock s WHERE s.infobase = i.name;
-    INSERT INTO bas_stock (infobase, product, characteristic, warehouse, quantity, reserved, read_at)
-    SELECT i.name, r.product, r.characteristic, r.warehouse, sum(r.quantity), sum(r.reserved), clock()
+    WITH told AS MATERIALIZED (
+    SELECT r.product, r.characteristic, r.warehouse, sum(r.quantity) AS quantity, sum(r.reserved) AS reserved
     FROM (SELECT goods_reference(e, n, 'product', products) AS product, coalesce(nil_free(e ->> (n ->> 'characteristic')), no_key()) AS characteristic, coalesce(goods_reference(e, n, 'warehouse', warehouses), no_key()) AS warehouse,
                  json_numeric(e -> (n ->> 'quantity')) - coalesce(json_numeric(e -> (n ->> 'quantity_credit')), 0) AS quantity,
                  coalesce(json_numeric(e -> (n ->> 'reserved')), 0) + coalesce(json_numeric(e -> (n ->> 'reserved_order')), 0) AS reserved
           FROM (SELECT p.data AS e FROM goods_page p WHERE p.infobase = i.name AND p.what = 'stock') p) r
     WHERE r.product IS NOT NULL
     GROUP BY r.product, r.characteristic, r.warehouse HAVING sum(r.quantity) <> 0 OR sum(r.reserved) <> 0
-    ORDER BY r.product, r.characteristic, r.warehouse;
+    ), gone AS (
+        DELETE FROM bas_stock s WHERE s.infobase = i.name AND NOT EXISTS (SELECT FROM told t WHERE t.product = s.product AND t.characteristic = s.characteristic AND t.warehouse = s.warehouse)
+    )
+    INSERT INTO bas_stock AS s (infobase, product, characteristic, warehouse, quantity, reserved, read_at)
+    SELECT i.name, t.product, t.characteristic, t.warehouse, t.quantity, t.reserved, clock()
+    FROM told t LEFT JOIN bas_stock k ON k.infobase = i.name AND k.product = t.product AND k.characteristic = t.characteristic AND k.warehouse = t.warehouse
+    WHERE k.product IS NULL OR (k.quantity, k.reserved) IS DISTINCT FROM (t.quantity, t.reserved)
+    ORDER BY t.product, t.characteristic, t.warehouse
+    ON CONFLICT ON CONSTRAINT bas_stock_pkey DO UPDATE SET quantity = excluded.quantity, reserved = excluded.reserved, read_at = excluded.read_at;
 END $$;
 COMMENT ON FUNCTION put_stock(infobase, text) IS 'Puts stock read in the place of what was known: what was not answered has none';
 
@@ -141,12 +155,23 @@ CREATE FUNCTION put_prices(i infobase, part text) RETURNS integer
 DECLARE
     omitted integer;
 BEGIN
-    DELETE FROM bas_price p WHERE p.infobase = i.name AND p.price_type = part::uuid;
-    INSERT INTO bas_price (infobase, price_type, product, characteristic, price, currency, unit, read_at)
-    SELECT DISTINCT ON (r.product, r.characteristic) i.name, part::uuid, r.product, r.characteristic, CASE WHEN r.base THEN r.price ELSE round(r.price / r.coefficient, 2) END, r.currency, r.unit::text, clock()
-    FROM price_rows(i, part) r WHERE r.base OR r.coefficient IS NOT NULL
-    ORDER BY r.product, r.characteristic, r.base DESC, r.period DESC, r.price;
-    SELECT count(*) INTO omitted FROM price_rows(i, part) r WHERE NOT r.base AND r.coefficient IS NULL;
+    WITH answered AS MATERIALIZED (
+        SELECT r.* FROM price_rows(i, part) r
+    ), told AS MATERIALIZED (
+        SELECT DISTINCT ON (r.product, r.characteristic) r.product, r.characteristic, CASE WHEN r.base THEN r.price ELSE round(r.price / r.coefficient, 2) END AS price, r.currency, r.unit::text AS unit
+        FROM answered r WHERE r.base OR r.coefficient IS NOT NULL
+        ORDER BY r.product, r.characteristic, r.base DESC, r.period DESC, r.price
+    ), gone AS (
+        DELETE FROM bas_price p WHERE p.infobase = i.name AND p.price_type = part::uuid AND NOT EXISTS (SELECT FROM told t WHERE t.product = p.product AND t.characteristic = p.characteristic)
+    ), put AS (
+        INSERT INTO bas_price AS p (infobase, price_type, product, characteristic, price, currency, unit, read_at)
+        SELECT i.name, part::uuid, t.product, t.characteristic, t.price, t.currency, t.unit, clock()
+        FROM told t LEFT JOIN bas_price k ON k.infobase = i.name AND k.price_type = part::uuid AND k.product = t.product AND k.characteristic = t.characteristic
+        WHERE k.product IS NULL OR (k.price, k.currency, k.unit) IS DISTINCT FROM (t.price, t.currency, t.unit)
+        ORDER BY t.product, t.characteristic
+        ON CONFLICT ON CONSTRAINT bas_price_pkey DO UPDATE SET price = excluded.price, currency = excluded.currency, unit = excluded.unit, read_at = excluded.read_at
+    )
+    SELECT count(*) INTO omitted FROM answered r WHERE NOT r.base AND r.coefficient IS NULL;
     RETURN omitted;
 END $$;
 COMMENT ON FUNCTION put_prices(infobase, text) IS 'Puts prices of a type in the place of those known: of the base unit, else of a pack divided by what is in it, to the kopeck; returns the number of those whose pack is not known';

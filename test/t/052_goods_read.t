@@ -120,6 +120,20 @@ $bas->control(POST => '/load', { 'AccumulationRegister_ЗапасыНаСкла�
 is(read_goods('unf', 'stock'), 'done', 'stock once more');
 is(held('unf', 'bas_stock', "$short, $chr, right(warehouse::text, 1), quantity"), '001 011 1 15.125 | 002 1 -2', 'what is sold out is gone');
 
+# only what differs is written
+my $rows = sub { return sql("SELECT string_agg(c, ' ' ORDER BY c) FROM (SELECT 'g' || ctid AS c FROM salesdrive.bas_good WHERE infobase = 'unf' UNION ALL SELECT 's' || ctid FROM salesdrive.bas_stock WHERE infobase = 'unf' UNION ALL SELECT 'p' || ctid FROM salesdrive.bas_price WHERE infobase = 'unf') r") };
+sql("SELECT salesdrive.load_goods('unf', whole => true)");
+run_engine();
+my $as_it_was = $rows->();
+sql("SELECT salesdrive.load_goods('unf', whole => true)");
+is(read_goods('unf', 'stock', "prices/$TYPE"), 'done; done', 'all is read once more');
+is($rows->(), $as_it_was, 'what is the same is not written');
+sql("INSERT INTO salesdrive.profile_property (profile, entity, concept, constant) VALUES ('unf', 'product', 'stock_kind', '\"Услуга\"'); SELECT salesdrive.load_goods('unf')");
+run_engine();
+is(sql("SELECT string_agg(concat_ws(' ', code, is_stock), ', ' ORDER BY code) FROM salesdrive.bas_good WHERE infobase = 'unf' AND code IN ('G-1', 'G-3')"), 'G-1 f, G-3 t', 'unless it means something else by now');
+sql("DELETE FROM salesdrive.profile_property WHERE origin = 'user' AND profile = 'unf' AND concept = 'stock_kind'; SELECT salesdrive.load_goods('unf')");
+run_engine();
+
 # ---- kits: not known of УНФ
 
 like(read_goods('unf', 'kits'), qr/^parked setting To read kits, profile "unf" of infobase "unf" has to say what these are called.*: kit, kit\.owner, kit\.code\|name, kit_row, kit_row\.product, kit_row\.quantity\. Where does this base keep what kits/, 'what is not known parks, and says what to tell');

@@ -232,7 +232,8 @@ CREATE FUNCTION compare_goods(r push_run, wishes push_wish[]) RETURNS push_figur
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids   text[] := ARRAY(SELECT w.product_id FROM unnest(wishes) w WHERE w.problem IS NULL);
-    alien text[] := ARRAY(SELECT k.key FROM product_keys() k WHERE kept_fields(r.account, r.what) ? k.guard);
+    kept  jsonb := kept_fields(r.account, r.what);
+    alien text[] := ARRAY(SELECT k.key FROM product_keys() k WHERE kept ? k.guard);
     f     push_figures;
 BEGIN
     UPDATE product_sync s SET accepted = s.accepted - alien WHERE s.account = r.account AND s.what = r.what AND s.product_id = ANY (ids) AND s.accepted ?| alien;    -- left to SalesDrive since: what it holds of them is not known any more

@@ -367,6 +367,7 @@ CREATE FUNCTION push_request(r push_run) RETURNS plan_step
 DECLARE
     s plan_step;
     n integer;
+    id text;
 BEGIN
     IF r.what = 'card' THEN
         SELECT min(c.batch) INTO n FROM category_sync c WHERE c.account = r.account AND c.batch IS NOT NULL;
@@ -378,10 +379,10 @@ BEGIN
     END IF;
     SELECT x.batch INTO n FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch IS NOT NULL ORDER BY x.batch LIMIT 1;
     IF n IS NULL THEN
-        UPDATE product_sync x SET batch = 1
-        FROM few(ARRAY(SELECT d.product_id FROM product_sync d WHERE d.account = r.account AND d.what = r.what AND d.turn IS NOT NULL ORDER BY d.turn, d.product_id LIMIT 100)) d
-        WHERE x.account = r.account AND x.what = r.what AND x.product_id = d;
-        n := CASE WHEN FOUND THEN 1 END;
+        FOR id IN SELECT d.product_id FROM product_sync d WHERE d.account = r.account AND d.what = r.what AND d.turn IS NOT NULL ORDER BY d.turn, d.product_id LIMIT 100 LOOP    -- each by its whole key, as in card_obstacles()
+            UPDATE product_sync x SET batch = 1 WHERE x.account = r.account AND x.what = r.what AND x.product_id = id;
+            n := 1;
+        END LOOP;
     END IF;
     IF n IS NOT NULL THEN
         s.step := 'request'; s.method := 'POST'; s.path := 'product-handler/'; s.memo := jsonb_build_object('run', r.id, 'batch', n);
@@ -394,34 +395,63 @@ END $$;
 COMMENT ON FUNCTION push_request(push_run) IS 'The next request of a run: categories, then products; without a step: none is left';
 
 -- SalesDrive drops a part that it does not have from a set, and puts a category that it does not have at the top, both without a word.
-CREATE FUNCTION card_obstacle(account text, wanted jsonb, beside text[]) RETURNS text
+-- Each product by its whole key: what the planner knows of the table may be from before the first push.
+CREATE FUNCTION card_obstacles(account text, ids text[], beside text[]) RETURNS TABLE (id text, words text)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+    refused jsonb := (SELECT coalesce(jsonb_object_agg(c.number, format('SalesDrive has no category "%s", it is refused: %s', c.wanted ->> 'name', c.detail)), '{}') FROM category_sync c
+                      WHERE c.account = card_obstacles.account AND c.state = 'refused' AND c.accepted IS NULL);
+    cards   jsonb := (SELECT coalesce(jsonb_object_agg(i, x.wanted), '{}') FROM unnest(ids) i
+                      CROSS JOIN LATERAL (SELECT y.wanted, y.state FROM product_sync y WHERE y.account = card_obstacles.account AND y.what = 'card' AND y.product_id = i OFFSET 0) x WHERE x.state <> 'refused');
+    named   text[] := ARRAY(SELECT DISTINCT n #>> '{}' FROM jsonb_path_query(cards, '$.*.set[*].id') n UNION SELECT n #>> '{}' FROM jsonb_path_query(cards, '$.*.parentProductId') n);
+    lost    text[];
 BEGIN
-    RETURN coalesce(
-        (SELECT format('SalesDrive has no category "%s", it is refused: %s', c.wanted ->> 'name', c.detail) FROM category_sync c
-         WHERE c.account = card_obstacle.account AND c.number = (card_obstacle.wanted #>> '{category,id}')::integer AND c.state = 'refused' AND c.accepted IS NULL),
-        (SELECT format('SalesDrive has no card of its %s %s, which is refused.', n.word, n.id) FROM (
-             SELECT 'part' AS word, p ->> 'id' AS id FROM jsonb_array_elements(card_obstacle.wanted -> 'set') p
-             UNION ALL SELECT 'good', card_obstacle.wanted ->> 'parentProductId' WHERE card_obstacle.wanted ? 'parentProductId') n
-         WHERE n.id <> ALL (beside) AND NOT EXISTS (SELECT FROM crm_product c WHERE c.account = card_obstacle.account AND c.product_id = n.id) ORDER BY n.word, n.id LIMIT 1));
+    IF named <> '{}' THEN
+        lost := ARRAY(SELECT n FROM unnest(named) n WHERE n <> ALL (beside) EXCEPT SELECT k.product_id FROM crm_product k WHERE k.account = card_obstacles.account AND k.product_id = ANY (named));
+    END IF;
+    RETURN QUERY
+    SELECT DISTINCT ON (t.id) t.id, t.words FROM (
+        SELECT c.key AS id, 0 AS rank, refused ->> (c.value #>> '{category,id}') AS words FROM jsonb_each(cards) c WHERE refused ? (c.value #>> '{category,id}')
+        UNION ALL
+        SELECT c.key, 1, format('SalesDrive has no card of its %s %s, which is refused.', n.word, n.id)
+        FROM jsonb_each(cards) c CROSS JOIN LATERAL (SELECT 'part' AS word, p ->> 'id' AS id FROM jsonb_array_elements(c.value -> 'set') p UNION ALL SELECT 'good', c.value ->> 'parentProductId') n WHERE n.id = ANY (lost)) t
+    ORDER BY t.id, t.rank, t.words;
 END $$;
-COMMENT ON FUNCTION card_obstacle(text, jsonb, text[]) IS 'What a card refers to and SalesDrive does not have, neither sent before nor beside it; NULL: nothing';
+COMMENT ON FUNCTION card_obstacles(text, text[], text[]) IS 'Cards that refer to what SalesDrive does not have, neither sent before nor beside them, and to what';
 
-CREATE FUNCTION hold_cards(r push_run, n integer) RETURNS integer
+CREATE FUNCTION hold_cards(r push_run, ids text[], beside text[]) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    ids  text[] := ARRAY(SELECT x.product_id FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.batch = n);
-    many integer;
+    o    record;
+    many integer := 0;
 BEGIN
-    UPDATE product_sync x SET state = 'refused', doubted = true, turn = NULL, batch = NULL, fails = x.fails + 1, detail = left(o.words, 500)
-    FROM few(ids) i CROSS JOIN LATERAL (SELECT y.wanted FROM product_sync y WHERE y.account = r.account AND y.what = r.what AND y.product_id = i) y CROSS JOIN LATERAL card_obstacle(r.account, y.wanted, ids) o (words)
-    WHERE o.words IS NOT NULL AND x.account = r.account AND x.what = r.what AND x.product_id = i;
-    GET DIAGNOSTICS many = ROW_COUNT;
-    UPDATE push_run x SET failed = x.failed + many WHERE x.id = r.id AND many > 0;
+    FOR o IN SELECT c.id, c.words FROM card_obstacles(r.account, ids, beside) c LOOP
+        UPDATE product_sync x SET state = 'refused', doubted = true, turn = NULL, batch = NULL, fails = x.fails + 1, detail = left(o.words, 500) WHERE x.account = r.account AND x.what = r.what AND x.product_id = o.id;
+        many := many + 1;
+    END LOOP;
     RETURN many;
 END $$;
-COMMENT ON FUNCTION hold_cards(push_run, integer) IS 'Takes out of a request the cards that refer to what SalesDrive does not have: the next push tries them again. Returns how many';
+COMMENT ON FUNCTION hold_cards(push_run, text[], text[]) IS 'Counts as refused the cards that refer to what SalesDrive does not have: the next push tries them again. Returns how many';
+
+CREATE FUNCTION next_push_request(r push_run) RETURNS plan_step
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    s    plan_step;
+    ids  text[];
+    many integer;
+BEGIN
+    LOOP
+        s := push_request(r);
+        EXIT WHEN r.what <> 'card' OR s.step IS NULL OR s.memo ? 'categories';
+        ids := ARRAY(SELECT p ->> 'id' FROM jsonb_array_elements(s.body -> 'product') p);
+        many := hold_cards(r, ids, ids);
+        EXIT WHEN many = 0;
+        UPDATE push_run x SET failed = x.failed + many WHERE x.id = r.id;
+    END LOOP;
+    RETURN s;
+END $$;
+COMMENT ON FUNCTION next_push_request(push_run) IS 'The next request, without cards that cannot be sent yet';
 
 CREATE FUNCTION plan_push_of(t task) RETURNS plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
@@ -484,10 +514,7 @@ BEGIN
         s.hint := format('If that is right: SELECT salesdrive.allow_push(%s); else mend it in BAS, and push again.', r.id);
         RETURN s;
     END IF;
-    LOOP
-        s := push_request(r);
-        EXIT WHEN r.what <> 'card' OR hold_cards(r, (s.memo ->> 'batch')::integer) = 0;
-    END LOOP;
+    s := next_push_request(r);
     s.task_id := t.id;
     IF s.step = 'request' AND r.unsure_until > clock() THEN
         s := ROW(t.id, 'wait', NULL, NULL, NULL, NULL, NULL, NULL, r.unsure_until, 'unsure', 'A request without an answer may still be at work in SalesDrive.', NULL, NULL)::plan_step;
@@ -560,18 +587,15 @@ DECLARE
 BEGIN
     IF answer.class = 'ok' THEN
         UPDATE product_sync x SET accepted = x.wanted, accepted_at = clock(), state = 'accepted', doubted = false, turn = NULL, batch = NULL, fails = 0, detail = NULL
-        FROM push_verdicts(said, ids) v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND v.verdict = 'accepted';
+        FROM push_verdicts(said, ids) v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND x.batch = n AND v.verdict = 'accepted';
         GET DIAGNOSTICS good = ROW_COUNT;
         UPDATE product_sync x SET state = 'refused', doubted = false, turn = NULL, batch = NULL, fails = x.fails + 1, detail = left(coalesce(v.words, 'SalesDrive names others as taken, not this one: ' || said), 500)
-        FROM push_verdicts(said, ids) v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND (v.verdict = 'refused' OR v.verdict = 'unclear' AND alone);
+        FROM push_verdicts(said, ids) v WHERE x.account = r.account AND x.what = r.what AND x.product_id = v.id AND x.batch = n AND (v.verdict = 'refused' OR v.verdict = 'unclear' AND alone);
         GET DIAGNOSTICS bad = ROW_COUNT;
         UPDATE product_sync x SET state = 'wanted', batch = n + array_position(ids, v.id) - 1    -- alone, where it stood
         FROM push_verdicts(said, ids) v WHERE v.verdict = 'unclear' AND x.account = r.account AND x.what = r.what AND x.product_id = v.id AND x.batch = n;
         PERFORM tie_cards(r, ids);
-        UPDATE product_sync x SET state = 'refused', doubted = true, fails = x.fails + 1, detail = left(o.words, 500)    -- taken beside a part that was not
-        FROM few(ids) i CROSS JOIN LATERAL (SELECT y.wanted FROM product_sync y WHERE y.account = r.account AND y.what = r.what AND y.product_id = i AND y.state = 'accepted') y CROSS JOIN LATERAL card_obstacle(r.account, y.wanted, '{}') o (words)
-        WHERE r.what = 'card' AND o.words IS NOT NULL AND x.account = r.account AND x.what = r.what AND x.product_id = i;
-        GET DIAGNOSTICS lame = ROW_COUNT;
+        lame := CASE WHEN r.what = 'card' THEN hold_cards(r, ids, '{}') ELSE 0 END;    -- taken beside a part that was not
         good := good - lame;
         bad := bad + lame;
     ELSIF alone THEN
@@ -588,8 +612,8 @@ CREATE FUNCTION tie_cards(r push_run, ids text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     INSERT INTO crm_product AS c (account, product_id, sku, product, characteristic, known_from)
-    SELECT x.account, x.product_id, x.sku, x.product, coalesce(x.characteristic, no_key()), 'push' FROM product_sync x
-    WHERE x.account = r.account AND x.what = r.what AND x.product_id = ANY (ids) AND x.state = 'accepted' AND x.product IS NOT NULL ORDER BY x.product_id
+    SELECT x.account, x.product_id, x.sku, x.product, coalesce(x.characteristic, no_key()), 'push' FROM unnest(ids) i
+    CROSS JOIN LATERAL (SELECT y.* FROM product_sync y WHERE y.account = r.account AND y.what = r.what AND y.product_id = i OFFSET 0) x WHERE x.state = 'accepted' AND x.product IS NOT NULL ORDER BY x.product_id
     ON CONFLICT ON CONSTRAINT crm_product_pkey DO UPDATE SET sku = CASE WHEN r.what = 'card' OR c.sku IS NULL THEN excluded.sku ELSE c.sku END, product = excluded.product, characteristic = excluded.characteristic
     WHERE (c.product, c.characteristic) IS DISTINCT FROM (excluded.product, excluded.characteristic) OR c.sku IS NULL OR r.what = 'card' AND c.sku <> excluded.sku;
 END $$;

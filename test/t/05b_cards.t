@@ -166,4 +166,14 @@ $shop->push('card');
 is(join(' ', @{ $shop->card('CUP') }{qw(name expenses currencyExpenses)}), 'Чашка 20.05 UAH', 'sold out, the last cost known stays');
 $shop->config(absent_fields => 'kept');
 
+# ---- many: what a request costs does not grow with the catalog
+
+$shop->sql("INSERT INTO salesdrive.bas_good (infobase, ref_key, sku, name, folder, data, read_at) SELECT 'main', md5('g' || n)::uuid, 'Q' || n, 'Товар ' || n, '" . $shop->key(901) . "', '{}', now() FROM generate_series(1, 2000) n;
+	INSERT INTO salesdrive.bas_kit_part (infobase, kit, line_no, product, quantity, read_at) SELECT 'main', md5('g' || n)::uuid, 1, md5('g' || n + 1000)::uuid, 1, now() FROM generate_series(1, 1000) n");
+my $visited = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables WHERE relname = 'product_sync'";
+my $before = $shop->sql($visited);
+$shop->push('card');
+is($shop->run('card') . ' ' . $shop->run('card', 'requests'), 'done 2000 2000 0 20', '2000 products: twenty requests');
+cmp_ok($shop->sql($visited) - $before, '<', 50_000, 'each looks at its own products') or diag($shop->sql($visited) - $before);
+
 done_testing();

@@ -112,11 +112,12 @@ is(state_of(2, 'sale') . ' ' . made(2), 'done 1', 'reached after the rule, and s
 
 no_rules();
 is(sql("SELECT count(*) FROM salesdrive.dictionary_load WHERE dictionary = 'status'"), 0, 'the list of statuses is not known');
-rule('bas', 'В роботі', 'sale');
+sql("CREATE ROLE ope; SELECT salesdrive.grant_access('ope', 'operator')");
+is(error_of("SET ROLE ope; INSERT INTO salesdrive.followup_rule (side, status, action) VALUES ('bas', 'В роботі', 'sale')"), '', 'an operator sets a rule');
 deliver(3);
 user_status(3, $work);
 pull();
-is(state_of(3, 'sale') . ' ' . made(3), 'done 1', 'the rule has it read, and counts');
+is(state_of(3, 'sale') . ' ' . made(3), 'done 1', 'it has the list read, and counts');
 
 # ---- an order that is posted by people, later
 

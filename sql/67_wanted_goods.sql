@@ -56,6 +56,7 @@ CREATE FUNCTION good_problems() RETURNS TABLE (problem text, means text, hint te
            ('id_taken', 'The id its card would get is that of another card.', 'Say which card it is: INSERT INTO salesdrive.crm_product (account, product_id, sku, product) VALUES (…).'),
            ('id_twice', 'Several goods would have the same card.', 'Give them different articles or codes in BAS, or say which one the card is (crm_product.product).'),
            ('unknown', 'SalesDrive has no card of it, as far as orders tell.', 'Set account_goods.unmatched to export, and push_products() makes the card; or, where it has one, say so in crm_product.'),
+           ('in_export', 'The YML export of SalesDrive has a card with its SKU, whose id no order has told.', 'Say which card it is: INSERT INTO salesdrive.crm_product (account, product_id, sku) VALUES (…), with the ID that the product has in SalesDrive; crm_good has what the export says of it.'),
            ('characteristic_unpinned', 'It is a characteristic without an SKU.', 'Pin an SKU to it (product_pin), for orders too; or set account_goods.characteristics to sum.'),
            ('no_price', 'It has no price of the main price type, or 0.', 'Set the price in BAS, or another price type in account_price.'),
            ('currency', 'The currency of its price has no name in SalesDrive.', 'SELECT salesdrive.map_value(account, ''currency'', ''USD'', ''name in BAS'', direction => ''to_crm'');'),
@@ -190,11 +191,13 @@ BEGIN
         SELECT k.n, c.product_id, c.without_id, c.rank FROM keyed k JOIN card c ON c.product_id = k.key AND c.product IS NULL AND c.sku IS NULL
     ), found AS MATERIALIZED (
         SELECT DISTINCT ON (c.n) c.n, c.product_id, c.without_id, count(*) OVER (PARTITION BY c.n, c.rank) AS same FROM candidate c ORDER BY c.n, c.rank, c.product_id
+    ), exported AS MATERIALIZED (    -- else it would be there twice
+        SELECT DISTINCT g.sku FROM crm_good g WHERE g.account = push_goods.account AND g.gone_at IS NULL AND g.sku IS NOT NULL AND (goods IS NULL OR g.sku = ANY (skus))
     ), clear AS MATERIALIZED (
         SELECT coalesce(f.product_id, k.key) AS product_id, k.sku, k.product, k.characteristic, k.name, f.n IS NULL AS is_new,
                CASE WHEN k.problem IS NOT NULL THEN k.problem WHEN f.same > 1 THEN 'card_twice' WHEN f.without_id THEN 'card_without_id'
-                    WHEN f.n IS NULL AND k.key IS NULL THEN 'no_code' WHEN f.n IS NULL AND t.product_id IS NOT NULL THEN 'id_taken' WHEN f.n IS NULL AND o.unmatched = 'list' THEN 'unknown' END AS problem
-        FROM keyed k LEFT JOIN found f ON f.n = k.n LEFT JOIN card t ON t.product_id = k.key
+                    WHEN f.n IS NULL AND k.key IS NULL THEN 'no_code' WHEN f.n IS NULL AND t.product_id IS NOT NULL THEN 'id_taken' WHEN f.n IS NULL AND y.sku IS NOT NULL THEN 'in_export' WHEN f.n IS NULL AND o.unmatched = 'list' THEN 'unknown' END AS problem
+        FROM keyed k LEFT JOIN found f ON f.n = k.n LEFT JOIN card t ON t.product_id = k.key LEFT JOIN exported y ON y.sku = k.sku
         WHERE f.n IS NOT NULL OR k.own OR NOT EXISTS (SELECT FROM settled e WHERE e.product = k.product)    -- a further SKU of a good that SalesDrive does not know is none to be made
     )
     SELECT c.product_id, c.sku, c.product, c.characteristic, c.name, c.is_new,

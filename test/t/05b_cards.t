@@ -85,6 +85,16 @@ $shop->sql("UPDATE salesdrive.product_pin SET product = '" . $shop->key(13) . "'
 $shop->push('card');
 is(join('; ', map { join ' ', @{ $shop->card($_) }{qw(name sku)} } qw(B-1 PAN POT)), 'Горщик BOIL; Каструля PAN; Горщик POT', 'pinned to another good, it is a card of that one');
 
+# ---- a card that no order told of
+
+$shop->sql("INSERT INTO salesdrive.crm_good (account, offer_id, sku, name, seen_at) VALUES ('shop', '77', 'TEAPOT', 'Чайник', now())");
+$shop->good(14, sku => 'TEAPOT', name => 'Чайник');
+$shop->push('card');
+is($shop->run('card', 'changed') . ' ' . $shop->unsent, '0 card TEAPOT in_export', 'what the YML export names is not made once more');
+$shop->sql("INSERT INTO salesdrive.crm_product (account, product_id, sku) VALUES ('shop', 'T-77', 'TEAPOT')");
+$shop->push('card');
+is($shop->card('T-77')->{name}, 'Чайник', 'told its id, it is sent');
+
 # ---- kits: parts before them, in one request too; without a part no kit; taken apart
 
 sub kit { my ($kit, %part) = @_; return $shop->sql("DELETE FROM salesdrive.bas_kit_part WHERE kit = '" . $shop->key($kit) . "'" . join '', map { "; INSERT INTO salesdrive.bas_kit_part (infobase, kit, line_no, product, quantity, read_at) VALUES ('main', '" . $shop->key($kit) . "', $_, '" . $shop->key($_) . "', $part{$_}, now())" } sort keys %part) }

@@ -490,7 +490,7 @@ COMMENT ON FUNCTION payment_reading(plan_step, payment_sync, text, infobase, acc
 CREATE FUNCTION plan_payment(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN QUERY SELECT (payment_step(t)).* FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t
+    RETURN QUERY SELECT s.* FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t CROSS JOIN LATERAL payment_step(t) s    -- (payment_step(t)).* would call it for each column
     WHERE t.key ~ '^[1-9]\d{0,17}$' AND EXISTS (SELECT FROM crm_payment p WHERE p.account = t.account AND p.payment_id = t.key::bigint);
 END $$;
 COMMENT ON FUNCTION plan_payment(bigint[]) IS 'Plan of kind payment';

@@ -300,7 +300,7 @@ COMMENT ON FUNCTION payment_out_step(task) IS 'Next step of a payment document o
 CREATE FUNCTION plan_payment_out(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN QUERY SELECT (payment_out_step(t)).* FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t
+    RETURN QUERY SELECT s.* FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t CROSS JOIN LATERAL payment_out_step(t) s
     WHERE t.key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/\d{1,11}$' AND EXISTS (SELECT FROM bas_payment b WHERE b.account = t.account AND b.ref_key = split_part(t.key, '/', 1)::uuid AND b.order_id = split_part(t.key, '/', 2)::bigint);
 END $$;
 COMMENT ON FUNCTION plan_payment_out(bigint[]) IS 'Plan of kind payment_out';

@@ -143,7 +143,7 @@ DECLARE
 BEGIN
     SELECT * INTO o FROM account_goods g WHERE g.account = push_goods.account;
     IF goods IS NOT NULL THEN
-        SELECT n.near, n.skus, n.cards INTO near, skus, cards FROM goods_near(push_goods.account, goods) n;
+        SELECT ARRAY(SELECT DISTINCT x FROM unnest(n.near) x), n.skus, ARRAY(SELECT DISTINCT x FROM unnest(n.cards) x) INTO near, skus, cards FROM goods_near(push_goods.account, goods) n;
     END IF;
     IF o.folders IS NOT NULL THEN
         WITH RECURSIVE tree AS (
@@ -160,7 +160,9 @@ BEGIN
     ), live AS MATERIALIZED (
         SELECT g.ref_key, nullif(btrim(g.sku), '') AS sku, nullif(btrim(g.code), '') AS code, coalesce(nullif(btrim(g.name), ''), nullif(btrim(g.full_name), ''), nullif(btrim(g.sku), ''), g.ref_key::text) AS name,
                (o.folders IS NULL OR g.folder = ANY (inside)) AND (o.services OR g.is_stock IS NOT FALSE) AND (o.condition = '{}' OR g.data @> o.condition) AS chosen
-        FROM bas_good g WHERE g.infobase = base AND NOT g.is_folder AND NOT g.deleted AND (goods IS NULL OR g.ref_key = ANY (near))
+        FROM (SELECT g.* FROM bas_good g WHERE g.infobase = base AND goods IS NULL
+              UNION ALL SELECT g.* FROM few(near) n CROSS JOIN LATERAL (SELECT x.* FROM bas_good x WHERE x.infobase = base AND x.ref_key = n OFFSET 0) g) g    -- of some goods by their keys, whatever statistics say
+        WHERE NOT g.is_folder AND NOT g.deleted
     ), named AS MATERIALIZED (
         SELECT row_number() OVER () AS n, x.* FROM (
             SELECT l.sku, l.ref_key AS product, no_key() AS characteristic, l.name, l.code, l.chosen, true AS own,
@@ -178,9 +180,10 @@ BEGIN
         SELECT n.*, CASE o.product_id WHEN 'sku' THEN n.sku WHEN 'code' THEN CASE WHEN n.own THEN n.code ELSE n.sku END ELSE CASE n.characteristic WHEN no_key() THEN n.product ELSE n.characteristic END::text END AS key FROM named n
     ), card AS MATERIALIZED (    -- tied to a good as long as that is there, and its SKU is not pinned to another since
         SELECT c.product_id, c.sku, CASE WHEN h.holds THEN c.product END AS product, CASE WHEN h.holds THEN c.characteristic ELSE no_key() END AS characteristic, c.without_id, CASE c.known_from WHEN 'user' THEN 0 WHEN 'push' THEN 1 ELSE 2 END AS rank
-        FROM crm_product c LEFT JOIN live l ON l.ref_key = c.product LEFT JOIN pin p ON p.sku = c.sku LEFT JOIN (SELECT DISTINCT x.product, x.characteristic FROM pin x) q ON q.product = c.product AND q.characteristic = c.characteristic
+        FROM (SELECT c.* FROM crm_product c WHERE c.account = push_goods.account AND goods IS NULL
+              UNION ALL SELECT c.* FROM few(cards) n CROSS JOIN LATERAL (SELECT x.* FROM crm_product x WHERE x.account = push_goods.account AND x.product_id = n OFFSET 0) c) c
+        LEFT JOIN live l ON l.ref_key = c.product LEFT JOIN pin p ON p.sku = c.sku LEFT JOIN (SELECT DISTINCT x.product, x.characteristic FROM pin x) q ON q.product = c.product AND q.characteristic = c.characteristic
         CROSS JOIN LATERAL (SELECT l.ref_key IS NOT NULL AND (c.characteristic = no_key() OR q.product IS NOT NULL) AND (p.sku IS NULL OR p.product = c.product AND p.characteristic = c.characteristic) AS holds) h
-        WHERE c.account = push_goods.account AND (goods IS NULL OR c.product_id = ANY (cards))
     ), candidate AS (
         SELECT k.n, c.product_id, c.without_id, c.rank + CASE WHEN c.sku = k.sku THEN 0 ELSE 10 END AS rank
         FROM keyed k JOIN card c ON c.product = k.product AND c.characteristic = k.characteristic LEFT JOIN pin p ON p.sku = c.sku AND p.product = c.product
@@ -254,11 +257,14 @@ BEGIN
     RETURN QUERY
     WITH place AS MATERIALIZED (
         SELECT m.warehouse, m.stock FROM stock_map(wanted_stock.account) m WHERE o.stock_by = 'warehouse'
+    ), listed AS MATERIALIZED (    -- of some goods by their keys, whatever statistics say
+        SELECT s.* FROM bas_stock s WHERE s.infobase = base AND goods IS NULL
+        UNION ALL SELECT s.* FROM few(goods) g CROSS JOIN LATERAL (SELECT x.* FROM bas_stock x WHERE x.infobase = base AND x.product = g OFFSET 0) s
     ), held AS MATERIALIZED (
         SELECT s.product, CASE o.characteristics WHEN 'sum' THEN no_key() ELSE s.characteristic END AS characteristic, p.stock,
                sum(s.quantity - CASE o.reserves WHEN 'subtract' THEN s.reserved ELSE 0 END) AS quantity
-        FROM bas_stock s LEFT JOIN place p ON p.warehouse = s.warehouse
-        WHERE s.infobase = base AND (goods IS NULL OR s.product = ANY (goods)) AND CASE o.stock_by WHEN 'total' THEN o.total_of IS NULL OR s.warehouse = ANY (o.total_of) ELSE p.stock IS NOT NULL END
+        FROM listed s LEFT JOIN place p ON p.warehouse = s.warehouse
+        WHERE CASE o.stock_by WHEN 'total' THEN o.total_of IS NULL OR s.warehouse = ANY (o.total_of) ELSE p.stock IS NOT NULL END
         GROUP BY 1, 2, 3
     ), told AS MATERIALIZED (
         SELECT h.product, h.characteristic, CASE o.stock_by WHEN 'total' THEN jsonb_build_object('stockBalance', trim_scale(sum(v.quantity))) ELSE jsonb_object_agg(coalesce(h.stock, ''), trim_scale(v.quantity)) END AS fields
@@ -280,8 +286,9 @@ CREATE FUNCTION wanted_no_stock(account text, cards text[]) RETURNS SETOF push_w
 BEGIN
     RETURN QUERY
     SELECT s.product_id, s.sku, s.product, s.characteristic, s.name, NULL::text, no_stock(wanted_no_stock.account), 0
-    FROM product_sync s JOIN account a ON a.name = s.account
-    WHERE s.account = wanted_no_stock.account AND s.what = 'stock' AND s.product_id = ANY (cards) AND s.turn IS NULL AND (s.state <> 'accepted' OR s.doubted OR stock_total(s.accepted) > 0)
+    FROM account a CROSS JOIN few(cards) k
+    CROSS JOIN LATERAL (SELECT x.* FROM product_sync x WHERE x.account = wanted_no_stock.account AND x.what = 'stock' AND x.product_id = k OFFSET 0) s    -- by their keys, whatever statistics say
+    WHERE a.name = wanted_no_stock.account AND s.turn IS NULL AND (s.state <> 'accepted' OR s.doubted OR stock_total(s.accepted) > 0)
       AND s.product IS NOT NULL AND NOT EXISTS (SELECT FROM bas_good b WHERE b.infobase = a.infobase AND b.ref_key = s.product AND NOT b.deleted);
 END $$;
 COMMENT ON FUNCTION wanted_no_stock(text, text[]) IS 'Of some cards those whose good has left the catalog: they are to have no stock';
@@ -330,9 +337,12 @@ BEGIN
         SELECT g.* FROM push_goods(wanted_prices.account, goods) g
     ), currency AS MATERIALIZED (
         SELECT c.ref_key, c.name FROM push_currencies(wanted_prices.account) c
+    ), listed AS MATERIALIZED (    -- of some goods by their keys, whatever statistics say
+        SELECT p.* FROM bas_price p WHERE p.infobase = base AND goods IS NULL AND p.price_type = ANY (ARRAY[main, reduced] || further)
+        UNION ALL SELECT p.* FROM few(goods) g CROSS JOIN LATERAL (SELECT x.* FROM bas_price x WHERE x.infobase = base AND x.price_type = ANY (ARRAY[main, reduced] || further) AND x.product = g OFFSET 0) p
     ), price AS MATERIALIZED (    -- of a characteristic its own, else that of its good
         SELECT DISTINCT ON (g.product_id, p.price_type) g.product_id, p.price_type, p.price, CASE WHEN coalesce(p.currency, no_key()) = no_key() THEN o.currency ELSE c.name END AS currency
-        FROM good g JOIN bas_price p ON p.infobase = base AND (goods IS NULL OR p.product = ANY (goods)) AND p.product = g.product AND p.characteristic IN (g.characteristic, no_key()) AND p.price_type = ANY (ARRAY[main, reduced] || further)
+        FROM good g JOIN listed p ON p.product = g.product AND p.characteristic IN (g.characteristic, no_key())
         LEFT JOIN currency c ON c.ref_key = p.currency
         WHERE g.problem IS NULL AND p.price > 0
         ORDER BY g.product_id, p.price_type, p.characteristic = no_key()

@@ -228,38 +228,39 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION put_aside(push_run) IS 'Puts aside a slice of what a former comparison left to be sent, and returns it. What has no answer is in doubt';
 
+-- What is known of each product is looked up by its key, one by one (OFFSET 0): whatever statistics say of a table just filled, it is not read whole.
 CREATE FUNCTION compare_goods(r push_run, wishes push_wish[]) RETURNS push_figures
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = on SET enable_mergejoin = on SET enable_nestloop = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_generic_plan AS $$
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 0.01 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids   text[] := ARRAY(SELECT w.product_id FROM unnest(wishes) w WHERE w.problem IS NULL);
     kept  jsonb := kept_fields(r.account, r.what);
     alien text[] := ARRAY(SELECT k.key FROM product_keys() k WHERE kept ? k.guard);
+    strange text[] := ARRAY(SELECT i FROM few(ids) i CROSS JOIN LATERAL (SELECT x.accepted FROM product_sync x WHERE x.account = r.account AND x.what = r.what AND x.product_id = i OFFSET 0) s WHERE s.accepted ?| alien);
     f     push_figures;
 BEGIN
-    UPDATE product_sync s SET accepted = s.accepted - alien WHERE s.account = r.account AND s.what = r.what AND s.product_id = ANY (ids) AND s.accepted ?| alien;    -- left to SalesDrive since: what it holds of them is not known any more
-    WITH known AS MATERIALIZED (
-        SELECT s.product_id, s.product, s.characteristic, s.wanted, s.accepted, s.state, s.doubted FROM product_sync s WHERE s.account = r.account AND s.what = r.what AND s.product_id = ANY (ids)
-    ), compared AS MATERIALIZED (
+    UPDATE product_sync s SET accepted = s.accepted - alien FROM few(strange) i WHERE s.account = r.account AND s.what = r.what AND s.product_id = i;    -- left to SalesDrive since: what it holds of them is not known any more
+    WITH compared AS MATERIALIZED (
         SELECT w.*, s.accepted, s.product_id IS NULL OR s.accepted IS NULL OR s.doubted OR s.accepted <> w.wanted AS differs, coalesce(s.state = 'refused' AND NOT s.doubted AND s.wanted = w.wanted, false) AS held_back,
                s.state <> 'accepted' OR (s.product, s.characteristic) IS DISTINCT FROM (w.product, w.characteristic) AS otherwise
-        FROM unnest(wishes) w LEFT JOIN known s ON s.product_id = w.product_id WHERE w.problem IS NULL
+        FROM unnest(wishes) w
+        LEFT JOIN LATERAL (SELECT x.* FROM product_sync x WHERE w.problem IS NULL AND x.account = r.account AND x.what = r.what AND x.product_id = w.product_id OFFSET 0) s ON true
     ), noted AS (
         INSERT INTO product_sync AS s (account, product_id, what, sku, product, characteristic, name, wanted, run, turn)
-        SELECT r.account, c.product_id, r.what, c.sku, c.product, c.characteristic, c.name, c.wanted, r.id, c.turn FROM compared c WHERE c.differs AND NOT c.held_back ORDER BY c.product_id
+        SELECT r.account, c.product_id, r.what, c.sku, c.product, c.characteristic, c.name, c.wanted, r.id, c.turn FROM compared c WHERE c.problem IS NULL AND c.differs AND NOT c.held_back ORDER BY c.product_id
         ON CONFLICT ON CONSTRAINT product_sync_pkey DO UPDATE SET sku = excluded.sku, product = excluded.product, characteristic = excluded.characteristic, name = excluded.name, wanted = excluded.wanted,
             run = excluded.run, turn = excluded.turn, state = 'wanted', fails = CASE WHEN s.wanted = excluded.wanted THEN s.fails ELSE 0 END, detail = NULL
     ), held AS (    -- wanted otherwise for a while, or of another good
-        UPDATE product_sync s SET wanted = s.accepted, state = 'accepted', fails = 0, detail = NULL, product = c.product, characteristic = c.characteristic FROM compared c
-        WHERE NOT c.differs AND c.otherwise AND s.account = r.account AND s.what = r.what AND s.product_id = ANY (ids) AND s.product_id = c.product_id
+        UPDATE product_sync s SET wanted = s.accepted, state = 'accepted', fails = 0, detail = NULL, product = c.product, characteristic = c.characteristic
+        FROM (SELECT x.* FROM compared x WHERE x.problem IS NULL AND NOT x.differs AND x.otherwise OFFSET 0) c
+        WHERE s.account = r.account AND s.what = r.what AND s.product_id = c.product_id
     )
-    SELECT (r.found).goods + count(*) FILTER (WHERE w.problem IS NULL), (r.found).left_out + count(*) FILTER (WHERE w.problem IS NOT NULL), (r.found).changed + count(*) FILTER (WHERE c.differs AND NOT c.held_back),
+    SELECT (r.found).goods + count(*) FILTER (WHERE c.problem IS NULL), (r.found).left_out + count(*) FILTER (WHERE c.problem IS NOT NULL), (r.found).changed + count(*) FILTER (WHERE c.problem IS NULL AND c.differs AND NOT c.held_back),
            (r.found).known + count(*) FILTER (WHERE c.accepted IS NOT NULL), (r.found).base + count(*) FILTER (WHERE v.in_force), (r.found).hit + count(*) FILTER (WHERE v.in_force AND v.moves),
-           (r.found).bare + count(*) FILTER (WHERE CASE r.what WHEN 'stock' THEN w.problem IS NULL AND b.total <= 0 ELSE w.problem = 'no_price' END)
+           (r.found).bare + count(*) FILTER (WHERE CASE r.what WHEN 'stock' THEN c.problem IS NULL AND b.total <= 0 ELSE c.problem = 'no_price' END)
     INTO f
-    FROM unnest(wishes) w LEFT JOIN compared c ON c.product_id = w.product_id AND w.problem IS NULL
-    CROSS JOIN LATERAL stock_sum(c.accepted) a CROSS JOIN LATERAL stock_sum(w.wanted) b
+    FROM compared c CROSS JOIN LATERAL stock_sum(c.accepted) a CROSS JOIN LATERAL stock_sum(c.wanted) b
     CROSS JOIN LATERAL (SELECT CASE r.what WHEN 'stock' THEN a.total > 0 WHEN 'price' THEN c.accepted ? 'costPerItem' END AS in_force,
-                               CASE r.what WHEN 'stock' THEN b.total <= 0 WHEN 'price' THEN price_moves(c.accepted, c.wanted) END AS moves) v;
+                               CASE r.what WHEN 'stock' THEN c.problem IS NULL AND b.total <= 0 WHEN 'price' THEN price_moves(c.accepted, c.wanted) END AS moves) v;
     RETURN f;
 END $$;
 COMMENT ON FUNCTION compare_goods(push_run, push_wish[]) IS 'Compares what some products are to hold in SalesDrive with what it took last, as one set, and writes down what differs; returns what the comparison has found with them';

@@ -67,7 +67,7 @@ BEGIN
         UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL WHERE (m.f).state <> 'wanted'
         UNION ALL SELECT 'park', NULL, NULL, 'order_skipped', 'The order was taken out of the exchange by skip().', format('SELECT salesdrive.resume(%L, %s);', (m.f).account, (m.f).order_id), NULL WHERE (m.y).skipped_at IS NOT NULL
         -- made already
-        UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('%s %s is marked for deletion in BAS: it is left so.', c.name, (m.f).number), 'Remove the mark in BAS and call resume(); or leave it, and delete its row of salesdrive.task.', NULL
+        UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('%s %s is marked for deletion in BAS: it is left so.', c.name, (m.f).number), 'Remove the mark in BAS and call resume(); or leave it: who has the level admin deletes its row of salesdrive.task.', NULL
                   WHERE (m.f).bas_ref IS NOT NULL AND (m.f).deleted
         UNION ALL SELECT 'park', NULL, NULL, 'followup_sum', format('%s %s: BAS holds a sum of %s, and %s was sent.', c.name, (m.f).number, held.sum, sent.sum), 'Compare followup.sent_body with the document, mend it in BAS, and call resume(); post it there if it is right as it is.', NULL
                   FROM (SELECT document_total((m.i).profile, (m.f).action, (m.f).read_body) AS sum) held, (SELECT document_total((m.i).profile, (m.f).action, (m.f).sent_body) AS sum) sent

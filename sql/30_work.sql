@@ -111,6 +111,11 @@ CREATE FUNCTION task_words(kind text) RETURNS text
         ('partner', 'partners'), ('product', 'new products'), ('products', 'readings of products'), ('goods', 'readings of goods'), ('push', 'pushes of goods')) w (kind, words) WHERE w.kind = task_words.kind), format('tasks of kind %s', kind));
 COMMENT ON FUNCTION task_words(text) IS 'What tasks of a kind are about, as a sentence has it';
 
+CREATE FUNCTION task_order(kind text, key text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN kind IN ('order', 'order_update', 'order_record', 'followup') THEN (substring(key FROM '^([1-9]\d{0,10})(?:/|$)'))::bigint END;
+COMMENT ON FUNCTION task_order(text, text) IS 'Number of the order that a task is about; NULL: of none';
+
 CREATE FUNCTION task_of(id bigint) RETURNS SETOF task
     LANGUAGE sql STABLE ROWS 1
 BEGIN ATOMIC

@@ -299,7 +299,7 @@ CREATE FUNCTION note_counterparty_writes(steps plan_step[]) RETURNS void
 BEGIN
     UPDATE bas_counterparty_phone p SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
-    WHERE s.creates AND t.kind IN ('counterparty', 'partner') AND p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind;
+    WHERE s.creates AND p.infobase = t.scope AND p.phone = t.key AND p.entity = t.kind;
 END $$;
 COMMENT ON FUNCTION note_counterparty_writes(plan_step[]) IS 'Before creations are sent: from now on their outcome is unsure, until settled';
 

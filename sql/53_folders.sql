@@ -144,4 +144,12 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION settle_folder(http_result[]) IS 'Settle of kind folder: one of the name within its folder makes a new one needless';
-INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('folder', 'shipped', 'salesdrive.plan_folder', 'salesdrive.settle_folder', 'salesdrive.note_product_writes');
+CREATE FUNCTION note_folder_writes(steps plan_step[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    UPDATE folder_creation c SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n)
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
+    WHERE s.creates AND c.infobase = t.scope AND c.key = t.key;
+END $$;
+COMMENT ON FUNCTION note_folder_writes(plan_step[]) IS 'Before folders are created: from now on their outcome is unsure, until settled';
+INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('folder', 'shipped', 'salesdrive.plan_folder', 'salesdrive.settle_folder', 'salesdrive.note_folder_writes');

@@ -168,9 +168,6 @@ CREATE FUNCTION note_product_writes(steps plan_step[]) RETURNS void
 BEGIN
     UPDATE product_creation c SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
-    WHERE s.creates AND t.kind = 'product' AND c.infobase = t.scope AND c.sku = t.key;
-    UPDATE folder_creation c SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n)
-    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
-    WHERE s.creates AND t.kind = 'folder' AND c.infobase = t.scope AND c.key = t.key;
+    WHERE s.creates AND c.infobase = t.scope AND c.sku = t.key;
 END $$;
-COMMENT ON FUNCTION note_product_writes(plan_step[]) IS 'Before products and folders are created: from now on their outcome is unsure, until settled';
+COMMENT ON FUNCTION note_product_writes(plan_step[]) IS 'Before products are created: from now on their outcome is unsure, until settled';

@@ -379,15 +379,15 @@ BEGIN
         needs_post = y.needs_post OR s.purpose IN ('change order', 'close order') AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
         customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> i.reference) ELSE y.customer_reference END
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN base i ON i.name = t.infobase
-    WHERE t.kind = 'order' AND y.account = t.account AND y.order_id = t.key::bigint;
+    WHERE y.account = t.account AND y.order_id = t.key::bigint;
 
-    PERFORM note_lines_told(array_agg((t.account, t.key::bigint)::order_key)) FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE t.kind = 'order' AND s.purpose = 'tell changed sum' HAVING count(*) > 0;
+    PERFORM note_lines_told(array_agg((t.account, t.key::bigint)::order_key)) FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.purpose = 'tell changed sum' HAVING count(*) > 0;
 
     INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
     SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key' || coalesce(s.memo -> 'own', '{}'), (s.memo ->> 'version')::bigint, clock()
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
     JOIN order_sync y ON y.account = t.account AND y.order_id = t.key::bigint
-    WHERE t.kind = 'order' AND s.purpose IN ('create order', 'change order')
+    WHERE s.purpose IN ('create order', 'change order')
     ORDER BY 1, 2
     ON CONFLICT (infobase, ref_key) DO UPDATE SET
         accepted_body = CASE WHEN b.read_body IS NOT NULL THEN coalesce(b.accepted_body, b.sent_body, '{}') END,

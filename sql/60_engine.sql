@@ -291,7 +291,7 @@ CREATE FUNCTION reclaim_leases(in_hand bigint[], over_before timestamptz DEFAULT
         WHERE t.id = l.id RETURNING t.*
     )
     INSERT INTO exchange_log (direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, class, error)
-    SELECT 'out', t.account, t.infobase, CASE WHEN t.kind IN ('order', 'order_update', 'order_record', 'followup') THEN (substring(t.key FROM '^([1-9]\d{0,10})(?:/|$)'))::bigint END, t.id, t.kind, t.key, t.attempt, t.purpose,
+    SELECT 'out', t.account, t.infobase, task_order(t.kind, t.key), t.id, t.kind, t.key, t.attempt, t.purpose,
            CASE WHEN t.purpose ~ '^(create|change|post|unpost|mark|unmark|close|add|tell|delete) ' THEN 'unknown_outcome' ELSE 'transient' END, why
     FROM back t
 $$;
@@ -457,7 +457,7 @@ CREATE FUNCTION log_results(results http_result[]) RETURNS void
 BEGIN
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, task_id, kind, key, attempt, purpose, method, url, http_status, class, error, late,
         ms_queue, ms_connect, ms_tls, ms_first_byte, ms_total, request_body, request_bytes, request_hash, response_body, response_raw, response_bytes, response_hash)
-    SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, CASE WHEN t.kind IN ('order', 'order_update', 'order_record', 'followup') THEN (substring(t.key FROM '^([1-9]\d{0,10})(?:/|$)'))::bigint END, r.task_id, t.kind, t.key, r.attempt,
+    SELECT coalesce(r.started_at, clock()), 'out', t.account, CASE WHEN r.target NOT LIKE 'account:%' THEN r.target END, task_order(t.kind, t.key), r.task_id, t.kind, t.key, r.attempt,
         CASE WHEN t.attempt = r.attempt THEN t.purpose END, r.method, keyless_url(r.url), r.http_status, r.class,
         concat_ws(': ', r.error, CASE WHEN r.odata_code IS NOT NULL THEN format('BAS code %s', r.odata_code) END, r.odata_message),
         (t.state = 'in_flight' AND t.attempt = r.attempt) IS NOT TRUE, r.ms_queue, r.ms_connect, r.ms_tls, r.ms_first_byte, r.ms_total,

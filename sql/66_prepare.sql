@@ -118,7 +118,7 @@ CREATE FUNCTION note_attribute_writes(steps plan_step[]) RETURNS void
 BEGIN
     UPDATE bas_attribute b SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.scope
-    WHERE s.creates AND t.kind = 'attribute' AND b.infobase = t.scope AND b.name = t.key;
+    WHERE s.creates AND b.infobase = t.scope AND b.name = t.key;
 END $$;
 COMMENT ON FUNCTION note_attribute_writes(plan_step[]) IS 'Before attributes are created: from now on their outcome is unsure, until settled';
 

@@ -180,7 +180,7 @@ BEGIN
     UPDATE followup f SET writing = split_part(s.purpose, ' ', 1), (unsure_until, asked_early) = (SELECT n.unsure_until, n.asked_early FROM creation_note('sent', longest_write(i)) n),
         sent_body = CASE WHEN s.creates THEN s.body - 'Ref_Key' ELSE f.sent_body END, sent_at = CASE WHEN s.creates THEN clock() ELSE f.sent_at END
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.infobase
-    WHERE t.kind = 'followup' AND s.method <> 'GET' AND f.account = t.account AND f.order_id = split_part(t.key, '/', 1)::bigint AND f.action = split_part(t.key, '/', 2);
+    WHERE s.method <> 'GET' AND f.account = t.account AND f.order_id = split_part(t.key, '/', 1)::bigint AND f.action = split_part(t.key, '/', 2);
 END $$;
 COMMENT ON FUNCTION note_followup_writes(plan_step[]) IS 'Before documents that follow orders are written: what is sent, and that its outcome is unsure from now on';
 

@@ -498,11 +498,11 @@ COMMENT ON FUNCTION plan_payment(bigint[]) IS 'Plan of kind payment';
 CREATE FUNCTION note_payment_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    UPDATE payment_sync y SET requests = y.requests + 1 FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE t.kind = 'payment' AND y.account = t.account AND y.payment_id = t.key::bigint;
+    UPDATE payment_sync y SET requests = y.requests + 1 FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE y.account = t.account AND y.payment_id = t.key::bigint;
     UPDATE payment_sync y SET (write_unsure, unsure_until, asked_early) = (SELECT n.* FROM creation_note('sent', longest_write(i)) n),
         entity = s.memo ->> 'entity', essence = s.memo -> 'essence', sent_body = s.body - 'Ref_Key', sent_at = clock()
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.infobase
-    WHERE s.creates AND t.kind = 'payment' AND y.account = t.account AND y.payment_id = t.key::bigint;
+    WHERE s.creates AND y.account = t.account AND y.payment_id = t.key::bigint;
 END $$;
 COMMENT ON FUNCTION note_payment_writes(plan_step[]) IS 'Before requests of payments are sent: what is sent, and that the outcome of a creation is unsure from now on';
 

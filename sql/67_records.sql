@@ -240,12 +240,12 @@ CREATE FUNCTION note_record_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     UPDATE order_sync y SET requests = y.requests + 1
-    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE t.kind = 'order_record' AND y.account = t.account AND y.order_id = t.key::bigint;
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE y.account = t.account AND y.order_id = t.key::bigint;
 
     INSERT INTO bas_record AS r (infobase, document, property, account, order_id, name, trying, unsure_until)
     SELECT t.infobase, (s.memo ->> 'document')::uuid, (s.memo ->> 'property')::uuid, t.account, t.key::bigint, s.memo ->> 'name', s.memo -> 'wanted', longest_write(i)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.infobase
-    WHERE t.kind = 'order_record' AND s.method <> 'GET' ORDER BY 1, 2, 3
+    WHERE s.method <> 'GET' ORDER BY 1, 2, 3
     ON CONFLICT (infobase, document, property) DO UPDATE SET name = excluded.name, trying = excluded.trying, unsure_until = excluded.unsure_until, asked_early = false;
 END $$;
 COMMENT ON FUNCTION note_record_writes(plan_step[]) IS 'Before requests of records are sent: counts them, and keeps what every write carries; its outcome is unsure from now on';

@@ -544,11 +544,11 @@ CREATE FUNCTION note_push_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     UPDATE push_run r SET requests = r.requests + 1, unsure_until = clock() + 2 * p.total_timeout
-    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN account_api p ON p.account = t.account WHERE t.kind = 'push' AND r.id = (s.memo ->> 'run')::bigint;
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN account_api p ON p.account = t.account WHERE r.id = (s.memo ->> 'run')::bigint;
     UPDATE product_sync x SET state = 'sent', detail = NULL
-    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE t.kind = 'push' AND x.account = t.account AND x.what = t.key AND x.batch = (s.memo ->> 'batch')::integer;
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE x.account = t.account AND x.what = t.key AND x.batch = (s.memo ->> 'batch')::integer;
     UPDATE category_sync c SET state = 'sent', detail = NULL
-    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE t.kind = 'push' AND c.account = t.account AND c.batch = (s.memo ->> 'categories')::integer;
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE c.account = t.account AND c.batch = (s.memo ->> 'categories')::integer;
 END $$;
 COMMENT ON FUNCTION note_push_writes(plan_step[]) IS 'Before a request of a push leaves: that its outcome is unknown from now on';
 

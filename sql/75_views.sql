@@ -103,7 +103,7 @@ COMMENT ON COLUMN followup_status.task_id IS 'Its task, while there is one; resu
 COMMENT ON COLUMN followup_status.done_at IS 'When it was done, or dropped';
 
 CREATE VIEW parked AS
-    SELECT t.id AS task_id, t.kind, t.scope, t.key, t.account, CASE WHEN t.kind IN ('order', 'order_update', 'order_record', 'followup') THEN substring(t.key FROM '^([1-9]\d{0,10})(?:/|$)')::bigint END AS order_id, t.infobase,
+    SELECT t.id AS task_id, t.kind, t.scope, t.key, t.account, task_order(t.kind, t.key) AS order_id, t.infobase,
            t.reason, t.detail, t.hint, t.blocked_on, t.changed_at AS parked_at
     FROM task t WHERE t.state = 'parked';
 COMMENT ON VIEW parked IS 'Tasks that cannot go on without you: reason, sentence, what to do';

@@ -3,63 +3,10 @@
  *	  $metadata: what is kept of it, in pieces of any size; what is no $metadata;
  *	  bounded memory.
  */
-#include <stdlib.h>
-
 #include "metadata.h"
 #include "tap.h"
 #include "wire.h"
-
-typedef struct Text
-{
-	char  *data;
-	size_t len;
-	size_t most; /* takes no more than this */
-} Text;
-
-static bool
-take(void *arg, const char *data, size_t len)
-{
-	Text *text = arg;
-
-	if (text->len + len > text->most)
-		return false;
-	text->data = realloc(text->data, text->len + len + 1);
-	memcpy(text->data + text->len, data, len);
-	text->len += len;
-	text->data[text->len] = '\0';
-	return true;
-}
-
-/* what is kept of the document, fed in pieces of this size, or "! problem" */
-static char *
-kept(const char *document, size_t len, size_t piece, size_t most)
-{
-	Text   text = {NULL, 0, most};
-	SdXml *reader = sd_xml_create(SD_XML_METADATA, take, &text);
-	size_t at;
-	bool   fine = true;
-
-	take(&text, "", 0);
-	for (at = 0; at < len && fine; at += piece)
-	{
-		size_t part = len - at < piece ? len - at : piece;
-		char  *exact = malloc(part);
-
-		memcpy(exact, document + at, part);
-		fine = sd_xml_feed(reader, exact, part);
-		free(exact);
-	}
-	fine = sd_xml_end(reader) && fine;
-	if (fine != (sd_xml_problem(reader) == NULL))
-		ok(false, "a problem is told when, and only when, there is one");
-	if (!fine)
-	{
-		text.data = realloc(text.data, 512);
-		snprintf(text.data, 512, "! %s", sd_xml_problem(reader));
-	}
-	sd_xml_destroy(reader);
-	return text.data;
-}
+#include "xml_kept.h"
 
 static const char document[] =
 	"\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- a comment -->\n"
@@ -88,7 +35,7 @@ test_kept(void)
 
 	for (piece = 1; piece < sizeof(document); piece = piece * 2 + 1)
 	{
-		text = kept(document, sizeof(document) - 1, piece, 100000);
+		text = kept_of(SD_XML_METADATA, document, sizeof(document) - 1, piece, 100000);
 		ok(strcmp(text, expected) == 0, "in pieces of %zu bytes", piece);
 		if (strcmp(text, expected) != 0)
 			printf("# %s\n", text);
@@ -116,8 +63,8 @@ test_none(void)
 
 	for (i = 0; i < lengthof(bad); i++)
 	{
-		char *whole = kept(bad[i][0], strlen(bad[i][0]), 1000, 100000);
-		char *bytes = kept(bad[i][0], strlen(bad[i][0]), 1, 100000);
+		char *whole = kept_of(SD_XML_METADATA, bad[i][0], strlen(bad[i][0]), 1000, 100000);
+		char *bytes = kept_of(SD_XML_METADATA, bad[i][0], strlen(bad[i][0]), 1, 100000);
 
 		is_text(whole, bad[i][1], bad[i][0]);
 		ok(whole[0] == '!' && bytes[0] == '!', "also byte by byte");
@@ -137,28 +84,28 @@ test_bounds(void)
 
 	memset(big, 'x', len);
 	memcpy(big, "<Edmx><", 7);
-	text = kept(big, len, 16384, 100000);
+	text = kept_of(SD_XML_METADATA, big, len, 16384, 100000);
 	ok(strstr(text, "more memory than is allowed") != NULL, "a tag without an end is refused");
 	free(text);
 	for (at = 6; at + 3 <= len; at += 3)
 		memcpy(big + at, "<a>", 3);
-	text = kept(big, at, 16384, 100000);
+	text = kept_of(SD_XML_METADATA, big, at, 16384, 100000);
 	ok(strstr(text, "more memory than is allowed") != NULL, "and nesting without an end");
 	free(text);
 	for (at = 6; at + 11 <= len; at += 11)
 		memcpy(big + at, "<a>xxxx</a>", 11);
 	memcpy(big + at - 11, "</Edmx>    ", 11);
-	text = kept(big, at, 16384, 100000);
+	text = kept_of(SD_XML_METADATA, big, at, 16384, 100000);
 	is_text(text, "{\"value\":[]}", "long $metadata that says nothing is read to its end");
 	free(text);
 	free(big);
 
-	text = kept(document, sizeof(document) - 1, 100, 200);
+	text = kept_of(SD_XML_METADATA, document, sizeof(document) - 1, 100, 200);
 	is_text(text, "! there is no room for all that $metadata says", "a sink that is full ends it");
 	free(text);
 	for (round = 0; round < 100; round++)
-		free(kept(document, sizeof(document) - 1 - (size_t) round, 7, 100000));
-	text = kept(document, sizeof(document) - 1, 7, 100000);
+		free(kept_of(SD_XML_METADATA, document, sizeof(document) - 1 - (size_t) round, 7, 100000));
+	text = kept_of(SD_XML_METADATA, document, sizeof(document) - 1, 7, 100000);
 	is_text(text, expected, "what others read in part leaves room for the next");
 	free(text);
 }

@@ -3,50 +3,15 @@
  *	  YML exports: what is kept of them, in pieces of any size; what is no such
  *	  export; encodings; texts that are cut.
  */
-#include <stdlib.h>
-
 #include "tap.h"
 #include "wire.h"
+#include "xml_kept.h"
 #include "yml.h"
 
-typedef struct Text
-{
-	char  *data;
-	size_t len;
-} Text;
-
-static bool
-take(void *arg, const char *data, size_t len)
-{
-	Text *text = arg;
-
-	text->data = realloc(text->data, text->len + len + 1);
-	memcpy(text->data + text->len, data, len);
-	text->len += len;
-	text->data[text->len] = '\0';
-	return true;
-}
-
-/* what is kept of the document, fed in pieces of this size, or "! problem" */
 static char *
-kept(const char *document, size_t len, size_t piece)
+kept(const char *text, size_t len, size_t piece)
 {
-	Text   text = {NULL, 0};
-	SdXml *reader = sd_xml_create(SD_XML_YML, take, &text);
-	size_t at;
-	bool   fine = true;
-
-	take(&text, "", 0);
-	for (at = 0; at < len && fine; at += piece)
-		fine = sd_xml_feed(reader, document + at, len - at < piece ? len - at : piece);
-	fine = sd_xml_end(reader) && fine;
-	if (!fine)
-	{
-		text.data = realloc(text.data, 512);
-		snprintf(text.data, 512, "! %s", sd_xml_problem(reader));
-	}
-	sd_xml_destroy(reader);
-	return text.data;
+	return kept_of(SD_XML_YML, text, len, piece, SIZE_MAX);
 }
 
 static const char document[] =

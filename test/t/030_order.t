@@ -6,14 +6,12 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
 
 my $node = new_node('order', preload => 0);
 my $bas = start_peer('bas');
 
-sub sql { my ($query) = @_; my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql('CALL salesdrive.run()') }
 
 sub order_body
 {

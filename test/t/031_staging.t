@@ -8,11 +8,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use List::Util qw(shuffle);
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql);
 
 my $node = new_node('staging', preload => 0);
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 sub literal { my ($text) = @_; $text =~ s/'/''/g; return "'$text'" }
 sub text_of { my ($data) = @_; my $t = json_encode($data); utf8::decode($t); return $t }
 

@@ -7,13 +7,11 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
 my $node = new_node('settings', preload => 0);
 my $bas = start_peer('bas');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql('CALL salesdrive.run()') }
 sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id") }
 sub sent { my ($id, $path) = @_; return sql("SELECT sent_body #>> '{$path}' FROM salesdrive.bas_order WHERE account = 'shop' AND order_id = $id") }
 sub parked { my ($id) = @_; return status($id, "state || ' ' || reason") }

@@ -6,14 +6,13 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql);
 
 my $secrets = PostgreSQL::Test::Utils::tempdir();
 my $node = new_node('interface', preload => 0, conf => "salesdrive.secrets_directory = '$secrets'");
 my $bas = start_peer('bas');
 my $url = $bas->url('/base');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 sub failure { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$query"); utf8::decode($err); return $err }
 sub deliver { my ($id, %o) = @_; my $sum = $o{sum} // 100; return sql("SELECT salesdrive.accept_webhook('shop', '{\"data\":{\"id\":$id,\"version\":1,\"paymentAmount\":$sum,\"contacts\":[{\"phone\":\"0671000001\"}],\"products\":[{\"sku\":\"SKU-0001\",\"amount\":1,\"price\":100}]}}')") }
 sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE order_id = $id") }

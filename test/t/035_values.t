@@ -7,21 +7,11 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of);
 
 my $node = new_node('values', preload => 0);
 my $bas = start_peer('bas');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of
-{
-	my ($query) = @_;
-	utf8::encode($query) if utf8::is_utf8($query);
-	my ($rc, $out, $err) = $node->psql('postgres', $query);
-	utf8::decode($err);
-	return $err;
-}
-sub run_engine { return sql('CALL salesdrive.run()') }
 sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id") }
 sub state_of { my ($id) = @_; return status($id, "concat_ws(' ', state, reason)") }
 sub sent { my ($id, $property) = @_; return sql("SELECT sent_body ->> '$property' FROM salesdrive.bas_order WHERE account = 'shop' AND order_id = $id") }

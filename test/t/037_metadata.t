@@ -6,21 +6,12 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql error_of);
 
 my $node = new_node('metadata', preload => 0, conf => 'shared_buffers = 16MB');
 my $bas = start_peer('bas', '--config', '{"metadata_max_length": true}');
 my $url = $bas->url('/base');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of
-{
-	my ($query) = @_;
-	utf8::encode($query) if utf8::is_utf8($query);
-	my ($rc, $out, $err) = $node->psql('postgres', $query);
-	utf8::decode($err);
-	return $err;
-}
 sub asked { return sql("SELECT count(*) FROM salesdrive.exchange_log WHERE url LIKE '%/\$metadata'") }
 sub kept { my ($kind, $name) = @_; return sql("SELECT members FROM salesdrive.bas_metadata WHERE infobase = 'main' AND kind = '$kind' AND name = '$name'") }
 sub profile_of { my ($infobase) = @_; return sql("SELECT profile FROM salesdrive.infobase WHERE name = '$infobase'") }

@@ -7,11 +7,10 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql error_of);
 
 my $node = new_node('profiles', preload => 0);
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 sub quoted { my ($text) = @_; $text =~ s/'/''/g; return "'$text'" }
 
 # SQL that takes in an order: lines are [SKU, amount, price, percent of discount].
@@ -156,7 +155,6 @@ for my $case (@cases)
 
 is(sql("SELECT string_agg(name || ': ' || array_to_string(g.gaps, ', '), '; ' ORDER BY name) FROM (SELECT p.name, salesdrive.profile_gaps(p.name) AS gaps FROM salesdrive.profile_effective p) g WHERE gaps <> '{}'"), '', 'no profile lacks a name that orders cannot do without');
 my $bas = start_peer('bas', '--configuration', 'tenth');
-sub error_of { my ($query) = @_; utf8::encode($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
 sub shown { my ($what, $id) = @_; return sql("SELECT concat_ws(' | ', $what) FROM salesdrive.order_status WHERE account = 'half' AND order_id = $id") }
 sql(join '; ', "INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES ('tenth', 'order_line', 'product', NULL) ON CONFLICT (profile, entity, concept, origin) DO UPDATE SET property = NULL",
 	"SELECT salesdrive.add_infobase('half', 'tenth', '" . $bas->url('/base') . "', 'Обмен', 'secret')",

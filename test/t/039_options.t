@@ -7,21 +7,11 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of);
 
 my $node = new_node('options', preload => 0);
 my $bas = start_peer('bas');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of
-{
-	my ($query) = @_;
-	utf8::encode($query) if utf8::is_utf8($query);
-	my ($rc, $out, $err) = $node->psql('postgres', $query);
-	utf8::decode($err);
-	return $err;
-}
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
 sub status { my ($id, $column, $account) = @_; $account //= 'shop'; return sql("SELECT $column FROM salesdrive.order_status WHERE account = '$account' AND order_id = $id") }
 sub state_of { my ($id, $account) = @_; return status($id, "concat_ws(' ', state, reason)", $account) }
 sub requests { my ($id, $account) = @_; $account //= 'shop'; return sql("SELECT coalesce(string_agg(purpose, ', ' ORDER BY id), '') FROM salesdrive.exchange_log WHERE account = '$account' AND order_id = $id AND direction = 'out'") }

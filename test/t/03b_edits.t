@@ -6,13 +6,11 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
 my $node = new_node('edits', preload => 0);
 my $bas = start_peer('bas');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
 sub state_of { my ($id) = @_; return sql("SELECT concat_ws(' ', state, reason) FROM salesdrive.order_status WHERE order_id = $id") }
 sub held { my ($id) = @_; return json_decode($node->safe_psql('postgres', "SELECT read_body FROM salesdrive.bas_order WHERE order_id = $id")) }
 sub patch { my ($id) = @_; return sql("SELECT request_body FROM salesdrive.exchange_log WHERE order_id = $id AND purpose = 'change order' ORDER BY id DESC LIMIT 1") }

@@ -8,7 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use PostgreSQL::Test::Utils qw(slurp_file);
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql error_of);
 
 my $KEY = 'Hidden-Api-Key-4711';
 my $node = new_node('crm', preload => 0);
@@ -16,8 +16,6 @@ my $bas = start_peer('bas');
 my $crm = start_peer('salesdrive', '--key', $KEY, '--config', '{"key_headers": "both"}');
 my $clock = 0;
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
 sub run_engine { my ($rc, $out, $err) = $node->psql('postgres', 'CALL salesdrive.run()'); die $err if $rc; utf8::decode($err); return $err }
 sub later    # both clocks go on
 {

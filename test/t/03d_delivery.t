@@ -7,12 +7,11 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql);
 
 my $node = new_node('delivery', preload => 0);
 my $bas = start_peer('bas');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 sub body { my ($id, $version, %o) = @_; return { id => $id, version => $version, orderTime => '2026-11-20 10:00:00', updateAt => sprintf('2026-11-20 10:%02d:00', $version), paymentAmount => 100, contacts => [ { fName => 'A', phone => '0671112233' } ],
 	products => [ { sku => 'SKU-0001', amount => 1, price => 100 } ], %o } }
 sub take_in

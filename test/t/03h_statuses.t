@@ -6,14 +6,11 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of uri);
 
 my $node = new_node('statuses', preload => 0);
 my $bas = start_peer('bas');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
 sub state_of { my ($id) = @_; return sql("SELECT concat_ws(' ', state, reason) FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id") }
 sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id") }
 sub pair { my ($id) = @_; return named(sql("SELECT crm_status || ' ' || bas_status FROM salesdrive.order_sync WHERE account = 'shop' AND order_id = $id")) }
@@ -25,7 +22,6 @@ sub in_bas
 	my $o = $bas->control(GET => '/objects?set=' . uri('Document_ЗаказПокупателя') . '&key=' . sql("SELECT bas_ref FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id"));
 	return join ' ', map { named($o->{$_}) } @_ > 1 ? @_[ 1 .. $#_ ] : 'СостояниеЗаказа';
 }
-sub uri { my ($text) = @_; utf8::encode($text); $text =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge; return $text }
 sub writes { my ($id) = @_; return sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = $id AND method = 'PATCH'") }
 sub last_patch { my ($id) = @_; return named(sql("SELECT request_body FROM salesdrive.exchange_log WHERE order_id = $id AND purpose = 'change order' ORDER BY id DESC LIMIT 1")) }
 sub option { my ($set) = @_; return sql("UPDATE salesdrive.account SET $set WHERE name = 'shop'") }

@@ -7,16 +7,13 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of);
 
 my $node = new_node('told', preload => 0);
 my $bas = start_peer('bas');
 my $crm = start_peer('salesdrive', '--config', '{"per_minute": 0, "per_hour": 0, "per_day": 0}');
 my $clock = 0;
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
 sub kyiv { return $crm->control(POST => '/config', { skew => $clock, clock => sql("SELECT to_char(salesdrive.clock() AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')") }) }
 sub later { my ($seconds) = @_; $clock += $seconds; sql("ALTER DATABASE postgres SET salesdrive.clock_offset = '$clock s'"); kyiv(); return }
 sub poll { later(1); sql("SELECT salesdrive.fetch_orders('shop')"); run_engine(); return }

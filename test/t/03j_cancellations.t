@@ -8,7 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use IPC::Run;
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of uri);
 
 my $node = new_node('cancellations', preload => 0);
 my $bas = start_peer('bas');
@@ -16,14 +16,10 @@ my $crm = start_peer('salesdrive', '--config', '{"per_minute": 0, "per_hour": 0,
 my $SET = 'Document_ЗаказПокупателя';
 my ($yes, $no) = (JSON::PP::true(), JSON::PP::false());
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
 sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id") }
 sub state_of { my ($id) = @_; return status($id, "concat_ws(' ', state, reason)") }
 sub sync { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_sync WHERE account = 'shop' AND order_id = $id") }
 sub option { my ($set) = @_; return sql("UPDATE salesdrive.account SET $set WHERE name = 'shop'") }
-sub uri { my ($text) = @_; utf8::encode($text); $text =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge; return $text }
 sub held { my ($id) = @_; return $bas->control(GET => '/objects?set=' . uri($SET) . '&key=' . sync($id, 'bas_ref')) }
 sub in_bas { my ($id) = @_; my $o = held($id); return join ' ', ($o->{Posted} ? 'posted' : 'not posted'), ($o->{DeletionMark} ? 'marked' : 'not marked') }
 sub user { my ($id, %p) = @_; return $bas->control(POST => '/edit', { key => sync($id, 'bas_ref'), %p }) }

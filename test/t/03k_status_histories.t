@@ -8,7 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::Local qw(timegm);
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of uri);
 
 my $node = new_node('status_histories', preload => 0);
 my $bas = start_peer('bas');
@@ -16,9 +16,6 @@ my $crm = start_peer('salesdrive', '--config', '{"per_minute": 0, "per_hour": 0,
 my $clock = 0;
 my $set = 'Document_ЗаказПокупателя';
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
 sub kyiv { return $crm->control(POST => '/config', { skew => $clock, clock => sql("SELECT to_char(salesdrive.clock() AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')") }) }
 sub later { my ($seconds) = @_; $clock += $seconds; sql("ALTER DATABASE postgres SET salesdrive.clock_offset = '$clock s'"); kyiv(); return }
 sub poll { later(1); sql("SELECT salesdrive.fetch_orders('shop')"); return run_engine() }
@@ -30,7 +27,6 @@ my %ref_of;
 sub ref_of { my ($id) = @_; return $ref_of{$id} //= sql("SELECT bas_ref FROM salesdrive.order_sync WHERE order_id = $id") }
 sub option { my ($set) = @_; return sql("UPDATE salesdrive.account SET $set WHERE name = 'shop'") }
 my (%ref, %name);
-sub uri { my ($text) = @_; utf8::encode($text); $text =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge; return $text }
 sub in_bas { my ($id) = @_; my $s = $bas->control(GET => '/objects?set=' . uri($set) . '&key=' . ref_of($id))->{'СостояниеЗаказа'}; return $name{$s} // $s }
 sub in_crm { my ($id) = @_; return $crm->control(GET => '/state')->{by_id}{$id}{statusId} }
 sub updates { my ($id) = @_; return map { $_->{data} } grep { $_->{id} == $id } @{ $crm->control(GET => '/state')->{updates} } }

@@ -6,15 +6,12 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of);
 
 my $node = new_node('states', preload => 0);
 my $crm = start_peer('salesdrive');
 my %bas = (alfa_auto6 => start_peer('bas', '--configuration', 'alfa_auto6'), trade32 => start_peer('bas', '--configuration', 'trade32'));
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
 sub pull { my ($infobase) = @_; my $task = sql("SELECT salesdrive.pull_statuses('$infobase')"); run_engine(); return sql("SELECT count(*) FROM salesdrive.task WHERE id = $task") }
 sub wanted { my ($account) = @_; return sql("SELECT coalesce(string_agg(order_id || ' ' || wanted, ', ' ORDER BY order_id), 'nothing') FROM salesdrive.crm_change WHERE account = '$account' AND field = 'statusId'") }
 sub ref_of { my ($account, $id) = @_; return sql("SELECT bas_ref FROM salesdrive.order_status WHERE account = '$account' AND order_id = $id") }

@@ -8,15 +8,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::Local qw(timelocal);
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
 my $node = new_node('local_time', preload => 0);
 my $bas = start_peer('bas');
 my $picked = '8c1f4a10-00f4-11ee-8000-0000000000b1';
 my $crm = start_peer('salesdrive', '--config', '{"per_minute": 0, "per_hour": 0, "per_day": 0}');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
 # Sets both clocks to an instant; the wall clock of SalesDrive follows it.
 sub at
 {

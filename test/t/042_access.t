@@ -9,13 +9,12 @@ use lib "$FindBin::Bin/lib";
 use IPC::Run ();
 use Test::More;
 use PostgreSQL::Test::Utils qw(slurp_file);
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql);
 
 my ($PASSWORD, $API_KEY, $TOKEN) = ('Hidden-Passw0rd-4711', 'Hidden-Api-Key-4711', 'Hidden-Token-4711-0123456789');
 my $node = new_node('access', preload => 0);
 my $bas = start_peer('bas', '--password', $PASSWORD);
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 
 # SQLSTATEs of statements under a role, '00000' for success. What they do is rolled back, unless it is a CALL.
 sub try_as

@@ -6,10 +6,9 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql);
 
 my $node = new_node('comments', preload => 0);
-sub sql { my ($query) = @_; return $node->safe_psql('postgres', $query) }
 
 # ---- comments
 

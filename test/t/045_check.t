@@ -6,14 +6,13 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql);
 
 my $node = new_node('check', conf => "salesdrive.port = 0");
 my $bas = start_peer('bas');
 my $crm = start_peer('salesdrive');
 my ($base, $shop) = ($bas->url('/base'), $crm->url(''));
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 sub rows { my ($account) = @_; return sql("SELECT severity || ' | ' || subject || ' | ' || problem || ' | ' || coalesce(hint, '') FROM salesdrive.check('" . ($account // 'shop') . "')") }
 
 sql("SELECT salesdrive.add_infobase('main', 'unf', '$base', 'Обмен', 'secret');

@@ -7,13 +7,12 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql);
 
 my $node = new_node('rules', preload => 0);
 my $bas = start_peer('bas');
 my $url = $bas->url('/base');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 sub failure { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$query"); utf8::decode($err); return $err }
 sub run_engine { return sql('SET ROLE engine; CALL salesdrive.run()') }
 sub status { my ($id, $column, $account) = @_; $account //= 'shop'; return sql("SELECT $column FROM salesdrive.order_status WHERE account = '$account' AND order_id = $id") }

@@ -7,7 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Encode ();
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
 my $node = new_node('products', preload => 0);
 my $bas = start_peer('bas');
@@ -15,8 +15,6 @@ my $url = $bas->url('/base');
 my $SET = 'Catalog_Номенклатура';
 my $OBJECTS = '/objects?set=' . join '', map { sprintf '%%%02X', ord } split //, Encode::encode('UTF-8', $SET);
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql('CALL salesdrive.run()') }
 sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE order_id = $id") }
 sub product { my ($sku, $column) = @_; return sql("SELECT $column FROM salesdrive.bas_product WHERE sku = '$sku'") }
 sub asked { my ($what) = @_; return sql("SELECT count(*) FROM salesdrive.exchange_log WHERE purpose = '$what'") }

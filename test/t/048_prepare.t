@@ -8,16 +8,13 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine uri);
 
 my $node = new_node('prepare', preload => 0);
 my ($CHART, $SETS) = ('ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения', 'Catalog_НаборыДополнительныхРеквизитовИСведений');
 my $ZERO = '00000000-0000-0000-0000-000000000000';
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql('CALL salesdrive.run()') }
 sub key { my ($n) = @_; return sprintf '8c1f4a10-00d8-11ee-8000-%012d', $n }
-sub uri { my ($text) = @_; utf8::encode($text); $text =~ s/([^A-Za-z0-9_.-])/sprintf '%%%02X', ord $1/ge; return $text }
 sub objects { my ($bas, $set) = @_; return @{ $bas->control(GET => '/objects?set=' . uri($set))->{value} } }
 sub load_set { my ($bas, @rows) = @_; return $bas->control(POST => '/load', { $SETS => [ { Ref_Key => key(1), Description => 'Замовлення покупця', PredefinedDataName => 'Документ_ЗаказПокупателя', 'ДополнительныеРеквизиты' => \@rows } ] }) }
 sub base

@@ -7,14 +7,12 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
 my $node = new_node('several', preload => 0);
 my @bas = (start_peer('bas'), start_peer('bas', '--config', '{"keeps_ref_key": false}'));
 my $DOCUMENT = 'Document_ЗаказПокупателя';
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql('CALL salesdrive.run()') }
 sub documents { my ($n) = @_; return @{ $bas[$n]->control(GET => '/state?full=1')->{documents}{list} } }
 sub states { my ($account) = @_; return sql("SELECT string_agg(DISTINCT state, ' ') FROM salesdrive.order_status WHERE account = '$account'") }
 sub deliver

@@ -9,7 +9,7 @@ use lib "$FindBin::Bin/lib";
 use IO::Socket::INET;
 use IPC::Run ();
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
 my $node = new_node('incidents', conf => "salesdrive.sweep_interval = '1 h'");
 my $bas = start_peer('bas');
@@ -17,8 +17,6 @@ my $crm = start_peer('salesdrive', '--config', '{"per_minute": 10, "per_hour": 0
 my $clock = 0;
 my $blocks;
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql('CALL salesdrive.run()') }
 sub later { my ($seconds) = @_; $clock += $seconds; sql("ALTER DATABASE postgres SET salesdrive.clock_offset = '$clock s'"); $crm->control(POST => '/config', { skew => $clock, clock => sql("SELECT to_char(salesdrive.clock() AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')") }); return }
 sub open_ones { return sql("SELECT string_agg(kind || ' ' || subject || ' ' || count, ', ' ORDER BY kind, subject) FROM salesdrive.incident_open") }
 sub rows { my ($kind) = @_; return sql("SELECT count(*) || ' ' || count(closed_at) FROM salesdrive.incident WHERE kind = '$kind'") }

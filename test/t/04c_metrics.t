@@ -7,14 +7,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes ();
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql);
 
 my $node = new_node('metrics', workers => 1, conf => "salesdrive.sweep_interval = '1 s'");
 my $bas = start_peer('bas');
 my $crm = start_peer('salesdrive');
 my $port = receiver_port($node);
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 
 # Every rule of OpenMetrics 1.0 that concerns this; returns { name{labels} => value } and { family => type }, dies at the first breach.
 sub parse_strictly

@@ -6,15 +6,13 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
 my $node = new_node('health', conf => "salesdrive.sweep_interval = '1 s'");
 my $bas = start_peer('bas');
 my $crm = start_peer('salesdrive');
 my $clock = 0;
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql('CALL salesdrive.run()') }
 sub later { my ($seconds) = @_; $clock += $seconds; sql("ALTER DATABASE postgres SET salesdrive.clock_offset = '$clock s'"); return }
 sub day { my ($ago, $columns) = @_; return sql("SELECT concat_ws(' ', $columns) FROM salesdrive.health_day WHERE day = (salesdrive.clock() AT TIME ZONE 'UTC')::date - $ago") }
 sub deliver

@@ -7,10 +7,9 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql);
 
 my $node = new_node('creations', preload => 0);
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
 
 sql("SELECT salesdrive.add_infobase('main', 'unf', 'http://127.0.0.1:9/base', 'Обмен', 'secret');
 	SELECT salesdrive.add_account(name => 'shop', url => 'http://127.0.0.1:9', identity => 'demo-shop', api_key => 'k', infobase => 'main', webhook_token => 'a-token-of-24-characters');

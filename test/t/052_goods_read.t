@@ -8,13 +8,11 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Encode ();
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of);
 
 my $node = new_node('goods', preload => 0);
 my $NIL = '00000000-0000-0000-0000-000000000000';
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; utf8::encode($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
 sub key { my ($n, $kind) = @_; return sprintf '8c1f4a10-%s-11ee-8000-%012d', $kind // '0abc', $n }
 my $WAREHOUSE = key(1, '00ee');
 my $TYPE = key(1, '00f1');
@@ -29,7 +27,6 @@ sub base
 	sql("SELECT salesdrive.add_infobase('$name', '$profile', '" . $bas->url('/base') . "', 'Обмен', 'secret'); UPDATE salesdrive.infobase SET retry_base = '1 day', retry_cap = '1 day', circuit_after = 1000");
 	return $bas;
 }
-sub run_engine { return sql('CALL salesdrive.run()') }
 sub read_goods { my ($name, @what) = @_; sql("SELECT salesdrive.load_goods('$name', '$_')") for @what; run_engine(); return join '; ', map { my $w = $_; sql("SELECT coalesce((SELECT concat_ws(' ', t.state, t.reason, t.detail, t.hint) FROM salesdrive.task t WHERE t.infobase = '$name' AND t.kind = 'goods' AND t.key = '$w'), 'done')") } @what }
 sub snapshot { my ($name, $what, $column) = @_; return sql("SELECT $column FROM salesdrive.goods_snapshot WHERE infobase = '$name' AND concat_ws('/', what, nullif(part, '')) = '$what'") }
 sub held { my ($name, $table, $columns) = @_; return sql("SELECT string_agg(concat_ws(' ', $columns), ' | ' ORDER BY concat_ws(' ', $columns) COLLATE \"C\") FROM salesdrive.$table WHERE infobase = '$name'") }

@@ -7,52 +7,19 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of uri);
+use SalesDrive::Payments;
 
-my $node = new_node('payments', preload => 0);
-my $bas = start_peer('bas');
-my $crm = start_peer('salesdrive', '--account-key', 'money-key');
-my $clock = 0;
-my %DOCUMENT = (bank => 'Document_ПоступлениеНаСчет', cash => 'Document_ПоступлениеВКассу', refund_bank => 'Document_РасходСоСчета', refund_cash => 'Document_РасходИзКассы');
 my %KEY = (org => '8c1f4a10-00aa-11ee-8000-000000000001', bank => '8c1f4a10-00f5-11ee-8000-000000000001', second => '8c1f4a10-00f5-11ee-8000-000000000002', desk => '8c1f4a10-00f6-11ee-8000-000000000001');
-my ($MAIN, $OTHER) = ('UA463052990000026008016227980', 'UA403052990000026009030110403');
+my $OTHER = 'UA403052990000026009030110403';
+$ORDER{organizationId} = 1;
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
-sub uri { my ($text) = @_; utf8::encode($text); $text =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge; return $text }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
-sub now_there { return sql("SELECT to_char(salesdrive.clock() AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')") }
-sub later { my ($seconds) = @_; $clock += $seconds; sql("ALTER DATABASE postgres SET salesdrive.clock_offset = '$clock s'"); $crm->control(POST => '/config', { skew => $clock, clock => now_there() }); return }
-sub fetch { later(70); sql("SELECT salesdrive.fetch_payments('shop')"); return run_engine() }
-sub documents { my ($set, $peer) = @_; return @{ ($peer // $bas)->control(GET => '/objects?set=' . uri($DOCUMENT{$set} // $set))->{value} } }
 sub all_documents { return map { documents($_) } sort keys %DOCUMENT }
 sub status { my ($id, $columns) = @_; return sql("SELECT concat_ws(' ', $columns) FROM salesdrive.payment_status WHERE account = 'shop' AND way = 'to_bas' AND payment_id = $id") }
 sub sums { my ($id) = @_; return sql("SELECT concat_ws(' ', due, paid_in_salesdrive, paid_in_bas, unposted_in_bas, difference, rest) FROM salesdrive.order_payments WHERE account = 'shop' AND order_id = $id") }
-sub order_ref { my ($id) = @_; return sql("SELECT bas_ref FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id") }
 sub rows { my ($d) = @_; return join '; ', map { join ' ', map { defined $_ && $_ ne '' ? $_ : '-' } @$_{ 'Заказ', 'СуммаПлатежа', 'СуммаРасчетов' } } @{ $d->{'РасшифровкаПлатежа'} } }
-sub deliver
-{
-	my ($id, $sum, %o) = @_;
-	my $body = json_encode({ data => { id => $id, version => 1, orderTime => '2026-11-20 10:00:00', updateAt => '2026-11-20 10:00:00', paymentAmount => $sum, formId => 1, organizationId => 1, contacts => [ { fName => 'Зразок', phone => $o{phone} // '0671000001' } ], products => [ { sku => $o{sku} // 'SKU-0001', amount => 1, price => $sum } ] } });
-	utf8::decode($body);
-	sql("SELECT salesdrive.accept_webhook('shop', '$body')");
-	return run_engine();
-}
-# A payment as the list shows it: number, sum, {order => share}, and whatever else.
-sub payment
-{
-	my ($id, $sum, $orders, %o) = @_;
-	my $number = exists $o{number} ? delete $o{number} : $MAIN;
-	return { id => $id, sum => $sum, date => '2026-12-01 11:00:00', defined $number ? (organizationAccount => { id => 42, title => 'Privat', accountNumber => $number }, organization => { id => 1, title => 'ТОВ' }) : (),
-		paymentBreakdown => [ map { { sum => $orders->{$_}, order => { id => 0 + $_, formId => 1 } } } sort keys %$orders ], %o };
-}
-sub paid { my (@payments) = @_; $crm->control(POST => '/payments', { payments => \@payments }); return fetch() }
 
-$clock = sql("SELECT round(extract(epoch FROM timestamptz '2026-12-01 10:00+02' - clock_timestamp()))");
-later(0);
-sql("SELECT salesdrive.add_infobase('main', 'unf', '" . $bas->url('/base') . "', 'Обмен', 'secret');
-	SELECT salesdrive.add_account(name => 'shop', url => '" . $crm->url . "', api_key => 'demo-key', infobase => 'main', webhook_token => 'a-token-of-24-characters', identity => 'shop');
-	UPDATE salesdrive.infobase SET retry_base = '1 ms', unsure_margin = '0', total_timeout = '2 s', circuit_after = 1000");
+start_payments('payments', '2026-12-01 10:00+02');
 deliver($_, 500) for 1 .. 4;
 is(sql("SELECT string_agg(state, ' ') FROM salesdrive.order_status"), 'synced synced synced synced', 'orders are in BAS');
 

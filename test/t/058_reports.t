@@ -7,13 +7,11 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use SalesDrive::Goods;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
 my $node = new_node('reports', preload => 0);
 my $bas = start_peer('bas');
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
 sub deliver
 {
 	my ($id, $sum, %o) = @_;

@@ -7,15 +7,13 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Encode ();
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql error_of);
 
 my $node = new_node('products_to_bas', preload => 0);
 my $crm = start_peer('salesdrive');
 my %base = map { $_->[0] => start_peer('bas', @$_[1 .. $#$_]) } [ unf => () ], [ trade32 => '--configuration', 'trade32' ], [ accounting2 => '--configuration', 'accounting2' ];
 my ($clock, $orders) = (0, 0);
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
 sub run_engine
 {
 	sql("SET statement_timeout = '120 s'; CALL salesdrive.run()");

@@ -7,61 +7,16 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql run_engine error_of);
+use SalesDrive::Payments;
 
-my $node = new_node('payment_doubts', preload => 0);
-my $bas = start_peer('bas');
-my $crm = start_peer('salesdrive', '--account-key', 'money-key', '--config', '{"per_minute": 0, "per_hour": 0, "per_day": 0}');
-my $clock = 0;
-my ($MAIN, $BANK) = ('UA463052990000026008016227980', '8c1f4a10-00f5-11ee-8000-000000000001');
-my ($IN, $OUT) = ('Document_ПоступлениеНаСчет', 'Document_РасходСоСчета');
-
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
-sub uri { my ($text) = @_; utf8::encode($text); $text =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge; return $text }
-sub run_engine { return sql("SET statement_timeout = '60 s'; CALL salesdrive.run()") }
-sub now_there { return sql("SELECT to_char(salesdrive.clock() AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')") }
-sub later { my ($seconds) = @_; $clock += $seconds; sql("ALTER DATABASE postgres SET salesdrive.clock_offset = '$clock s'"); $crm->control(POST => '/config', { skew => $clock, clock => now_there() }); return }
-sub pull { later(5); sql("SELECT salesdrive.pull_payments('main')"); return run_engine() }
-sub fetch { later(70); sql("SELECT salesdrive.fetch_payments('shop')"); return run_engine() }
-sub there { return @{ $crm->control(GET => '/payments')->{payments} } }
-sub posts { return $crm->control(GET => '/requests')->{counts}{'POST /api/payment/'} // 0 }
-sub documents { my ($set) = @_; return @{ $bas->control(GET => '/objects?set=' . uri($set))->{value} } }
 sub out { my ($n, $columns) = @_; return sql("SELECT concat_ws(' ', $columns) FROM salesdrive.payment_status WHERE account = 'shop' AND way = 'from_bas' AND ref_key = '" . key($n) . "'") }
 sub in { my ($id, $columns) = @_; return sql("SELECT concat_ws(' ', $columns) FROM salesdrive.payment_status WHERE account = 'shop' AND way = 'to_bas' AND payment_id = $id") }
-sub key { return sprintf '8c1f4a10-0bbb-11ee-8000-%012d', $_[0] }
-sub order_ref { my ($id) = @_; return sql("SELECT bas_ref FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id") }
 sub fault { my (%f) = @_; return $crm->control(POST => '/faults', { method => 'POST', path => '/api/payment/', times => 1, %f }) }
-sub deliver
-{
-	my ($id, $sum, %o) = @_;
-	my $body = json_encode({ data => { id => $id, version => 1, orderTime => '2026-11-20 10:00:00', paymentAmount => $sum, formId => 1, organizationId => 3, contacts => [ { fName => 'X', phone => '0671000001' } ], products => [ { sku => 'SKU-0001', amount => 1, price => $sum } ], %o } });
-	sql("SELECT salesdrive.accept_webhook('shop', '$body')");
-	return run_engine();
-}
-# What an accountant enters: number, {order => share}.
-sub enter
-{
-	my ($n, $orders, %o) = @_;
-	my $line = 0;
-	my @rows = map { { LineNumber => ++$line, 'Заказ' => order_ref($_), 'Заказ_Type' => 'StandardODATA.Document_ЗаказПокупателя', 'СуммаПлатежа' => $orders->{$_}, 'СуммаРасчетов' => $orders->{$_} } } sort keys %$orders;
-	my $sum = 0;
-	$sum += $_->{'СуммаПлатежа'} for @rows;
-	return $bas->control(POST => '/load', { $IN => [ { Ref_Key => key($n), Number => sprintf('НФНФ-%06d', $n), Date => '2026-12-01T11:00:00', Posted => JSON::PP::true(), 'Организация_Key' => '8c1f4a10-00aa-11ee-8000-000000000001', 'Контрагент_Key' => '8c1f4a10-00bb-11ee-8000-000000000001',
-		'БанковскийСчет_Key' => $BANK, 'СуммаДокумента' => $sum, 'РасшифровкаПлатежа' => \@rows, %o } ] });
-}
-sub change { my ($n, %p) = @_; return $bas->control(POST => '/edit', { set => $IN, key => key($n), %p }) }
-# A payment as SalesDrive lists it.
-sub payment { my ($id, $sum, $order, %o) = @_; return { id => $id, sum => $sum, date => '2026-12-01 11:00:00', organizationAccount => { accountNumber => $MAIN }, organization => { id => 3 }, paymentBreakdown => [ { sum => $sum, order => { id => $order, formId => 1 } } ], %o } }
-sub paid { my (@payments) = @_; $crm->control(POST => '/payments', { payments => \@payments }); return fetch() }
 
-$clock = sql("SELECT round(extract(epoch FROM timestamptz '2026-12-01 12:00+02' - clock_timestamp()))");
-later(0);
-sql("SELECT salesdrive.add_infobase('main', 'unf', '" . $bas->url('/base') . "', 'Обмен', 'secret');
-	SELECT salesdrive.add_account(name => 'shop', url => '" . $crm->url . "', api_key => 'demo-key', infobase => 'main', webhook_token => 'a-token-of-24-characters', identity => 'shop');
-	SELECT salesdrive.set_secret('account:shop:account_key', 'money-key');
-	INSERT INTO salesdrive.payment_rule (account, account_number, form, bas_key) VALUES ('shop', '$MAIN', 'bank', 'Основний рахунок');
-	UPDATE salesdrive.infobase SET retry_base = '1 ms', unsure_margin = '0', total_timeout = '2 s', circuit_after = 1000");
+start_payments('payment_doubts', '2026-12-01 12:00+02', '--config', '{"per_minute": 0, "per_hour": 0, "per_day": 0}');
+sql("SELECT salesdrive.set_secret('account:shop:account_key', 'money-key');
+	INSERT INTO salesdrive.payment_rule (account, account_number, form, bas_key) VALUES ('shop', '$MAIN', 'bank', 'Основний рахунок')");
 deliver($_, 500) for 1 .. 4;
 my $n = 100;
 my ($count, $made);

@@ -8,7 +8,7 @@ use warnings FATAL => 'all';
 use utf8;
 use POSIX qw(strftime);
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT sql error_of uri);
 use Exporter 'import';
 our @EXPORT = qw($node $bas $SET $SALE $RETURN $yes $no $NIL %seen %version %order %account $clock sql error_of run_engine uri order follow state_of row key set held in_bas user all made returned events rule no_rules requests body receive deliver connect_base start_followups);
 
@@ -17,16 +17,13 @@ our ($SET, $SALE, $RETURN) = qw(Document_ЗаказПокупателя Document
 our ($yes, $no) = (JSON::PP::true(), JSON::PP::false());
 our $NIL = '00000000-0000-0000-0000-000000000000';
 
-sub sql { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out }
-sub error_of { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my ($rc, $out, $err) = $node->psql('postgres', $query); utf8::decode($err); return $err }
 sub run_engine
 {
-	sql("SET statement_timeout = '60 s'; CALL salesdrive.run()");
+	SalesDrive::Test::run_engine();
 	my $bug = sql("SELECT string_agg(detail, '|') FROM salesdrive.parked WHERE reason = 'bug'");
 	die $bug if $bug ne '';
 	return;
 }
-sub uri { my ($text) = @_; utf8::encode($text); $text =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge; return $text }
 sub order { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE order_id = $id") }
 sub follow { my ($id, $action, $column) = @_; return sql("SELECT $column FROM salesdrive.followup_status WHERE order_id = $id AND action = '$action'") }
 sub state_of { my ($id, $action) = @_; return follow($id, $action, "concat_ws(' ', state, reason)") }

@@ -9,6 +9,7 @@ package SalesDrive::Test;
 #   wait_for_sql($node, 'postgres', 'SELECT ...', 't');      polls until the answer is right
 #   my $answer = http(POST => "$url/webhook/...", {}, $body);
 #   my $line = raw_connect($port); $line->send("GET ..."); $line->read_all(5);
+#   use SalesDrive::Test qw(:DEFAULT sql error_of run_engine uri);     of the first node made, database postgres
 #
 # Nothing here waits for a fixed time: every wait ends when its condition holds and dies at a deadline.
 
@@ -35,10 +36,12 @@ our @EXPORT = qw(
   wait_for wait_for_sql http post_json raw_connect
   json_encode json_decode default_timeout tree
 );
+our @EXPORT_OK = qw(sql error_of run_engine uri);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my @peers;
 my %ports_given;
+my $first_node;
 
 sub json_encode { return $json->encode($_[0]) }
 sub json_decode { return $json->decode($_[0]) }
@@ -68,6 +71,7 @@ sub new_node
 	my $databases = $opt{workers} ? "salesdrive.databases = 'postgres'" : '';
 	my $conf = $opt{conf} // '';
 
+	$first_node //= $node;
 	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ], %{ $opt{init} // {} });
 	$node->append_conf('postgresql.conf', <<"CONF");
 $preload
@@ -92,6 +96,28 @@ sub receiver_port
 	return $node->safe_psql($db // 'postgres', 'LOAD \'salesdrive\'; SHOW salesdrive.port');
 }
 
+# Answer of a query at the first node, in characters.
+sub sql
+{
+	my ($query) = @_;
+	utf8::encode($query) if utf8::is_utf8($query);
+	my $answer = $first_node->safe_psql('postgres', $query);
+	utf8::decode($answer);
+	return $answer;
+}
+
+# What psql writes to stderr when it runs a query that is to fail there.
+sub error_of
+{
+	my ($query) = @_;
+	utf8::encode($query) if utf8::is_utf8($query);
+	my (undef, undef, $error) = $first_node->psql('postgres', $query);
+	utf8::decode($error);
+	return $error;
+}
+
+sub run_engine { return sql("SET statement_timeout = '120 s'; CALL salesdrive.run()") }
+
 # A port of 127.0.0.1 that nobody listens at, never given twice.
 sub free_port
 {
@@ -103,6 +129,14 @@ sub free_port
 		return $port unless $ports_given{$port}++;
 	}
 	croak 'no free port';
+}
+
+# Text as it stands in an address.
+sub uri
+{
+	my ($text) = @_;
+	utf8::encode($text);
+	return $text =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ger;
 }
 
 # ---- waiting ----

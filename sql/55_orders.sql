@@ -450,20 +450,20 @@ DECLARE
     hidden  bigint[] := '{}';
     done    text[];    -- purposes of what went well
     written order_answer[];
+    writes  order_answer[];    -- all others
     refused order_answer[];
 BEGIN
-    SELECT array_agg(a) INTO answers FROM order_answers(results) a;
-
-    UPDATE order_sync y SET
-        write_unsure = a.class = 'unknown_outcome' OR a.purpose = 'create order' AND a.odata_code IS NOT DISTINCT FROM '15',
-        unsure_until = CASE WHEN a.class = 'unknown_outcome' THEN a.unsure_until END,
-        read_version = CASE WHEN a.class = 'ok' OR a.purpose NOT IN ('change order', 'close order', 'unpost order', 'mark order', 'unmark order') THEN y.read_version END    -- else read anew before it is tried again
-    FROM few(answers) a
-    WHERE y.account = a.account AND y.order_id = a.order_id AND a.purpose IN ('create order', 'change order', 'tell changed sum', 'close order', 'post order', 'unpost order', 'mark order', 'unmark order');
-
-    SELECT array_agg(DISTINCT a.purpose) FILTER (WHERE a.class = 'ok'), array_agg(a) FILTER (WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order')),
+    SELECT array_agg(a), array_agg(DISTINCT a.purpose) FILTER (WHERE a.class = 'ok'), array_agg(a) FILTER (WHERE a.class = 'ok' AND a.purpose IN ('create order', 'change order')),
+           array_agg(a) FILTER (WHERE a.purpose IN ('tell changed sum', 'close order', 'post order', 'unpost order', 'mark order', 'unmark order') OR a.purpose IN ('create order', 'change order') AND a.class <> 'ok'),
            array_agg(a) FILTER (WHERE a.purpose = 'create order' AND a.class NOT IN ('ok', 'unknown_outcome') AND a.odata_code IS DISTINCT FROM '15')
-    INTO done, written, refused FROM few(answers) a;
+    INTO answers, done, written, writes, refused FROM order_answers(results) a;
+    IF writes IS NOT NULL THEN
+        UPDATE order_sync y SET
+            write_unsure = a.class = 'unknown_outcome' OR a.purpose = 'create order' AND a.odata_code IS NOT DISTINCT FROM '15',
+            unsure_until = CASE WHEN a.class = 'unknown_outcome' THEN a.unsure_until END,
+            read_version = CASE WHEN a.class = 'ok' OR a.purpose NOT IN ('change order', 'close order', 'unpost order', 'mark order', 'unmark order') THEN y.read_version END    -- else read anew before it is tried again
+        FROM few(writes) a WHERE y.account = a.account AND y.order_id = a.order_id;
+    END IF;
     IF refused IS NOT NULL THEN
         PERFORM release_creation(a.infobase, a.task_id) FROM few(refused) a;
     END IF;
@@ -493,14 +493,16 @@ BEGIN
     END IF;
 
     RETURN QUERY
-    SELECT a.task_id, CASE WHEN a.task_id = ANY (hidden) THEN 'park'
-                           WHEN a.class = 'ok' AND NOT a.memo ? 'again' AND (a.purpose IN ('post order', 'mark order') OR a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post) THEN 'done' ELSE 'again' END,
-           a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean,
-           CASE WHEN a.class = 'ok' AND a.purpose = 'read order' THEN t.run_at END,    -- keeps its place: what was read is written before others are read
-           h.reason, h.detail, h.hint, NULL::text
-    FROM few(answers) a JOIN task t ON t.id = a.task_id JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id JOIN account c ON c.name = y.account
-    LEFT JOIN LATERAL hidden_step(a.task_id, y.ref_key, 'document') h ON a.task_id = ANY (hidden)
-    WHERE a.class IN ('ok', 'unknown_outcome') OR a.purpose = 'create order' AND a.odata_code = '15';
+    SELECT a.task_id, CASE WHEN a.class = 'ok' AND NOT a.memo ? 'again' AND (a.purpose IN ('post order', 'mark order') OR a.purpose IN ('create order', 'change order') AND NOT c.posting AND NOT y.needs_post) THEN 'done' ELSE 'again' END,
+           a.purpose, NULL::text, NULL::text, NULL::jsonb, a.memo, NULL::boolean, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+    FROM few(answers) a JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id JOIN account c ON c.name = y.account
+    WHERE a.task_id <> ALL (hidden) AND (a.class IN ('ok', 'unknown_outcome') OR a.purpose = 'create order' AND a.odata_code = '15');
+    IF hidden <> '{}' THEN
+        RETURN QUERY
+        SELECT h.task_id, h.step, a.purpose, h.method, h.path, h.body, a.memo, h.creates, h.run_at, h.reason, h.detail, h.hint, h.blocked_on
+        FROM few(answers) a JOIN order_sync y ON y.account = a.account AND y.order_id = a.order_id CROSS JOIN LATERAL hidden_step(a.task_id, y.ref_key, 'document') h
+        WHERE a.task_id = ANY (hidden);
+    END IF;
 END $$;
 COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
 
@@ -526,7 +528,8 @@ CREATE FUNCTION settle_order_written(answers order_answer[]) RETURNS void
 DECLARE
     base record;
 BEGIN
-    FOR base IN SELECT a.infobase, bool_and(a.ref_key = y.ref_key) AS kept FROM few(answers) a JOIN order_sync y USING (account, order_id) WHERE a.purpose = 'create order' GROUP BY a.infobase ORDER BY a.infobase LOOP
+    FOR base IN SELECT a.infobase, bool_and(a.ref_key = y.ref_key) AS kept FROM few(answers) a JOIN order_sync y USING (account, order_id) JOIN infobase i ON i.name = a.infobase
+                WHERE a.purpose = 'create order' AND (i.keeps_ref_key IS NULL OR a.ref_key <> y.ref_key) GROUP BY a.infobase ORDER BY a.infobase LOOP
         PERFORM learn_keeps_ref_key(base.infobase, base.kept);
         IF NOT base.kept THEN
             UPDATE bas_order b SET ref_key = a.ref_key FROM few(answers) a JOIN order_sync y USING (account, order_id)
@@ -551,7 +554,7 @@ BEGIN
                   CASE WHEN a.memo ? 'state' THEN a.memo ->> 'state' WHEN a.memo ? 'status' THEN held_status(a.body, property_names(a.profile, 'order') ->> 'status') END AS bas_status, a.memo ->> 'cancel' AS cancel_set, b.ref_key, b.number, b.posted, b.sent_version, CASE WHEN b.differences IS NOT NULL THEN unkept(b.differences, p.patch, o.read_body, a.body) END AS differences,
                   CASE a.purpose WHEN 'change order' THEN change_list(o.read_body, p.patch, b.lineage) END AS changes
     ), synced AS (
-        UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, needs_post = w.posted AND w.purpose = 'change order',
+        UPDATE order_sync y SET bas_ref = w.ref_key, number = w.number, write_unsure = false, unsure_until = NULL, needs_post = w.posted AND w.purpose = 'change order',
             crm_status = CASE WHEN w.with_status THEN w.crm_status ELSE y.crm_status END, bas_status = CASE WHEN w.with_status THEN w.bas_status ELSE y.bas_status END,
             agreed_at = CASE WHEN w.with_status THEN clock() ELSE y.agreed_at END, cancel_set = coalesce(w.cancel_set, y.cancel_set),
             status_unmapped = CASE WHEN w.with_status THEN w.crm_status IS NULL ELSE y.status_unmapped END    -- BAS does not know it yet

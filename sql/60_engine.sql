@@ -537,38 +537,51 @@ COMMENT ON FUNCTION class_step(task, http_result) IS 'What the class of an answe
 CREATE FUNCTION settle_set(results http_result[]) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    live  http_result[];
+    well  boolean;    -- nothing but writes that went well
+    apis  boolean;
+    live  integer := 0;
     steps plan_step[];
     part  plan_step[];
+    given bigint[];
     k     record;
 BEGIN
     PERFORM t.id FROM task t WHERE t.id IN (SELECT u.task_id FROM few(results) u) ORDER BY t.id FOR UPDATE;
-    results := optional_answers(proper_answers(results));
-    IF EXISTS (SELECT FROM few(results) u WHERE u.target LIKE 'account:%') THEN
+    SELECT bool_and(u.class = 'ok' AND u.method <> 'GET'), bool_or(u.target LIKE 'account:%') INTO well, apis FROM few(results) u;
+    IF well IS NOT TRUE THEN
+        results := optional_answers(proper_answers(results));
+    END IF;
+    IF apis THEN
         results := api_answers(results);
         PERFORM note_apis(results);
     END IF;
     PERFORM log_results(results);
-    PERFORM note_infobases(results);
-    PERFORM note_denials(results);
-    SELECT array_agg(u) INTO live FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t WHERE t.attempt = u.attempt AND t.state = 'in_flight';
-    IF live IS NULL THEN
-        RETURN 0;
+    IF well IS NOT TRUE OR EXISTS (SELECT FROM infobase i WHERE i.circuit_failures > 0 OR i.denied <> '{}') THEN
+        PERFORM note_infobases(results);
+        PERFORM note_denials(results);
     END IF;
-    FOR k IN SELECT e.kind, e.origin, e.settle_function, array_agg(u) AS results FROM few(live) u CROSS JOIN LATERAL task_of(u.task_id) t JOIN task_kind_effective e ON e.kind = t.kind
-             GROUP BY e.kind, e.origin, e.settle_function ORDER BY e.kind
+    FOR k IN SELECT e.kind, e.origin, e.settle_function, array_agg(u) AS results, array_agg(u.task_id) AS tasks
+             FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t LEFT JOIN task_kind_effective e ON e.kind = t.kind
+             WHERE t.attempt = u.attempt AND t.state = 'in_flight' GROUP BY e.kind, e.origin, e.settle_function ORDER BY e.kind
     LOOP
+        live := live + cardinality(k.tasks);
         IF k.origin = 'user' AND runs_as_superuser() THEN
-            steps := steps || superuser_steps(k.kind, ARRAY(SELECT u.task_id FROM few(k.results) u));
+            steps := steps || superuser_steps(k.kind, k.tasks);
             CONTINUE;
         END IF;
-        EXECUTE format('SELECT array_agg(s) FROM %s($1) s', k.settle_function) INTO part USING k.results;
-        steps := steps || part;
+        given := NULL;
+        IF k.settle_function IS NOT NULL THEN    -- NULL: a user's kind that is gone
+            EXECUTE format('SELECT array_agg(s), array_agg(s.task_id) FROM %s($1) s', k.settle_function) INTO part, given USING k.results;
+            steps := steps || part;
+        END IF;
+        IF (k.tasks <@ given) IS NOT TRUE THEN    -- what its function has no step for
+            steps := steps || ARRAY(SELECT unmarked_step(t, class_step(t, u)) FROM few(k.results) u CROSS JOIN LATERAL task_of(u.task_id) t
+                                    WHERE (u.task_id = ANY (given)) IS NOT TRUE);
+        END IF;
     END LOOP;
-    steps := steps || ARRAY(SELECT unmarked_step(t, class_step(t, u)) FROM few(live) u CROSS JOIN LATERAL task_of(u.task_id) t
-                            WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = u.task_id));
-    PERFORM apply_steps(steps);
-    RETURN cardinality(live);
+    IF steps IS NOT NULL THEN
+        PERFORM apply_steps(steps);
+    END IF;
+    RETURN live;
 END $$;
 COMMENT ON FUNCTION settle_set(http_result[]) IS 'Takes in answers as one set; an answer to an attempt given up is logged and changes nothing';
 

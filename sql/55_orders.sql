@@ -740,11 +740,16 @@ BEGIN
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
     WHERE t.kind = 'order' AND s.step = 'done' AND s.reason IS NULL AND y.account = t.account AND y.order_id = t.key::bigint
       AND (t.state = 'ready' OR t.wish = t.claimed_wish);    -- a resend() that came while the request was out still counts
+END $$;
+COMMENT ON FUNCTION note_orders_done(plan_step[]) IS 'Keeps which orders became right';
 
+CREATE FUNCTION note_orders_parked(steps plan_step[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
     INSERT INTO order_event (account, order_id, event, version, text, detail)
     SELECT t.account, t.key::bigint, 'parked', (s.memo ->> 'version')::bigint, s.detail, jsonb_build_object('reason', s.reason, 'hint', s.hint)
     FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
     WHERE t.kind = 'order' AND s.step = 'park' AND (t.reason, t.detail) IS DISTINCT FROM (s.reason, s.detail);
 END $$;
-COMMENT ON FUNCTION note_orders_done(plan_step[]) IS 'Keeps which orders became right, and which were parked';
+COMMENT ON FUNCTION note_orders_parked(plan_step[]) IS 'Tells which orders were parked';
 INSERT INTO task_kind (kind, origin, plan_function, settle_function, note_function) VALUES ('order', 'shipped', 'salesdrive.plan_order', 'salesdrive.settle_order', 'salesdrive.note_order_writes');

@@ -145,38 +145,51 @@ CREATE FUNCTION apply_steps(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     now_at timestamptz := clock();
+    orders order_key[];    -- that are done
     ended  text[];
-    orders order_key[];
+    parks  boolean;
+    waits  boolean;
+    gone   integer := 0;
 BEGIN
-    PERFORM note_orders_done(steps);
-    SELECT array_agg((t.account, t.key::bigint)::order_key) INTO orders FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'done' AND t.kind = 'order';
+    SELECT array_agg((t.account, t.key::bigint)::order_key) FILTER (WHERE s.step = 'done' AND t.kind = 'order'),
+           array_agg(w.cause) FILTER (WHERE s.step IN ('done', 'park') AND (t.kind <> 'order' OR EXISTS (SELECT FROM task b WHERE b.blocked_on = w.cause))),    -- payments wait for orders
+           bool_or(s.step = 'park' AND t.kind = 'order'), bool_or(s.step = 'wait' AND s.blocked_on IS NOT NULL)
+    INTO orders, ended, parks, waits
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t CROSS JOIN LATERAL (SELECT t.kind || ':' || t.scope || ':' || t.key AS cause) w;
+    IF orders IS NOT NULL THEN
+        PERFORM note_orders_done(steps);
+    END IF;
+    IF parks THEN
+        PERFORM note_orders_parked(steps);
+    END IF;
 
-    SELECT array_agg(w.cause) INTO ended
-    FROM few(steps) s JOIN task t ON t.id = s.task_id CROSS JOIN LATERAL (SELECT t.kind || ':' || t.scope || ':' || t.key AS cause) w
-    WHERE s.step IN ('done', 'park') AND (t.kind <> 'order' OR EXISTS (SELECT FROM task b WHERE b.blocked_on = w.cause));    -- payments wait for orders
-
-    DELETE FROM task t USING few(steps) s WHERE t.id = s.task_id AND s.step = 'done' AND (t.state = 'ready' OR t.wish = t.claimed_wish);
-
-    UPDATE task t SET
-        state = CASE WHEN s.step = 'park' AND NOT w.again THEN 'parked' ELSE 'ready' END,
-        run_at = CASE WHEN w.again OR s.step = 'done' THEN now_at
-                      WHEN s.step = 'again' THEN coalesce(s.run_at, least(t.run_at, now_at))    -- what was begun is finished first
-                      WHEN s.step = 'wait' THEN coalesce(s.run_at, now_at + interval '10 min')
-                      WHEN s.step = 'retry' THEN s.run_at ELSE t.run_at END,
-        failures = CASE WHEN s.step = 'retry' THEN t.failures + 1 WHEN w.over THEN 0 ELSE t.failures END,
-        refusals = CASE WHEN s.step = 'retry' THEN t.refusals + (s.reason = 'refused')::integer WHEN w.over THEN 0 ELSE t.refusals END,
-        failed = CASE WHEN s.step = 'retry' THEN coalesce(t.failed, t.purpose) WHEN w.over THEN NULL ELSE t.failed END,
-        blocked_on = CASE WHEN NOT w.again THEN s.blocked_on END, reason = s.reason, detail = s.detail, hint = s.hint,
-        lease_until = NULL, creates = false, changed_at = now_at
-    FROM few(steps) s, task o, LATERAL (SELECT o.state = 'in_flight' AND o.wish <> o.claimed_wish AND s.step IN ('park', 'wait') AS again, s.step = 'done' OR s.step = 'again' AND (o.failed IS NULL OR o.failed = o.purpose) AS over) w
-    WHERE t.id = s.task_id AND o.id = s.task_id AND s.step <> 'request';
-
-    INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
-    SELECT DISTINCT b.part[2], b.part[1], b.part[3], CASE k.target WHEN 'account' THEN b.part[2] END, CASE k.target WHEN 'infobase' THEN b.part[2] END, 1
-    FROM few(steps) s CROSS JOIN LATERAL (SELECT regexp_match(s.blocked_on, '^([^:]+):([^:]+):(.+)$') AS part) b JOIN task_kind_effective k ON k.kind = b.part[1]
-    WHERE s.step = 'wait' AND k.kind NOT IN ('order', 'followup')    -- of these whoever asks for them knows more
-    ORDER BY 1, 2, 3
-    ON CONFLICT (scope, kind, key) DO NOTHING;
+    IF orders IS NOT NULL OR ended IS NOT NULL THEN
+        DELETE FROM task t USING few(steps) s WHERE t.id = s.task_id AND s.step = 'done' AND (t.state = 'ready' OR t.wish = t.claimed_wish);
+        GET DIAGNOSTICS gone = ROW_COUNT;
+    END IF;
+    IF gone < cardinality(steps) THEN
+        UPDATE task t SET
+            state = CASE WHEN s.step = 'park' AND NOT w.again THEN 'parked' ELSE 'ready' END,
+            run_at = CASE WHEN w.again OR s.step = 'done' THEN now_at
+                          WHEN s.step = 'again' THEN coalesce(s.run_at, least(t.run_at, now_at))    -- what was begun is finished first
+                          WHEN s.step = 'wait' THEN coalesce(s.run_at, now_at + interval '10 min')
+                          WHEN s.step = 'retry' THEN s.run_at ELSE t.run_at END,
+            failures = CASE WHEN s.step = 'retry' THEN t.failures + 1 WHEN w.over THEN 0 ELSE t.failures END,
+            refusals = CASE WHEN s.step = 'retry' THEN t.refusals + (s.reason = 'refused')::integer WHEN w.over THEN 0 ELSE t.refusals END,
+            failed = CASE WHEN s.step = 'retry' THEN coalesce(t.failed, t.purpose) WHEN w.over THEN NULL ELSE t.failed END,
+            blocked_on = CASE WHEN NOT w.again THEN s.blocked_on END, reason = s.reason, detail = s.detail, hint = s.hint,
+            lease_until = NULL, creates = false, changed_at = now_at
+        FROM few(steps) s, task o, LATERAL (SELECT o.state = 'in_flight' AND o.wish <> o.claimed_wish AND s.step IN ('park', 'wait') AS again, s.step = 'done' OR s.step = 'again' AND (o.failed IS NULL OR o.failed = o.purpose) AS over) w
+        WHERE t.id = s.task_id AND o.id = s.task_id AND s.step <> 'request';
+    END IF;
+    IF waits THEN
+        INSERT INTO task AS t (scope, kind, key, account, infobase, lane)
+        SELECT DISTINCT b.part[2], b.part[1], b.part[3], CASE k.target WHEN 'account' THEN b.part[2] END, CASE k.target WHEN 'infobase' THEN b.part[2] END, 1
+        FROM few(steps) s CROSS JOIN LATERAL (SELECT regexp_match(s.blocked_on, '^([^:]+):([^:]+):(.+)$') AS part) b JOIN task_kind_effective k ON k.kind = b.part[1]
+        WHERE s.step = 'wait' AND k.kind NOT IN ('order', 'followup')    -- of these whoever asks for them knows more
+        ORDER BY 1, 2, 3
+        ON CONFLICT (scope, kind, key) DO NOTHING;
+    END IF;
 
     IF ended IS NOT NULL THEN
         PERFORM wake_blocked(ended);

@@ -631,19 +631,20 @@ COMMENT ON FUNCTION settle(http_result[]) IS 'Takes in answers: first as one set
 CREATE FUNCTION next_due() RETURNS timestamptz
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp
     SET plan_cache_mode = force_generic_plan SET join_collapse_limit = 1 SET from_collapse_limit = 1 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET cpu_tuple_cost = 1 SET max_parallel_workers_per_gather = 0 SET jit = off AS $$
+DECLARE
+    now_at timestamptz := clock();
 BEGIN
-    RETURN CASE WHEN quiet_reason() IS NOT NULL THEN NULL
-                WHEN EXISTS (SELECT FROM inbox_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock())
-                     OR EXISTS (SELECT FROM wake_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock()) THEN '-infinity'::timestamptz
-                ELSE least((SELECT min(p.put_off_until) FROM inbox_pending p), (SELECT min(p.put_off_until) FROM wake_pending p), (
-                      SELECT min(greatest(q.run_at, b.open_at)) FROM open_targets() b CROSS JOIN LATERAL (
-                          SELECT min(l.run_at) AS run_at FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
-                              SELECT t.run_at FROM task t
-                              WHERE t.target = b.name AND t.state = 'ready' AND t.lane = g.lane
-                                AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
-                              ORDER BY t.run_at LIMIT 1) l) q
-                      WHERE (SELECT count(*) FROM task f WHERE f.target = b.name AND f.state = 'in_flight') < b.most))
-           END;
+    IF quiet_reason() IS NOT NULL THEN
+        RETURN NULL;
+    ELSIF EXISTS (SELECT FROM inbox_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= now_at) OR EXISTS (SELECT FROM wake_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= now_at) THEN
+        RETURN '-infinity';
+    END IF;
+    RETURN least((SELECT min(p.put_off_until) FROM inbox_pending p), (SELECT min(p.put_off_until) FROM wake_pending p), (
+        SELECT min(greatest(q.run_at, b.open_at)) FROM open_targets() b CROSS JOIN LATERAL (
+            SELECT t.run_at FROM task t
+            WHERE t.target = b.name AND t.state = 'ready' AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
+            ORDER BY t.run_at LIMIT 1) q
+        WHERE (SELECT count(*) FROM task f WHERE f.target = b.name AND f.state = 'in_flight') < b.most));
 END $$;
 COMMENT ON FUNCTION next_due() IS 'When the engine has something to do next: the past when now, NULL when nothing is planned';
 

@@ -400,6 +400,8 @@ is_deeply($bas->control(GET => '/state')->{violations}, [], 'no document and no 
 sql("SELECT salesdrive.skip('shop', 1013, 'no phone')");
 run_engine();
 is(sql('SELECT count(*) FROM salesdrive.task'), 0, 'no task is left');
+is(sql("BEGIN; UPDATE salesdrive.infobase SET circuit_failures = circuit_after, circuit_open_until = salesdrive.clock() - interval '1 s'; SELECT salesdrive.next_due() IS NULL; ROLLBACK"), 't',
+	'an open circuit plans no turn when nothing waits to probe it');
 
 # Plans are made while the tables are small, and kept while they grow: a turn reads by keys what it is about, and nothing else.
 sub json_of { my ($body) = @_; my $text = json_encode($body); utf8::decode($text); return $text =~ s/'/''/gr }

@@ -72,21 +72,21 @@ COMMENT ON COLUMN document_line.vat_rate IS 'The rate in percent';
 COMMENT ON COLUMN document_line.place IS 'Position in the document from 1';
 COMMENT ON COLUMN document_line.content IS 'What was ordered, where another product stands for it';
 
+-- Into the body of its caller: rows of its own would be copied once more.
 CREATE FUNCTION priced_lines(orders order_key[]) RETURNS TABLE (account text, order_id bigint, line_no integer, sku text, name text,
         quantity numeric, price numeric, discount numeric, sum numeric, kopecks numeric, places bigint)
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
     WITH exact AS (
-        SELECT l.*, o.payment_amount,
-               l.price * l.amount - CASE WHEN l.is_percent THEN l.price * l.amount * l.discount * 0.01
-                                         WHEN a.money_discount = 'unit' THEN l.discount * l.amount
-                                         ELSE l.discount END AS exact_sum
+        SELECT l.account, l.order_id, l.line_no, l.sku, l.name, l.amount, l.price, l.discount, l.is_percent, o.payment_amount, g.gross,
+               g.gross - CASE WHEN l.discount = 0 THEN 0
+                              WHEN l.is_percent THEN g.gross * l.discount * 0.01
+                              WHEN l.account IN (SELECT a.name FROM account a WHERE a.money_discount = 'unit') THEN l.discount * l.amount
+                              ELSE l.discount END AS exact_sum
         FROM few(orders) k
         JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
         JOIN crm_order_line l ON l.account = k.account AND l.order_id = k.order_id
-        JOIN account a ON a.name = k.account
+        CROSS JOIN LATERAL (SELECT l.price * l.amount AS gross OFFSET 0) g
     ), remainder AS (
         SELECT e.*, round(e.exact_sum, 2) AS rounded,
                100 * (e.payment_amount - sum(round(e.exact_sum, 2)) OVER (PARTITION BY e.account, e.order_id)) AS rest
@@ -101,11 +101,11 @@ BEGIN
     )
     SELECT r.account, r.order_id, r.line_no, r.sku, r.name, r.amount, r.price,
            CASE WHEN r.is_percent THEN round(r.discount, 2)
-                WHEN r.price * r.amount <> 0 THEN round(100 * (r.price * r.amount - r.exact_sum) / (r.price * r.amount), 2) ELSE 0 END,
-           r.rounded + CASE WHEN abs(r.rest) <= r.place_count AND r.turn <= abs(r.rest) THEN sign(r.rest) * 0.01 ELSE 0 END,
+                WHEN r.gross <> 0 THEN round(100 * (r.gross - r.exact_sum) / r.gross, 2) ELSE 0 END,
+           r.rounded + CASE WHEN r.rest <> 0 AND abs(r.rest) <= r.place_count AND r.turn <= abs(r.rest) THEN sign(r.rest) * 0.01 ELSE 0 END,
            r.rest, r.place_count
     FROM ranked r;
-END $$;
+END;
 COMMENT ON FUNCTION priced_lines(order_key[]) IS 'Sum of each line, exact to the kopeck. The remainder against paymentAmount, at most one kopeck for each discounted or fractional line, goes one kopeck each to the lines that rounding has moved the most, then in order of lines';
 
 -- Kits and delivery. What follows costs nothing where no account of the orders wants it.
@@ -189,50 +189,60 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION composed_lines(order_key[]) IS 'Lines of documents: those of the orders, kits in parts where the account wants it, and the line for delivery';
 
+CREATE FUNCTION stand_in(a account, order_id bigint, sku text, name text, fresh timestamptz) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    template text;
+BEGIN
+    IF sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
+                                       WHERE q.infobase = a.infobase AND q.sku = stand_in.sku AND q.state = 'absent' AND q.checked_at >= fresh AND q.pinned IS NOT DISTINCT FROM h.product) THEN
+        RETURN sku;
+    ELSIF a.unknown_sku = 'substitute' THEN
+        RETURN a.substitute_sku;
+    END IF;
+    template := product_template(a, order_id, sku, name);
+    RETURN CASE WHEN EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
+                             WHERE q.infobase = a.infobase AND q.sku = template AND q.state = 'found' AND q.pinned IS NOT DISTINCT FROM h.product) THEN sku
+                WHEN sku IS NOT NULL THEN template END;
+END $$;
+COMMENT ON FUNCTION stand_in(account, bigint, text, text, timestamptz) IS 'SKU whose product a line takes where account.unknown_sku is not park: its own while that is not known to be absent, else the substitute; one that is to be made waits for its template';
+
 CREATE FUNCTION document_lines(orders order_key[]) RETURNS SETOF document_line
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     fresh timestamptz := clock() - interval '10 min';
 BEGIN
     RETURN QUERY
-    WITH rate_name AS MATERIALIZED (
-        SELECT p.profile, property_names(p.profile, 'vat_rate') ->> 'rate' AS property, constants(p.profile, 'vat_value') AS by_value, property_names(p.profile, 'order_line') ? 'unit' AS has_unit,
-               coalesce(max_length(p.profile, 'product', 'article'), 1000) AS article
-        FROM (SELECT DISTINCT i.profile FROM infobase i) p
-    )
     SELECT l.account, l.order_id, l.line_no, s.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
            CASE WHEN l.kit_wrong THEN 'kit'
                 WHEN s.sku IS NULL THEN 'no_sku'
                 WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
-                WHEN p.state = 'absent' AND a.unknown_sku = 'create' AND s.sku = l.sku AND l.sku <> m.template AND p.pinned IS NULL AND p.candidates IS NULL AND length(l.sku) <= n.article THEN 'create'
+                WHEN p.state = 'absent' AND a.unknown_sku = 'create' AND s.sku = l.sku AND l.sku <> product_template(a, l.order_id, l.sku, l.name) AND p.pinned IS NULL AND p.candidates IS NULL
+                     AND length(l.sku) <= coalesce((good.max_lengths ->> 'article')::integer, 1000) THEN 'create'
                 WHEN p.state <> 'found' THEN p.state
                 WHEN a.characteristics = 'required' AND p.uses_characteristics IS NULL THEN 'ask'
-                WHEN n.has_unit AND u.unit IS NULL OR u.listed AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
-                WHEN p.vat_rate IS NOT NULL AND v.key IS NULL THEN 'no_vat'
+                WHEN section.names ? 'unit' AND u.unit IS NULL
+                     OR units.infobase IS NOT NULL AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
+                WHEN p.vat_rate IS NOT NULL AND v.key IS NULL AND (rate.fixed ? p.vat_rate) IS NOT TRUE THEN 'no_vat'
                 WHEN a.characteristics = 'required' AND p.uses_characteristics AND pin.characteristic IS NULL THEN 'no_characteristic'
                 ELSE 'ok' END,
-           coalesce(pin.product, p.ref_key), pin.characteristic, u.unit, p.is_stock, p.vat_rate, v.rate, l.place,
+           coalesce(pin.product, p.ref_key), pin.characteristic, u.unit, p.is_stock, p.vat_rate,
+           CASE WHEN v.key IS NULL THEN json_numeric(rate.fixed -> p.vat_rate) ELSE coalesce(json_numeric(v.attributes -> (rates.names ->> 'rate')), 0) END, l.place,
            CASE WHEN a.unknown_sku = 'substitute' AND s.sku IS DISTINCT FROM l.sku THEN concat_ws(', ', l.sku, l.name) END
-    FROM composed_lines(orders) l
-    JOIN account a ON a.name = l.account
+    FROM account a
     JOIN infobase i ON i.name = a.infobase
-    CROSS JOIN LATERAL (SELECT CASE WHEN a.unknown_sku = 'create' THEN product_template(a, l.order_id, l.sku, l.name) END AS template) m
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN a.unknown_sku = 'park' OR l.sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
-                                                            WHERE q.infobase = a.infobase AND q.sku = l.sku AND q.state = 'absent' AND q.checked_at >= fresh AND q.pinned IS NOT DISTINCT FROM h.product)
-                    THEN l.sku
-                    WHEN a.unknown_sku = 'substitute' THEN a.substitute_sku
-                    WHEN l.sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
-                                                            WHERE q.infobase = a.infobase AND q.sku = m.template AND q.state = 'found' AND q.pinned IS NOT DISTINCT FROM h.product)
-                    THEN m.template ELSE l.sku END AS sku) s
+    LEFT JOIN profile_resolved section ON section.profile = i.profile AND section.entity = 'order_line'
+    LEFT JOIN profile_resolved good ON good.profile = i.profile AND good.entity = 'product'
+    LEFT JOIN profile_resolved rates ON rates.profile = i.profile AND rates.entity = 'vat_rate'
+    LEFT JOIN profile_resolved rate ON rate.profile = i.profile AND rate.entity = 'vat_value'
+    LEFT JOIN dictionary_load units ON units.infobase = a.infobase AND units.dictionary = 'unit'
+    JOIN composed_lines(orders) l ON l.account = a.name
+    CROSS JOIN LATERAL (SELECT CASE WHEN a.unknown_sku = 'park' THEN l.sku ELSE stand_in(a, l.order_id, l.sku, l.name, fresh) END AS sku OFFSET 0) s    -- OFFSET 0: once for each line
     LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = s.sku
     LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = s.sku
-    CROSS JOIN LATERAL (SELECT coalesce(pin.unit, p.unit) AS unit, EXISTS (SELECT FROM dictionary_load d WHERE d.infobase = a.infobase AND d.dictionary = 'unit') AS listed) u
-    LEFT JOIN rate_name n ON n.profile = i.profile
-    LEFT JOIN LATERAL (
-        SELECT d.key, coalesce(json_numeric(d.attributes -> n.property), 0) AS rate
-        FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'vat_rate' AND d.key = p.vat_rate
-        UNION ALL SELECT p.vat_rate, json_numeric(n.by_value -> p.vat_rate) WHERE n.by_value ? p.vat_rate LIMIT 1) v ON true;
+    LEFT JOIN dictionary_value v ON v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'vat_rate' AND v.key = p.vat_rate
+    CROSS JOIN LATERAL (SELECT coalesce(pin.unit, p.unit) AS unit) u
+    WHERE a.name = ANY (ARRAY(SELECT DISTINCT k.account FROM few(orders) k));
 END $$;
 COMMENT ON FUNCTION document_lines(order_key[]) IS 'Lines with their money and goods; the pin of an SKU wins over the search by article; what was not found is asked again after 10 minutes';
 

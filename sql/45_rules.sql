@@ -248,25 +248,42 @@ COMMENT ON FUNCTION document_lines(order_key[]) IS 'Lines with their money and g
 
 -- Settings: what the documents of an account carry in their header.
 
+CREATE FUNCTION is_meant(wanted text, key text, code text, name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN wanted IS NULL OR wanted IN (key, code, name) OR lower(wanted) = key;
+COMMENT ON FUNCTION is_meant(text, text, text, text) IS 'Whether an element of a BAS dictionary is the one wanted: by Ref_Key, code or name; without a wish each is';
+
+CREATE FUNCTION choice_problem(found bigint, wanted text, fallback_code text, fallback text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN found = 1 THEN NULL
+                WHEN wanted IS NOT NULL THEN CASE WHEN found = 0 THEN 'is not in the base' ELSE 'is not unique in the base' END
+                WHEN fallback_code IS NOT NULL THEN CASE WHEN fallback IS NULL THEN 'has no element with code ' || fallback_code END
+                WHEN found = 0 THEN 'is empty' ELSE 'has several elements' END;
+COMMENT ON FUNCTION choice_problem(bigint, text, text, text) IS 'Why so many elements that may be meant, and the one with the fallback code, do not say which; NULL when they do';
+
+CREATE FUNCTION known_elements(infobase text, dictionary text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN (SELECT string_agg(format('%s (%s)', d.name, coalesce(d.code, d.key)), ', ' ORDER BY d.name)
+            FROM dictionary_value d WHERE d.scope = known_elements.infobase AND d.side = 'bas' AND d.dictionary = known_elements.dictionary);
+END $$;
+COMMENT ON FUNCTION known_elements(text, text) IS 'Elements of a BAS dictionary, in words';
+
 CREATE FUNCTION chosen_value(infobase text, dictionary text, wanted text, fallback_code text, OUT ref uuid, OUT problem text, OUT candidates text) RETURNS record
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    refs uuid[];
+    found    bigint;
+    one      text;
+    fallback text;
 BEGIN
-    SELECT array_agg(d.key::uuid) FILTER (WHERE wanted IS NULL OR wanted IN (d.key, d.code, d.name) OR lower(wanted) = d.key),
-           string_agg(format('%s (%s)', d.name, coalesce(d.code, d.key)), ', ' ORDER BY d.name)
-    INTO refs, candidates
+    SELECT count(*) FILTER (WHERE is_meant(wanted, d.key, d.code, d.name)), min(d.key) FILTER (WHERE is_meant(wanted, d.key, d.code, d.name)), min(d.key) FILTER (WHERE btrim(d.code) = fallback_code)
+    INTO found, one, fallback
     FROM dictionary_value d WHERE d.scope = infobase AND d.side = 'bas' AND d.dictionary = chosen_value.dictionary;
-    IF cardinality(refs) = 1 THEN
-        ref := refs[1];
-    ELSIF wanted IS NOT NULL THEN
-        problem := CASE WHEN refs IS NULL THEN 'is not in the base' ELSE 'is not unique in the base' END;
-    ELSIF fallback_code IS NOT NULL THEN
-        SELECT d.key::uuid INTO ref FROM dictionary_value d
-        WHERE d.scope = infobase AND d.side = 'bas' AND d.dictionary = chosen_value.dictionary AND btrim(d.code) = fallback_code LIMIT 1;
-        problem := CASE WHEN ref IS NULL THEN 'has no element with code ' || fallback_code END;
+    problem := choice_problem(found, wanted, fallback_code, fallback);
+    IF problem IS NULL THEN
+        ref := CASE WHEN found = 1 THEN one ELSE fallback END::uuid;
     ELSE
-        problem := CASE WHEN refs IS NULL THEN 'is empty' ELSE 'has several elements' END;
+        candidates := known_elements(infobase, dictionary);
     END IF;
 END $$;
 COMMENT ON FUNCTION chosen_value(text, text, text, text) IS 'Element of a BAS dictionary by Ref_Key, code or name; without a wish the only one, else the one with the fallback code';
@@ -303,39 +320,54 @@ COMMENT ON COLUMN account_setting.counterparty IS 'Ref_Key of the one counterpar
 COMMENT ON COLUMN account_setting.shared_phone IS 'What is done where several counterparties have a phone';
 COMMENT ON COLUMN account_setting.creates IS 'Whether counterparties are created';
 
+CREATE FUNCTION profile_problem(infobase text, profile text, by_phone boolean) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    gaps text[] := profile_gaps(profile, by_phone);
+BEGIN
+    IF gaps = '{}' THEN
+        RETURN NULL;
+    END IF;
+    RETURN CASE WHEN EXISTS (SELECT FROM profile_effective p WHERE p.name = profile) THEN format('Profile "%s" of infobase "%s" does not say what these are called: %s.', profile, infobase, array_to_string(gaps, ', '))
+                ELSE format('There is no profile "%s", which infobase "%s" is to have, or it is switched off.', profile, infobase) END;
+END $$;
+COMMENT ON FUNCTION profile_problem(text, text, boolean) IS 'Why the profile of an infobase does not do for orders, in a sentence; NULL when it does';
+
+CREATE FUNCTION setting_detail(infobase text, dictionary text, wanted text, problem text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    known text := known_elements(infobase, dictionary);
+BEGIN
+    RETURN CASE WHEN wanted IS NULL THEN format('The list of %s of infobase "%s" %s%s.', dictionary, infobase, problem, coalesce(': ' || known, ''))
+                ELSE format('account.%s is "%s", which %s "%s" (there: %s).', dictionary, wanted, problem, infobase, coalesce(known, 'nothing')) END;
+END $$;
+COMMENT ON FUNCTION setting_detail(text, text, text, text) IS 'Why a setting of an account, or the lack of it, does not name an element of the base, in a sentence';
+
 CREATE FUNCTION account_settings(accounts text[]) RETURNS SETOF account_setting
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT a.name, a.infobase, i.profile, org.ref, wh.ref, cur.ref, pt.ref, ag.ref,
-           (SELECT d FROM few(ARRAY['metadata', 'organisation', 'currency', 'warehouse', 'price_type', 'agreement', 'vat_rate']) d
-            WHERE d = 'metadata' AND metadata_wanted(a.infobase) OR d = ANY (e.sets)
-              AND NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary = d) LIMIT 1),
-           w.settings, w.details, CASE a.counterparty_mode WHEN 'fixed' THEN a.fixed_counterparty END, a.shared_phone, a.create_counterparties
+    SELECT a.name, a.infobase, i.profile, d.refs[1], d.refs[3], d.refs[2], d.refs[4], d.refs[5],
+           CASE WHEN metadata_wanted(a.infobase) THEN 'metadata' ELSE d.unread END,
+           CASE WHEN p.problem IS NULL THEN d.settings ELSE array_prepend('profile', d.settings) END, CASE WHEN p.problem IS NULL THEN d.details ELSE array_prepend(p.problem, d.details) END,
+           CASE a.counterparty_mode WHEN 'fixed' THEN a.fixed_counterparty END, a.shared_phone, a.create_counterparties
     FROM account a
     JOIN infobase i ON i.name = a.infobase
-    CROSS JOIN LATERAL (SELECT array_agg(r.entity) AS sets FROM profile_resolved r WHERE r.profile = i.profile AND r.entity_set IS NOT NULL) e
-    CROSS JOIN LATERAL chosen_value(a.infobase, 'organisation', a.organisation, NULL) org
-    CROSS JOIN LATERAL chosen_value(a.infobase, 'currency', a.currency, '980') cur
-    CROSS JOIN LATERAL chosen_value(a.infobase, 'warehouse', a.warehouse, NULL) wh
-    CROSS JOIN LATERAL chosen_value(a.infobase, 'price_type', a.price_type, NULL) pt
-    CROSS JOIN LATERAL chosen_value(a.infobase, 'agreement', a.agreement, NULL) ag
-    CROSS JOIN LATERAL (SELECT CASE WHEN NOT EXISTS (SELECT FROM profile_effective p WHERE p.name = i.profile) THEN format('There is no profile "%s", which infobase "%s" is to have, or it is switched off.', i.profile, i.name)
-                                    WHEN x.gaps <> '{}' THEN format('Profile "%s" of infobase "%s" does not say what these are called: %s.', i.profile, i.name, array_to_string(x.gaps, ', ')) END AS problem
-                        FROM (SELECT profile_gaps(i.profile, a.counterparty_mode = 'phone') AS gaps) x) g
-    CROSS JOIN LATERAL (
-        SELECT array_agg(s.setting ORDER BY s.n) AS settings,
-               array_agg(CASE WHEN s.setting = 'profile' THEN s.problem
-                              WHEN s.wanted IS NULL THEN format('The list of %s of infobase "%s" %s%s.', s.setting, a.infobase, s.problem, coalesce(': ' || s.candidates, ''))
-                              ELSE format('account.%s is "%s", which %s "%s" (there: %s).', s.setting, s.wanted, s.problem, a.infobase, coalesce(s.candidates, 'nothing')) END ORDER BY s.n) AS details
-        FROM (VALUES (0, 'profile', i.profile, g.problem, NULL),
-                     (1, 'organisation', a.organisation, org.problem, org.candidates),
-                     (2, 'currency', a.currency, cur.problem, cur.candidates),
-                     (3, 'warehouse', a.warehouse, CASE WHEN a.warehouse IS NOT NULL THEN wh.problem END, wh.candidates),
-                     (4, 'price_type', a.price_type, CASE WHEN a.price_type IS NOT NULL THEN pt.problem END, pt.candidates),
-                     (5, 'agreement', a.agreement, CASE WHEN a.agreement IS NOT NULL THEN ag.problem END, ag.candidates))
-             s (n, setting, wanted, problem, candidates)
-        WHERE s.problem IS NOT NULL AND (s.setting = 'profile' OR s.setting = ANY (e.sets))) w
+    CROSS JOIN LATERAL (SELECT profile_problem(i.name, i.profile, a.counterparty_mode = 'phone') AS problem OFFSET 0) p
+    CROSS JOIN LATERAL (    -- as chosen_value() does, all at once
+        SELECT array_agg(CASE WHEN w.problem IS NULL THEN CASE WHEN f.found = 1 THEN f.one ELSE f.fallback END END::uuid ORDER BY s.n) AS refs,
+               (array_agg(s.dictionary ORDER BY s.n) FILTER (WHERE r.entity_set IS NOT NULL AND l.dictionary IS NULL))[1] AS unread,
+               array_agg(s.dictionary ORDER BY s.n) FILTER (WHERE w.wrong) AS settings,
+               array_agg(setting_detail(a.infobase, s.dictionary, s.wanted, w.problem) ORDER BY s.n) FILTER (WHERE w.wrong) AS details
+        FROM (VALUES (1, 'organisation', a.organisation, true, NULL), (2, 'currency', a.currency, true, '980'), (3, 'warehouse', a.warehouse, false, NULL), (4, 'price_type', a.price_type, false, NULL),
+                     (5, 'agreement', a.agreement, false, NULL), (6, 'vat_rate', NULL, false, NULL)) s (n, dictionary, wanted, needed, code)
+        LEFT JOIN profile_resolved r ON r.profile = i.profile AND r.entity = s.dictionary
+        LEFT JOIN dictionary_load l ON l.infobase = a.infobase AND l.dictionary = s.dictionary
+        CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE is_meant(s.wanted, d.key, d.code, d.name)) AS found, min(d.key) FILTER (WHERE is_meant(s.wanted, d.key, d.code, d.name)) AS one,
+                                   min(d.key) FILTER (WHERE btrim(d.code) = s.code) AS fallback
+                            FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = s.dictionary AND s.n < 6) f
+        CROSS JOIN LATERAL (SELECT p.problem, p.problem IS NOT NULL AND r.entity_set IS NOT NULL AND (s.needed OR s.wanted IS NOT NULL) AS wrong
+                            FROM (SELECT choice_problem(f.found, s.wanted, s.code, f.fallback) AS problem OFFSET 0) p) w) d
     WHERE a.name = ANY (accounts);
 END $$;
 COMMENT ON FUNCTION account_settings(text[]) IS 'What the headers of an account''s documents carry: the account''s settings, else the only element of the base; warehouse, price type and agreement may stay empty';

@@ -5,7 +5,7 @@
 --      obstacle ──▶ wait or park · SKUs to ask for ──▶ find products
 --      no document ──▶ create ──▶ there ──▶ differs from what was accepted: read it, then change it ──▶ post, if wanted ──▶ done
 
-CREATE FUNCTION product_search(infobase text, skus text[]) RETURNS TABLE (path text, asked jsonb)
+CREATE FUNCTION product_search(infobase text, skus text[], OUT path text, OUT asked jsonb) RETURNS record
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -18,8 +18,7 @@ BEGIN
     head := entity_set(i.profile, 'product') || '?$format=json&allowedOnly=true&$select=' || url_encode(concat_ws(',', 'Ref_Key', names ->> 'article', names ->> 'name', names ->> 'unit', names ->> 'vat_rate', names ->> 'kind', names ->> 'deleted', names ->> 'is_folder',
                 CASE WHEN EXISTS (SELECT FROM account a WHERE a.infobase = product_search.infobase AND a.characteristics = 'required') THEN names ->> 'uses_characteristics' END))
             || '&$filter=';
-    RETURN QUERY
-    SELECT head || url_encode(string_agg(c.condition, ' or ' ORDER BY c.n)), jsonb_object_agg(c.sku, c.pinned)
+    SELECT head || url_encode(string_agg(c.condition, ' or ' ORDER BY c.n)), jsonb_object_agg(c.sku, c.pinned) INTO path, asked
     FROM (SELECT u.n, u.sku, pin.product AS pinned, u.condition, u.n AS turn,
                  sum(length(url_encode(u.condition)) + 8) OVER (ORDER BY u.n) AS length
           FROM (SELECT s.sku, s.n, CASE WHEN p.product IS NULL THEN format('%s eq %s', names ->> 'article', odata_text(s.sku)) ELSE 'Ref_Key eq ' || odata_guid(p.product) END AS condition
@@ -28,6 +27,13 @@ BEGIN
     WHERE c.turn = 1 OR c.length <= i.max_url - (length(head) - length(entity_set(i.profile, 'product')));
 END $$;
 COMMENT ON FUNCTION product_search(text, text[]) IS 'One search for as many of the SKUs (at most 40) as fit into infobase.max_url; asked: {sku: pinned Ref_Key or null}';
+
+CREATE FUNCTION skus_to_ask(lines document_line[], account text, order_id bigint) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(SELECT DISTINCT l.sku FROM few(lines) l WHERE l.account = skus_to_ask.account AND l.order_id = skus_to_ask.order_id AND l.goods = 'ask' ORDER BY l.sku);
+END $$;
+COMMENT ON FUNCTION skus_to_ask(document_line[], text, bigint) IS 'SKUs of an order that the base is to be asked for';
 
 -- The next step of each order. Read-only, so that preview() shows the same.
 
@@ -65,126 +71,138 @@ COMMENT ON COLUMN order_decision.blocked_on IS 'Row or task it waits for, as kin
 COMMENT ON COLUMN order_decision.document IS 'The document as it should be';
 COMMENT ON COLUMN order_decision.status IS 'What is to become of its status';
 
-CREATE FUNCTION order_decisions(orders order_key[]) RETURNS SETOF order_decision
+CREATE FUNCTION undecided(orders order_key[], decided order_decision[]) RETURNS order_key[]
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF decided IS NULL THEN
+        RETURN orders;
+    END IF;
+    RETURN ARRAY(SELECT k FROM few(orders) k WHERE NOT EXISTS (SELECT FROM few(decided) d WHERE d.account = k.account AND d.order_id = k.order_id));
+END $$;
+COMMENT ON FUNCTION undecided(order_key[], order_decision[]) IS 'Those of the orders that have no decision yet';
+
+CREATE FUNCTION first_obstacles(orders order_key[], lines document_line[], settings account_setting[], vals order_value[], fields order_fields[], statuses status_decision[]) RETURNS SETOF obstacle
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
+        SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_rules(orders) UNION ALL SELECT * FROM obstacles_settings(orders, settings, vals)
+        UNION ALL SELECT * FROM obstacles_values(orders, vals) UNION ALL SELECT * FROM obstacles_fields(fields) UNION ALL SELECT * FROM obstacles_statuses(statuses)
+        UNION ALL SELECT l.account, l.order_id, 35, 'ask', NULL, NULL, NULL, NULL FROM few(lines) l WHERE l.goods = 'ask'
+        UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
+    ORDER BY x.account, x.order_id, x.rank;
+END $$;
+COMMENT ON FUNCTION first_obstacles(order_key[], document_line[], account_setting[], order_value[], order_fields[], status_decision[]) IS 'What keeps orders from going on, the first obstacle of each; ask: goods that are to be searched for';
+
+CREATE FUNCTION new_document(document jsonb, f order_fields, s status_decision) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF f.account IS NOT NULL THEN
+        document := fitted_document(document, f, NULL, false, false);
+    END IF;
+    RETURN CASE WHEN s.account IS NULL THEN document ELSE document - s.names || coalesce(s.properties, '{}') END;
+END $$;
+COMMENT ON FUNCTION new_document(jsonb, order_fields, status_decision) IS 'A document that is to be made, with its additional attributes and its status';
+
+CREATE FUNCTION begin_decisions(orders order_key[], lines document_line[], settings account_setting[], fields order_fields[], statuses status_decision[], stops obstacle[]) RETURNS TABLE (there boolean, decision order_decision)
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT y.bas_ref IS NOT NULL, (
+           k.account, k.order_id, CASE r.rule WHEN 'unsure' THEN 'wait' WHEN 'skipped' THEN 'done' WHEN 'obstacle' THEN CASE WHEN x.waits THEN 'wait' ELSE 'park' END ELSE CASE WHEN r.rule IS NOT NULL THEN 'request' END END,
+           CASE WHEN r.rule IN ('read order', 'find products', 'create order') THEN r.rule END, CASE r.rule WHEN 'create order' THEN 'POST' ELSE 'GET' END,
+           CASE r.rule
+                -- without allowedOnly: a document that is hidden must not look absent (code 20 parks the order)
+                WHEN 'read order' THEN n.entity_set || '?$format=json' || odata_filter(format('Ref_Key eq %s or %s', odata_guid(y.ref_key), marker_condition(s.infobase, order_marker(k.account, k.order_id, y.customer_reference))))
+                WHEN 'find products' THEN (product_search(s.infobase, skus_to_ask(lines, k.account, k.order_id))).path
+                WHEN 'create order' THEN n.entity_set END,
+           CASE r.rule WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce(y.ref_key, order_ref_key(a.identity, k.order_id))) || r.document END,
+           CASE r.rule
+                WHEN 'find products' THEN (product_search(s.infobase, skus_to_ask(lines, k.account, k.order_id))).asked
+                WHEN 'create order' THEN jsonb_build_object('version', o.version) || coalesce(t.made, '{}')
+                                         || CASE WHEN coalesce(y.force, false) AND closing_of(k.account, k.order_id, s.profile) IS NOT NULL THEN '{"again": true}' ELSE jsonb '{}' END
+                ELSE jsonb_build_object('version', o.version) END,
+           CASE r.rule WHEN 'unsure' THEN y.unsure_until END,
+           CASE r.rule WHEN 'unsure' THEN 'unsure' WHEN 'skipped' THEN 'skipped' WHEN 'obstacle' THEN x.reason END,
+           CASE r.rule WHEN 'unsure' THEN 'A write without an answer may still be at work in BAS.' WHEN 'obstacle' THEN x.detail END,
+           CASE r.rule WHEN 'obstacle' THEN x.hint END, CASE r.rule WHEN 'obstacle' THEN x.blocked_on END, r.document, t)::order_decision
+    FROM few(orders) k
+    JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+    JOIN account a ON a.name = k.account
+    JOIN few(settings) s ON s.account = k.account
+    LEFT JOIN profile_resolved n ON n.profile = s.profile AND n.entity = 'order'
+    LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
+    LEFT JOIN few(stops) x ON x.order_id = k.order_id AND x.account = k.account
+    LEFT JOIN few(fields) f ON f.order_id = k.order_id AND f.account = k.account
+    LEFT JOIN few(statuses) t ON t.order_id = k.order_id AND t.account = k.account
+    LEFT JOIN order_documents(orders, lines, settings, fields) d ON d.order_id = k.order_id AND d.account = k.account
+    CROSS JOIN LATERAL (SELECT CASE WHEN y.told_lines IS NULL THEN d.document ELSE unsummed_document(d.document, y.told_lines, s.profile) END AS document) u
+    CROSS JOIN LATERAL (SELECT CASE WHEN y.write_unsure AND y.asked_early AND y.unsure_until > clock() THEN 'unsure'
+                                    WHEN (y.write_unsure OR y.must_read) AND n.entity_set IS NOT NULL THEN 'read order'
+                                    WHEN y.skipped_at IS NOT NULL THEN 'skipped'
+                                    WHEN x.reason = 'ask' THEN 'find products'
+                                    WHEN x.reason IS NOT NULL THEN 'obstacle'
+                                    WHEN y.bas_ref IS NULL THEN 'create order' END AS rule,
+                               CASE WHEN y.bas_ref IS NULL AND (f.account IS NOT NULL OR t.account IS NOT NULL) THEN new_document(u.document, f, t) ELSE u.document END AS document OFFSET 0) r;    -- OFFSET 0: once for each order
+END $$;
+COMMENT ON FUNCTION begin_decisions(order_key[], document_line[], account_setting[], order_fields[], status_decision[], obstacle[]) IS 'Next step of each order: what an unsure write, skip() and obstacles ask for, else that its document is made; no step where one is there';
+
+CREATE FUNCTION change_decisions(begun order_decision[], fields order_fields[]) RETURNS order_decision[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    lines    document_line[];
-    settings account_setting[];
-    vals     order_value[];
-    unwanted obstacle[];
-    cancelled order_decision[];
-    fields   order_fields[];
-    statuses status_decision[];
-    records  obstacle[];
-    closes   boolean;
+    records obstacle[] := (SELECT array_agg(r) FROM obstacles_records(fields) r);
+    closes  boolean := EXISTS (SELECT FROM few(begun) d JOIN followup f ON f.account = d.account AND f.order_id = d.order_id AND f.action = 'close' WHERE f.due);
 BEGIN
-    SELECT array_agg(u) INTO unwanted FROM obstacles_wanted(orders) u;
-    IF unwanted IS NOT NULL THEN
-        RETURN QUERY SELECT u.account, u.order_id, 'done', NULL, NULL, NULL, NULL::jsonb, NULL::jsonb, NULL::timestamptz, u.reason, u.detail, NULL, NULL, NULL::jsonb, NULL::status_decision FROM few(unwanted) u;
-        orders := ARRAY(SELECT k FROM few(orders) k WHERE NOT EXISTS (SELECT FROM few(unwanted) u WHERE u.account = k.account AND u.order_id = k.order_id));
-        IF orders = '{}' THEN
-            RETURN;
-        END IF;
-    END IF;
-    SELECT array_agg(d) INTO cancelled FROM cancel_decisions(orders) d;
-    IF cancelled IS NOT NULL THEN
-        RETURN QUERY SELECT d.* FROM few(cancelled) d;
-        orders := ARRAY(SELECT k FROM few(orders) k WHERE NOT EXISTS (SELECT FROM few(cancelled) d WHERE d.account = k.account AND d.order_id = k.order_id));
-        IF orders = '{}' THEN
-            RETURN;
-        END IF;
-    END IF;
-    SELECT array_agg(l) INTO lines FROM document_lines(orders) l;
-    SELECT array_agg(s) INTO settings FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s;
-    SELECT array_agg(v) INTO vals FROM order_values(orders) v;
-    SELECT array_agg(f) INTO fields FROM mapped_fields(orders) f;
-    SELECT array_agg(r) INTO records FROM obstacles_records(fields) r;
-    SELECT array_agg(d) INTO statuses FROM status_decisions(orders) d;
-    closes := EXISTS (SELECT FROM few(orders) k JOIN followup f ON f.account = k.account AND f.order_id = k.order_id AND f.action = 'close' WHERE f.due);
-    RETURN QUERY
-    WITH profile_name AS MATERIALIZED (
-        SELECT p.profile, entity_set(p.profile, 'order') AS set
-        FROM (SELECT DISTINCT profile FROM few(settings)) p
-    ), stop AS (
-        SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
-            SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_rules(orders) UNION ALL SELECT * FROM obstacles_settings(orders, settings, vals)
-            UNION ALL SELECT * FROM obstacles_values(orders, vals) UNION ALL SELECT * FROM obstacles_fields(fields) UNION ALL SELECT * FROM obstacles_statuses(statuses) UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
-        ORDER BY x.account, x.order_id, x.rank
-    ), ask AS (
-        SELECT l.account, l.order_id, array_agg(DISTINCT l.sku) AS skus FROM few(lines) l WHERE l.goods = 'ask' GROUP BY l.account, l.order_id
-    ), doc AS MATERIALIZED (
-        SELECT d.account, d.order_id, CASE WHEN b.account IS NULL THEN d.document ELSE cleared_document(d.document, coalesce(b.accepted_body, b.sent_body), d.account) END AS document
-        FROM order_documents(orders, lines, settings, fields) d
-        LEFT JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
+    RETURN ARRAY(
+    WITH own AS MATERIALIZED (
+        SELECT d, d.account, d.order_id, d.status, o.version, n.entity_set || '(' || odata_guid(y.bas_ref) || ')' AS address, a.posting, CASE WHEN closes THEN closing_of(d.account, d.order_id, i.profile) END AS closed,
+               CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
+               y, b, b.read_body AS held, coalesce(b.accepted_body, b.sent_body) AS accepted, e AS fields, o.payment_amount, a.sum_comment, i.profile, y.read_version IS DISTINCT FROM o.version OR b.read_at < u.lately AS unread,
+               CASE WHEN e.account IS NULL THEN c.document ELSE fitted_document(c.document, e, b.read_body, true, y.read_version = o.version AND b.read_at >= u.lately OR a.edit_policy = 'never') END
+               - coalesce((d.status).names, '{}') AS plain    -- without the status, which is decided for itself
+        FROM few(begun) d
+        JOIN crm_order o ON o.account = d.account AND o.order_id = d.order_id
+        JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
+        JOIN account a ON a.name = d.account
+        JOIN infobase i ON i.name = a.infobase
+        LEFT JOIN profile_resolved n ON n.profile = i.profile AND n.entity = 'order'
         LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
-    ), state AS (
-        SELECT o.account, o.order_id, o.version, s.infobase, n.set, a.posting, CASE WHEN closes THEN closing_of(k.account, k.order_id, s.profile) END AS closed, CASE WHEN y.force THEN 'free' ELSE coalesce(a.edit_policy, CASE WHEN a.posting THEN 'free' ELSE 'until_posted' END) END AS policy,
-               a.identity, y, b, b.read_body AS held, e AS fields, o.payment_amount, a.sum_comment, s.profile,
-               CASE WHEN e.account IS NULL THEN u.document ELSE fitted_document(u.document, e, b.read_body, y.bas_ref IS NOT NULL, y.read_version = o.version AND b.read_at >= clock() - greatest(f.total_timeout, interval '10 s') OR a.edit_policy = 'never') END AS document,
-               coalesce(y.write_unsure OR y.must_read, false) AS unsure, b.read_at < clock() - greatest(f.total_timeout, interval '10 s') AS read_long_ago, x.reason AS stop_reason, x, q.skus, st AS status
-        FROM few(orders) k
-        JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
-        LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
-        LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
-        JOIN account a ON a.name = k.account
-        JOIN few(settings) s ON s.account = k.account
-        JOIN infobase f ON f.name = s.infobase
-        JOIN profile_name n ON n.profile = s.profile
-        LEFT JOIN stop x ON x.order_id = k.order_id AND x.account = k.account
-        LEFT JOIN ask q ON q.order_id = k.order_id AND q.account = k.account
-        LEFT JOIN doc d ON d.order_id = k.order_id AND d.account = k.account
-        LEFT JOIN few(fields) e ON e.order_id = k.order_id AND e.account = k.account
-        LEFT JOIN few(statuses) st ON st.order_id = k.order_id AND st.account = k.account
-        CROSS JOIN LATERAL (SELECT CASE WHEN y.told_lines IS NULL THEN d.document ELSE unsummed_document(d.document, y.told_lines, s.profile) END AS document) u
-    ), own AS MATERIALIZED (    -- without the status, which is decided for itself
-        SELECT z.*, CASE WHEN z.status IS NULL THEN z.document ELSE z.document - (z.status).names END AS plain FROM state z
+        LEFT JOIN few(fields) e ON e.order_id = d.order_id AND e.account = d.account
+        CROSS JOIN LATERAL (SELECT clock() - greatest(i.total_timeout, interval '10 s') AS lately) u
+        CROSS JOIN LATERAL (SELECT CASE WHEN b.account IS NULL THEN d.document ELSE cleared_document(d.document, coalesce(b.accepted_body, b.sent_body), d.account) END AS document) c
     ), change AS MATERIALIZED (
-        SELECT z.*, CASE WHEN (z.y).bas_ref IS NOT NULL THEN CASE WHEN (z.y).force THEN odata_wanted(z.plain, z.held)
-                                                                ELSE changed_properties(z.plain, coalesce((z.b).accepted_body, (z.b).sent_body)) END END AS other,
-               CASE WHEN (z.y).bas_ref IS NOT NULL AND odata_wanted((z.status).properties, z.held) IS NOT NULL THEN (z.status).properties END AS status_patch
+        SELECT z.*, CASE WHEN (z.y).force THEN odata_wanted(z.plain, z.held) ELSE changed_properties(z.plain, z.accepted) END AS other,
+               CASE WHEN odata_wanted((z.status).properties, z.held) IS NOT NULL THEN (z.status).properties END AS status_patch
         FROM own z
     ), held_up AS MATERIALIZED (    -- a status that is to be written does not wait for other changes that somebody has to decide on, and is none of edit_policy
         SELECT c.*, c.other IS NOT NULL AND (c.policy = 'never' OR c.status_patch IS NOT NULL AND NOT (c.y).force
                     AND (c.policy = 'ask' OR c.policy = 'until_posted' AND (c.b).posted OR both_changed(odata_wanted(c.other, c.held), c.held, (c.b).written_body, c.fields) IS NOT NULL)) AS out
         FROM change c
     ), todo AS MATERIALIZED (
-        SELECT c.account, c.order_id, c.version, c.infobase, c.set, c.posting, c.policy, c.identity, c.y, c.b, c.held, c.fields, c.unsure, c.read_long_ago, c.stop_reason, c.x, c.skus, c.status, c.sum_comment, c.closed, CASE WHEN (c.y).bas_ref IS NOT NULL AND NOT coalesce((c.b).deleted, false) THEN odata_wanted(c.closed, c.held) END AS closing,
-               CASE WHEN c.sum_comment IS NOT NULL AND (c.y).bas_ref IS NOT NULL AND c.policy <> 'never' THEN sum_patch(c.b, c.payment_amount, c.sum_comment, (c.y).told_lines, c.profile) END AS telling,
-               CASE WHEN c.out THEN c.plain - ARRAY(SELECT jsonb_object_keys(c.other)) || same_keys(coalesce((c.b).accepted_body, (c.b).sent_body), c.other) ELSE c.plain END
-               || coalesce(CASE WHEN (c.y).bas_ref IS NULL THEN (c.status).properties ELSE c.status_patch END, '{}') AS document,
+        SELECT c.d, c.account, c.order_id, c.version, c.address, c.posting, c.policy, c.y, c.b, c.held, c.fields, c.unread, c.status, c.sum_comment, c.closed, CASE WHEN NOT coalesce((c.b).deleted, false) THEN odata_wanted(c.closed, c.held) END AS closing,
+               CASE WHEN c.sum_comment IS NOT NULL AND c.policy <> 'never' THEN sum_patch(c.b, c.payment_amount, c.sum_comment, (c.y).told_lines, c.profile) END AS telling,
+               CASE WHEN c.out THEN c.plain - ARRAY(SELECT jsonb_object_keys(c.other)) || same_keys(c.accepted, c.other) ELSE c.plain END || coalesce(c.status_patch, '{}') AS document,
                CASE WHEN c.out OR c.other IS NULL THEN c.status_patch ELSE c.other || coalesce(c.status_patch, '{}') END AS changed, CASE WHEN c.out THEN c.other END AS left_out,
                w.edit, CASE WHEN w.edit IS NULL THEN c.status_patch ELSE w.edit || coalesce(c.status_patch, '{}') END AS patch
         FROM held_up c CROSS JOIN LATERAL (SELECT CASE WHEN c.other IS NOT NULL AND NOT c.out THEN odata_wanted(c.other, c.held) END AS edit) w
     )
-    SELECT t.account, t.order_id, w.step, w.purpose,
-           CASE w.purpose WHEN 'create order' THEN 'POST' WHEN 'change order' THEN 'PATCH' WHEN 'tell changed sum' THEN 'PATCH' WHEN 'close order' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
+    SELECT (t.account, t.order_id, w.step, w.purpose,
+           CASE w.purpose WHEN 'change order' THEN 'PATCH' WHEN 'tell changed sum' THEN 'PATCH' WHEN 'close order' THEN 'PATCH' WHEN 'post order' THEN 'POST' ELSE 'GET' END,
            CASE w.purpose
-                -- without allowedOnly: a document that is hidden must not look absent (code 20 parks the order)
-                WHEN 'read order' THEN t.set || '?$format=json' || odata_filter(CASE WHEN (t.y).bas_ref IS NOT NULL THEN 'Ref_Key eq ' || odata_guid((t.y).bas_ref)
-                    ELSE format('Ref_Key eq %s or %s', odata_guid((t.y).ref_key), marker_condition(t.infobase, order_marker(t.account, t.order_id, (t.y).customer_reference))) END)
-                WHEN 'find products' THEN (SELECT f.path FROM product_search(t.infobase, t.skus) f)
-                WHEN 'create order' THEN t.set
-                WHEN 'change order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
-                WHEN 'tell changed sum' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
-                WHEN 'close order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')'
-                WHEN 'post order' THEN t.set || '(' || odata_guid((t.y).bas_ref) || ')/Post' END,
-           CASE w.purpose WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce((t.y).ref_key, order_ref_key(t.identity, t.order_id))) || t.document
-                WHEN 'change order' THEN t.patch WHEN 'tell changed sum' THEN t.telling WHEN 'close order' THEN t.closing END,
-           CASE w.purpose WHEN 'find products' THEN (SELECT f.asked FROM product_search(t.infobase, t.skus) f) ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL AND t.telling IS NULL AND t.closed IS NULL AND (t.sum_comment IS NULL OR t.patch IS NULL) AND (t.status).decision IS DISTINCT FROM 'ask' THEN jsonb '{}' ELSE '{"again": true}' END
-                || CASE WHEN (t.status).account IS NOT NULL AND (w.purpose = 'create order' OR w.purpose = 'change order' AND t.patch ?| (t.status).names) THEN CASE w.purpose WHEN 'create order' THEN (t.status).made ELSE (t.status).memo END ELSE '{}' END END,
-           w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document, t.status
+                WHEN 'read order' THEN split_part(t.address, '(', 1) || '?$format=json' || odata_filter('Ref_Key eq ' || odata_guid((t.y).bas_ref))    -- without allowedOnly, as above
+                WHEN 'find products' THEN (t.d).path
+                WHEN 'post order' THEN t.address || '/Post'
+                ELSE CASE WHEN w.step = 'request' THEN t.address END END,
+           CASE w.purpose WHEN 'change order' THEN t.patch WHEN 'tell changed sum' THEN t.telling WHEN 'close order' THEN t.closing END,
+           CASE w.purpose WHEN 'find products' THEN (t.d).memo ELSE jsonb_build_object('version', t.version) || CASE WHEN t.left_out IS NULL AND t.telling IS NULL AND t.closed IS NULL AND (t.sum_comment IS NULL OR t.patch IS NULL) AND (t.status).decision IS DISTINCT FROM 'ask' THEN jsonb '{}' ELSE '{"again": true}' END
+                || CASE WHEN w.purpose = 'change order' AND t.patch ?| (t.status).names THEN (t.status).memo ELSE '{}' END END,
+           w.run_at, w.reason, w.detail, w.hint, w.blocked_on, t.document, t.status)::order_decision
     FROM todo t
     CROSS JOIN LATERAL (
-        SELECT 'wait' AS step, NULL AS purpose, (t.y).unsure_until AS run_at, 'unsure' AS reason, 'A write without an answer may still be at work in BAS.' AS detail, NULL AS hint, NULL AS blocked_on
-                  WHERE (t.y).write_unsure AND (t.y).asked_early AND (t.y).unsure_until > clock()
-        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.unsure AND t.set IS NOT NULL
-        UNION ALL SELECT 'done', NULL, NULL, 'skipped', NULL, NULL, NULL WHERE (t.y).skipped_at IS NOT NULL
-        UNION ALL SELECT CASE WHEN (t.x).waits THEN 'wait' ELSE 'park' END, NULL, NULL, (t.x).reason, (t.x).detail, (t.x).hint, (t.x).blocked_on
-                  WHERE t.stop_reason IS NOT NULL AND ((t.x).rank < 40 OR t.skus IS NULL)
-        UNION ALL SELECT 'request', 'find products', NULL, NULL, NULL, NULL, NULL WHERE t.skus IS NOT NULL
-        UNION ALL SELECT 'request', 'create order', NULL, NULL, NULL, NULL, NULL WHERE (t.y).bas_ref IS NULL
-        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE (t.changed IS NOT NULL OR (t.y).force AND (t.b).deleted) AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
+        SELECT (t.d).step, (t.d).purpose, (t.d).run_at, (t.d).reason, (t.d).detail, (t.d).hint, (t.d).blocked_on WHERE (t.d).step IS NOT NULL
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE (t.changed IS NOT NULL OR (t.y).force AND (t.b).deleted) AND t.unread
         UNION ALL SELECT 'park', NULL, NULL, 'deleted_in_bas', format('Document %s is marked for deletion in BAS or gone, and the order has changed since.', (t.y).number),
                          'Remove the mark in BAS and call resume(); if the document is gone, resend() makes a new one; or skip() the order.', NULL WHERE (t.patch IS NOT NULL OR (t.y).force) AND (t.b).deleted
         UNION ALL SELECT 'park', NULL, NULL, 'ask', format('Version %s of the order would change document %s%s: %s.', t.version, (t.y).number, CASE WHEN (t.b).posted THEN ', which is posted,' ELSE '' END,
@@ -202,9 +220,9 @@ BEGIN
                   WHERE t.patch IS NOT NULL AND (t.b).sent_body IS NULL AND NOT (t.y).force
         UNION ALL SELECT 'request', 'change order', NULL, NULL, NULL, NULL, NULL WHERE t.patch IS NOT NULL
         UNION ALL SELECT 'request', 'post order', NULL, NULL, NULL, NULL, NULL WHERE ((t.y).needs_post OR t.posting AND NOT coalesce((t.b).posted, false)) AND NOT coalesce((t.b).deleted, false)
-        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL AND t.unread
         UNION ALL SELECT 'request', 'tell changed sum', NULL, NULL, NULL, NULL, NULL WHERE t.telling IS NOT NULL
-        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.closed IS NOT NULL AND (t.y).bas_ref IS NOT NULL AND ((t.y).read_version IS DISTINCT FROM t.version OR t.read_long_ago)
+        UNION ALL SELECT 'request', 'read order', NULL, NULL, NULL, NULL, NULL WHERE t.closed IS NOT NULL AND t.unread
         UNION ALL SELECT 'request', 'close order', NULL, NULL, NULL, NULL, NULL WHERE t.closing IS NOT NULL
         UNION ALL SELECT CASE WHEN r.waits THEN 'wait' ELSE 'park' END, NULL, NULL, r.reason, r.detail, r.hint, r.blocked_on FROM few(records) r WHERE r.account = t.account AND r.order_id = t.order_id
         UNION ALL SELECT 'park', NULL, NULL, 'status_conflict', format('The status was changed in SalesDrive (to %s) and in BAS (document %s, to %s) since both agreed last.', (t.status).crm_status, (t.y).number, brief_value(to_jsonb((t.status).bas_status))),
@@ -213,9 +231,44 @@ BEGIN
         UNION ALL SELECT 'done', NULL, NULL, 'edit_policy', format('Document %s stays as it is: version %s of the order would change %s.', (t.y).number, t.version, change_text(change_list(t.held, t.left_out, NULL))), NULL, NULL
                   WHERE t.left_out IS NOT NULL
         UNION ALL SELECT 'done', NULL, NULL, NULL, NULL, NULL, NULL
-        LIMIT 1) w;
+        LIMIT 1) w (step, purpose, run_at, reason, detail, hint, blocked_on));
 END $$;
-COMMENT ON FUNCTION order_decisions(order_key[]) IS 'Next step of each order: the first of the rules that applies, in their order';
+COMMENT ON FUNCTION change_decisions(order_decision[], order_fields[]) IS 'Next step of each order whose document is there: the step decided already, else the first of the rules of changes, posting, closing and records that applies';
+
+CREATE FUNCTION document_decisions(orders order_key[]) RETURNS order_decision[]
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    lines    document_line[];
+    settings account_setting[];
+    vals     order_value[];
+    fields   order_fields[];
+    statuses status_decision[];
+    stops    obstacle[];
+    absent   order_decision[];
+    present  order_decision[];
+BEGIN
+    IF orders = '{}' THEN
+        RETURN NULL;
+    END IF;
+    SELECT (SELECT array_agg(l) FROM document_lines(orders) l), (SELECT array_agg(s) FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s), (SELECT array_agg(v) FROM order_values(orders) v),
+           (SELECT array_agg(f) FROM mapped_fields(orders) f), (SELECT array_agg(d) FROM status_decisions(orders) d)
+    INTO lines, settings, vals, fields, statuses;
+    SELECT array_agg(x) INTO stops FROM first_obstacles(orders, lines, settings, vals, fields, statuses) x;
+    SELECT array_agg(b.decision) FILTER (WHERE NOT b.there), array_agg(b.decision) FILTER (WHERE b.there) INTO absent, present FROM begin_decisions(orders, lines, settings, fields, statuses, stops) b;
+    RETURN absent || CASE WHEN present IS NOT NULL THEN change_decisions(present, fields) END;
+END $$;
+COMMENT ON FUNCTION document_decisions(order_key[]) IS 'Next step of each order whose document is to be made, or to be as the order wants it';
+
+CREATE FUNCTION order_decisions(orders order_key[]) RETURNS order_decision[]
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    decided order_decision[];
+BEGIN
+    SELECT array_agg((u.account, u.order_id, 'done', NULL, NULL, NULL, NULL, NULL, NULL, u.reason, u.detail, NULL, NULL, NULL, NULL)::order_decision) INTO decided FROM obstacles_wanted(orders) u;
+    decided := decided || cancel_decisions(undecided(orders, decided));
+    RETURN decided || document_decisions(undecided(orders, decided));
+END $$;
+COMMENT ON FUNCTION order_decisions(order_key[]) IS 'Next step of each order: not wanted, cancelled, else what its document needs';
 
 CREATE FUNCTION order_marker(account text, order_id bigint, reference text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -339,7 +392,7 @@ BEGIN
     PERFORM begin_orders(orders);
     PERFORM note_followups(orders);
     beside := record_accounts(orders);
-    SELECT array_agg(d) INTO decided FROM order_decisions(orders) d;
+    decided := order_decisions(orders);
     SELECT array_agg(d) FILTER (WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order')), array_agg(d) FILTER (WHERE d.step = 'done' AND d.reason <> 'skipped'),
            array_agg((d.account, d.order_id)::order_key) FILTER (WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park'),
            array_agg(d.status) FILTER (WHERE ((d.status).decision IN ('agreed', 'first', 'kept') OR (d.status).crm_wanted IS NOT NULL OR (d.status).cancel_set IS NOT NULL OR (d.status).unmapped) AND d.reason IS DISTINCT FROM 'skipped'),

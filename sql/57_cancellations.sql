@@ -6,7 +6,7 @@
 --
 -- order_sync.mark tells whose mark it is: BAS refuses to mark a posted document and to post a marked one, and a mark that people set or took off stays so.
 
-CREATE FUNCTION cancel_decisions(orders order_key[]) RETURNS SETOF order_decision
+CREATE FUNCTION cancel_decisions(orders order_key[]) RETURNS order_decision[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -15,10 +15,10 @@ DECLARE
 BEGIN
     SELECT array_agg(c) INTO cancelled FROM cancellations(orders) c;
     IF cancelled IS NULL AND NOT EXISTS (SELECT FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id WHERE y.cancel_status IS NOT NULL OR y.mark IS NOT NULL) THEN
-        RETURN;
+        RETURN NULL;
     END IF;
     SELECT array_agg(d) INTO statuses FROM status_decisions(ARRAY(SELECT (c.account, c.order_id)::order_key FROM few(cancelled) c WHERE c.action = 'set_status')) d WHERE d.properties IS NOT NULL AND d.reason IS NULL;
-    RETURN QUERY
+    RETURN ARRAY(
     WITH state AS MATERIALIZED (    -- a write of unknown outcome, and skip(), come first, as with any order
         SELECT o.account, o.order_id, o.version, c.status, c.title, c.action, coalesce(c.may_unpost OR y.force, false) AS may_unpost, entity_set(i.profile, 'order') || '(' || odata_guid(y.bas_ref) || ')' AS document, y, y.bas_ref IS NOT NULL AS there,
                coalesce(b.deleted, false) AS deleted, coalesce(b.posted, false) AS posted, b.read_body = '{}' AS gone, b.sent_body IS NOT NULL AS ours, y.read_version IS DISTINCT FROM o.version OR b.read_at < clock() - greatest(i.total_timeout, interval '10 s') AS unread,
@@ -36,11 +36,11 @@ BEGIN
         LEFT JOIN followup r ON r.account = k.account AND r.order_id = k.order_id AND r.action = 'return'
         WHERE (c.account IS NOT NULL OR y.cancel_status IS NOT NULL OR y.mark IS NOT NULL) AND NOT coalesce(y.write_unsure OR y.must_read, false) AND y.skipped_at IS NULL
     )
-    SELECT s.account, s.order_id, w.step, w.purpose, CASE w.purpose WHEN 'read order' THEN 'GET' WHEN 'unpost order' THEN 'POST' ELSE CASE WHEN w.step = 'request' THEN 'PATCH' END END,
+    SELECT (s.account, s.order_id, w.step, w.purpose, CASE w.purpose WHEN 'read order' THEN 'GET' WHEN 'unpost order' THEN 'POST' ELSE CASE WHEN w.step = 'request' THEN 'PATCH' END END,
            CASE w.purpose WHEN 'read order' THEN split_part(s.document, '(', 1) || '?$format=json' || odata_filter('Ref_Key eq ' || odata_guid((s.y).bas_ref)) WHEN 'unpost order' THEN s.document || '/Unpost' ELSE CASE WHEN w.step = 'request' THEN s.document END END,
            CASE w.purpose WHEN 'mark order' THEN '{"DeletionMark": true}' WHEN 'unmark order' THEN '{"DeletionMark": false}' WHEN 'change order' THEN s.status_patch END,
            jsonb_build_object('version', s.version) || CASE w.purpose WHEN 'change order' THEN s.status_memo || '{"again": true}' ELSE '{}' END,
-           NULL::timestamptz, w.reason, w.detail, w.hint, w.blocked_on, NULL::jsonb, NULL::status_decision
+           NULL, w.reason, w.detail, w.hint, w.blocked_on, NULL, NULL)::order_decision
     FROM state s
     CROSS JOIN LATERAL (
         -- cancelled
@@ -80,7 +80,7 @@ BEGIN
         UNION ALL SELECT 'done', NULL, 'edit_policy', format('Document %s stays as it is: the order lives again, and it would lose its mark for deletion.', (s.y).number), NULL, NULL
                   WHERE s.action IS NULL AND s.there AND s.deleted AND (s.y).mark = 'set' AND s.policy = 'never'
         UNION ALL SELECT 'request', 'unmark order', NULL, NULL, NULL, NULL WHERE s.action IS NULL AND s.there AND s.deleted AND (s.y).mark = 'set'
-        LIMIT 1) w (step, purpose, reason, detail, hint, blocked_on);
+        LIMIT 1) w (step, purpose, reason, detail, hint, blocked_on));
 END $$;
 COMMENT ON FUNCTION cancel_decisions(order_key[]) IS 'Next step of each order that is cancelled, or lives again; none where it goes on as any order';
 

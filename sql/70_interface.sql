@@ -386,6 +386,7 @@ CREATE FUNCTION preview(account text, order_id bigint, profile text DEFAULT NULL
 #variable_conflict use_column
 DECLARE
     o crm_order := require_order(account, order_id);
+    decided order_decision[];
 BEGIN
     IF preview.profile IS NOT NULL THEN
         PERFORM require_profile(preview.profile);
@@ -393,12 +394,13 @@ BEGIN
         SELECT format('document under profile %s', preview.profile), NULL::text, entity_set(preview.profile, 'order'), order_document(o.account, o.order_id, preview.profile);
         RETURN;
     END IF;
+    decided := order_decisions(order_keys(o.account, o.order_id));
     RETURN QUERY
     SELECT coalesce(d.purpose, concat_ws(': ', d.step, d.reason, d.detail)), CASE WHEN d.step = 'request' THEN d.method END,
            CASE WHEN d.step = 'request' THEN i.url || '/odata/standard.odata/' || d.path END, d.body || coalesce(merged_comment(d), '{}')
-    FROM order_decisions(order_keys(o.account, o.order_id)) d JOIN account a ON a.name = o.account JOIN infobase i ON i.name = a.infobase
+    FROM few(decided) d JOIN account a ON a.name = o.account JOIN infobase i ON i.name = a.infobase
     UNION ALL
-    SELECT 'document as it should be', NULL, NULL, coalesce(d.document, order_document(o.account, o.order_id)) FROM order_decisions(order_keys(o.account, o.order_id)) d
+    SELECT 'document as it should be', NULL, NULL, coalesce(d.document, order_document(o.account, o.order_id)) FROM few(decided) d
     UNION ALL
     SELECT CASE c.action WHEN 'read' THEN 'read records' ELSE c.action || ' record' END, CASE c.action WHEN 'create' THEN 'POST' WHEN 'change' THEN 'PATCH' WHEN 'delete' THEN 'DELETE' ELSE 'GET' END,
            i.url || '/odata/standard.odata/' || CASE WHEN c.action IN ('change', 'delete') THEN record_address(c.profile, c.document, c.property) ELSE entity_set(c.profile, 'record') END,

@@ -72,7 +72,7 @@ BEGIN
         FROM profile_sets(i.profile) s WHERE all_sets
         UNION ALL
         SELECT 4, 'infobase ' || i.name, 'option ' || o.option, i.url || '/odata/standard.odata/' || url_path(CASE o.option WHEN 'fixed_counterparty' THEN entity_set(i.profile, 'counterparty') || '?$format=json&$select=Ref_Key' || odata_filter('Ref_Key eq ' || odata_guid(o.value::uuid))
-                   ELSE (SELECT p.path FROM product_search(i.name, ARRAY[o.value]) p) END), i.username, secret('infobase:' || i.name || ':password'), NULL, i.ca_file, i.allow_http
+                   ELSE (product_search(i.name, ARRAY[o.value])).path END), i.username, secret('infobase:' || i.name || ':password'), NULL, i.ca_file, i.allow_http
         FROM account_options(a) o WHERE all_sets AND profile_gaps(i.profile, a.counterparty_mode = 'phone') = '{}') q;
 END $$;
 COMMENT ON FUNCTION peer_questions(account, infobase, boolean) IS 'What check() asks: the list of what BAS publishes, the statuses of SalesDrive, one row of each set with all properties of the profile, what options of the account name';

@@ -58,27 +58,27 @@ COMMENT ON FUNCTION cancel_rule_changed() IS 'Trigger: orders without a document
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON cancel_rule FOR EACH ROW EXECUTE FUNCTION cancel_rule_changed();
 
 -- Ids of the statuses that every account of SalesDrive begins with stay, whatever their names become; type 4 is that of deleted ones.
+CREATE FUNCTION kind_of_status(status text, name text, attributes jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN status = '8' OR attributes ->> 'type' = '4' THEN 'deleted' WHEN name ~ '[Дд]убл|ДУБЛ|[Dd]uplicat|DUPLICAT' THEN 'duplicate' WHEN status = '6' THEN 'cancelled' END;
+COMMENT ON FUNCTION kind_of_status(text, text, jsonb) IS 'Kind of a status: deleted (id 8, or of type 4), duplicate (by its name), cancelled (id 6); NULL: none of them';
+
 CREATE FUNCTION cancel_kind(account text, status text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    known dictionary_value;
-BEGIN
-    SELECT * INTO known FROM dictionary_value d WHERE d.scope = cancel_kind.account AND d.side = 'crm' AND d.dictionary = 'status' AND d.key = cancel_kind.status;
-    RETURN CASE WHEN status = '8' OR known.attributes ->> 'type' = '4' THEN 'deleted'
-                WHEN known.name ~ '[Дд]убл|ДУБЛ|[Dd]uplicat|DUPLICAT' THEN 'duplicate'
-                WHEN status = '6' THEN 'cancelled' END;
-END $$;
-COMMENT ON FUNCTION cancel_kind(text, text) IS 'Kind of a status: deleted (id 8, or of type 4), duplicate (by its name), cancelled (id 6); NULL: none of them';
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT kind_of_status(cancel_kind.status, d.name, d.attributes)
+    FROM (SELECT) one LEFT JOIN dictionary_value d ON d.scope = cancel_kind.account AND d.side = 'crm' AND d.dictionary = 'status' AND d.key = cancel_kind.status;
+END;
+COMMENT ON FUNCTION cancel_kind(text, text) IS 'Kind of a status of an account, known by name or not';
 
 CREATE FUNCTION cancel_rule_of(account text, status text) RETURNS SETOF cancel_rule
-    LANGUAGE plpgsql STABLE ROWS 1 SET search_path = salesdrive, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    SELECT r.* FROM cancel_rule r
-    WHERE r.account IN (cancel_rule_of.account, '*') AND r.status IN (cancel_rule_of.status, cancel_kind(cancel_rule_of.account, cancel_rule_of.status))
+    LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+    SELECT r.* FROM (SELECT) one
+    LEFT JOIN dictionary_value d ON d.scope = cancel_rule_of.account AND d.side = 'crm' AND d.dictionary = 'status' AND d.key = cancel_rule_of.status
+    JOIN cancel_rule r ON r.account IN (cancel_rule_of.account, '*') AND r.status IN (cancel_rule_of.status, kind_of_status(cancel_rule_of.status, d.name, d.attributes))
     ORDER BY r.status <> cancel_rule_of.status, r.account = '*', r.origin = 'shipped' LIMIT 1;
-END $$;
+END;
 COMMENT ON FUNCTION cancel_rule_of(text, text) IS 'Rule in force for a status of SalesDrive; none: it cancels nothing';
 
 CREATE TYPE cancellation AS (
@@ -89,12 +89,12 @@ CREATE TYPE cancellation AS (
     action     text,
     may_unpost boolean
 );
-COMMENT ON TYPE cancellation IS 'That an order is cancelled, and what its rule says';
+COMMENT ON TYPE cancellation IS 'That an order is cancelled, and what its rule says; or, without an action, that it was';
 COMMENT ON COLUMN cancellation.account IS 'Account';
 COMMENT ON COLUMN cancellation.order_id IS 'Order number';
 COMMENT ON COLUMN cancellation.status IS 'Its status in SalesDrive';
 COMMENT ON COLUMN cancellation.title IS 'That status as a sentence has it: id and name';
-COMMENT ON COLUMN cancellation.action IS 'mark, set_status or tell';
+COMMENT ON COLUMN cancellation.action IS 'mark, set_status or tell; NULL: it is cancelled no more';
 COMMENT ON COLUMN cancellation.may_unpost IS 'A posted document may be unposted';
 
 CREATE FUNCTION status_title(account text, status text) RETURNS text
@@ -104,17 +104,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION status_title(text, text) IS 'A status of SalesDrive as a sentence has it: id and, where it is known, name';
 
-CREATE FUNCTION cancellations(orders order_key[]) RETURNS SETOF cancellation
+-- Most orders are not cancelled and never were: nothing of all this concerns them, and so nothing else is asked of them.
+CREATE FUNCTION cancel_states(orders order_key[]) RETURNS cancellation[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-#variable_conflict use_column
 BEGIN
-    RETURN QUERY
+    RETURN (
     WITH has AS MATERIALIZED (
-        SELECT o.account, o.order_id, o.status_id FROM few(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id WHERE o.status_id IS NOT NULL
+        SELECT o.account, o.order_id, o.status_id, coalesce(y.cancel_status, y.mark, y.cancel_set, y.cancel_before) IS NOT NULL AS was
+        FROM few(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
     ), rule AS MATERIALIZED (    -- each status is looked up once
         SELECT s.account, s.status_id, status_title(s.account, s.status_id) AS title, r.action, r.may_unpost
         FROM (SELECT DISTINCT h.account, h.status_id FROM has h) s CROSS JOIN LATERAL cancel_rule_of(s.account, s.status_id) r WHERE r.action <> 'none'
     )
-    SELECT h.account, h.order_id, h.status_id, r.title, r.action, r.may_unpost FROM has h JOIN rule r ON r.status_id = h.status_id AND r.account = h.account;
+    SELECT array_agg((h.account, h.order_id, r.status_id, r.title, r.action, r.may_unpost)::cancellation)
+    FROM has h LEFT JOIN rule r ON r.status_id = h.status_id AND r.account = h.account WHERE r.action IS NOT NULL OR h.was);
 END $$;
+COMMENT ON FUNCTION cancel_states(order_key[]) IS 'Those of the orders that are cancelled, or were, so that their documents may still show it; NULL: none';
+
+CREATE FUNCTION cancellations(orders order_key[]) RETURNS SETOF cancellation
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT c.* FROM few(cancel_states(orders)) c WHERE c.action IS NOT NULL;
+END;
 COMMENT ON FUNCTION cancellations(order_key[]) IS 'Those of the orders that are cancelled';

@@ -125,22 +125,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION status_stays(text, text) IS 'Whether no status of BAS is written over one of SalesDrive: that of a deleted order, or of a duplicate';
 
-CREATE FUNCTION status_decisions(orders order_key[]) RETURNS SETOF status_decision
+CREATE FUNCTION status_decisions(orders order_key[], cancelled cancellation[]) RETURNS SETOF status_decision
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
-DECLARE
-    ruled boolean := EXISTS (SELECT FROM cancel_rule r WHERE r.action = 'set_status') OR EXISTS (SELECT FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id WHERE coalesce(y.cancel_set, y.cancel_before) IS NOT NULL);
 BEGIN
-    IF NOT ruled AND NOT EXISTS (SELECT FROM account a WHERE a.status_to_bas OR a.status_from_bas) THEN
+    IF cancelled IS NULL AND NOT EXISTS (SELECT FROM account a WHERE a.status_to_bas OR a.status_from_bas) THEN
         RETURN;
     END IF;
     RETURN QUERY
-    WITH cancelled AS MATERIALIZED (
-        SELECT c.account, c.order_id, c.action FROM cancellations(CASE WHEN ruled THEN orders END) c
-    ), by_rule AS MATERIALIZED (    -- a status that cancels is written by its rule also where statuses do not travel, and so is the one after it
-        SELECT c.account, c.order_id, false AS revived FROM cancelled c WHERE c.action = 'set_status'
-        UNION ALL SELECT y.account, y.order_id, true FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
-        WHERE coalesce(y.cancel_set, y.cancel_before) IS NOT NULL AND NOT EXISTS (SELECT FROM cancelled c WHERE c.account = k.account AND c.order_id = k.order_id)
+    WITH by_rule AS MATERIALIZED (    -- a status that cancels is written by its rule also where statuses do not travel, and so is the one after it
+        SELECT c.account, c.order_id, false AS revived FROM few(cancelled) c WHERE c.action = 'set_status'
+        UNION ALL SELECT y.account, y.order_id, true FROM few(cancelled) c JOIN order_sync y ON y.account = c.account AND y.order_id = c.order_id
+        WHERE c.action IS NULL AND coalesce(y.cancel_set, y.cancel_before) IS NOT NULL
     ), base AS MATERIALIZED (
         SELECT a.name, a AS account, a.infobase, i.profile, i.time_zone, a.status_to_bas AND NOT c.by_state AS to_bas, a.status_from_bas AS from_bas, a.status_conflict AS policy, c.by_state,
                n.names ->> 'status' AS property, n.names ->> 'status_type' AS type_property, n.names ->> 'changed' AS changed_property, 'StandardODATA.' || entity_set(i.profile, 'status') AS type,
@@ -227,7 +223,7 @@ BEGIN
     CROSS JOIN LATERAL (SELECT CASE WHEN d.attempt THEN d.problem END AS problem) p
     CROSS JOIN LATERAL (SELECT CASE WHEN d.ruled AND NOT d.revived AND d.goal IS NOT NULL THEN jsonb_build_object('cancel', d.goal) ELSE '{}' END AS memo) c;
 END $$;
-COMMENT ON FUNCTION status_decisions(order_key[]) IS 'What is to become of the statuses of orders: a row for each order of an account that has statuses travel, where the profile knows the status of a document';
+COMMENT ON FUNCTION status_decisions(order_key[], cancellation[]) IS 'What is to become of the statuses of orders: a row for each order of an account that has statuses travel, where the profile knows the status of a document';
 
 CREATE FUNCTION obstacles_statuses(statuses status_decision[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

@@ -235,7 +235,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION change_decisions(order_decision[], order_fields[]) IS 'Next step of each order whose document is there: the step decided already, else the first of the rules of changes, posting, closing and records that applies';
 
-CREATE FUNCTION document_decisions(orders order_key[]) RETURNS order_decision[]
+CREATE FUNCTION document_decisions(orders order_key[], cancelled cancellation[]) RETURNS order_decision[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     lines    document_line[];
@@ -251,24 +251,26 @@ BEGIN
         RETURN NULL;
     END IF;
     SELECT (SELECT array_agg(l) FROM document_lines(orders) l), (SELECT array_agg(s) FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s), (SELECT array_agg(v) FROM order_values(orders) v),
-           (SELECT array_agg(f) FROM mapped_fields(orders) f), (SELECT array_agg(d) FROM status_decisions(orders) d)
+           (SELECT array_agg(f) FROM mapped_fields(orders) f), (SELECT array_agg(d) FROM status_decisions(orders, cancelled) d)
     INTO lines, settings, vals, fields, statuses;
     SELECT array_agg(x) INTO stops FROM first_obstacles(orders, lines, settings, vals, fields, statuses) x;
     SELECT array_agg(b.decision) FILTER (WHERE NOT b.there), array_agg(b.decision) FILTER (WHERE b.there) INTO absent, present FROM begin_decisions(orders, lines, settings, fields, statuses, stops) b;
     RETURN absent || CASE WHEN present IS NOT NULL THEN change_decisions(present, fields) END;
 END $$;
-COMMENT ON FUNCTION document_decisions(order_key[]) IS 'Next step of each order whose document is to be made, or to be as the order wants it';
+COMMENT ON FUNCTION document_decisions(order_key[], cancellation[]) IS 'Next step of each order whose document is to be made, or to be as the order wants it';
 
-CREATE FUNCTION order_decisions(orders order_key[]) RETURNS order_decision[]
+CREATE FUNCTION order_decisions(orders order_key[], cancelled cancellation[]) RETURNS order_decision[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     decided order_decision[];
 BEGIN
     SELECT array_agg((u.account, u.order_id, 'done', NULL, NULL, NULL, NULL, NULL, NULL, u.reason, u.detail, NULL, NULL, NULL, NULL)::order_decision) INTO decided FROM obstacles_wanted(orders) u;
-    decided := decided || cancel_decisions(undecided(orders, decided));
-    RETURN decided || document_decisions(undecided(orders, decided));
+    IF cancelled IS NOT NULL THEN
+        decided := decided || cancel_decisions(undecided(orders, decided), cancelled);
+    END IF;
+    RETURN decided || document_decisions(undecided(orders, decided), cancelled);
 END $$;
-COMMENT ON FUNCTION order_decisions(order_key[]) IS 'Next step of each order: not wanted, cancelled, else what its document needs';
+COMMENT ON FUNCTION order_decisions(order_key[], cancellation[]) IS 'Next step of each order: not wanted, cancelled, else what its document needs';
 
 CREATE FUNCTION order_marker(account text, order_id bigint, reference text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -378,6 +380,7 @@ CREATE FUNCTION plan_order(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     orders  order_key[];
+    cancelled cancellation[];
     decided order_decision[];
     beside  text[];    -- accounts whose orders are not right before their records are
     there   order_decision[];
@@ -392,14 +395,15 @@ BEGIN
     PERFORM begin_orders(orders);
     PERFORM note_followups(orders);
     beside := record_accounts(orders);
-    decided := order_decisions(orders);
+    cancelled := cancel_states(orders);
+    decided := order_decisions(orders, cancelled);
     SELECT array_agg(d) FILTER (WHERE d.step = 'done' OR d.purpose IN ('change order', 'post order')), array_agg(d) FILTER (WHERE d.step = 'done' AND d.reason <> 'skipped'),
            array_agg((d.account, d.order_id)::order_key) FILTER (WHERE d.step = 'done' AND d.reason IS NULL OR d.step = 'park'),
            array_agg(d.status) FILTER (WHERE ((d.status).decision IN ('agreed', 'first', 'kept') OR (d.status).crm_wanted IS NOT NULL OR (d.status).cancel_set IS NOT NULL OR (d.status).unmapped) AND d.reason IS DISTINCT FROM 'skipped'),
            array_agg(d) FILTER (WHERE d.step = 'wait' AND d.reason = 'product'), array_agg((d.account, d.order_id)::order_key) FILTER (WHERE d.step = 'wait' AND d.reason = 'records')
     INTO there, ended, tells, news, products, records FROM few(decided) d;
     IF there IS NOT NULL THEN PERFORM note_documents_there(there); END IF;
-    PERFORM note_cancellations(decided);
+    IF cancelled IS NOT NULL THEN PERFORM note_cancellations(decided, cancelled); END IF;
     IF ended IS NOT NULL THEN PERFORM note_unwanted(ended); END IF;
     IF tells IS NOT NULL THEN PERFORM tell_documents(tells); END IF;
     IF news IS NOT NULL THEN PERFORM note_statuses(news); END IF;

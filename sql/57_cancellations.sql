@@ -6,18 +6,13 @@
 --
 -- order_sync.mark tells whose mark it is: BAS refuses to mark a posted document and to post a marked one, and a mark that people set or took off stays so.
 
-CREATE FUNCTION cancel_decisions(orders order_key[]) RETURNS order_decision[]
+CREATE FUNCTION cancel_decisions(orders order_key[], cancelled cancellation[]) RETURNS order_decision[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    cancelled cancellation[];
-    statuses  status_decision[];
+    statuses status_decision[];
 BEGIN
-    SELECT array_agg(c) INTO cancelled FROM cancellations(orders) c;
-    IF cancelled IS NULL AND NOT EXISTS (SELECT FROM few(orders) k JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id WHERE y.cancel_status IS NOT NULL OR y.mark IS NOT NULL) THEN
-        RETURN NULL;
-    END IF;
-    SELECT array_agg(d) INTO statuses FROM status_decisions(ARRAY(SELECT (c.account, c.order_id)::order_key FROM few(cancelled) c WHERE c.action = 'set_status')) d WHERE d.properties IS NOT NULL AND d.reason IS NULL;
+    SELECT array_agg(d) INTO statuses FROM status_decisions(ARRAY(SELECT (c.account, c.order_id)::order_key FROM few(cancelled) c WHERE c.action = 'set_status'), cancelled) d WHERE d.properties IS NOT NULL AND d.reason IS NULL;
     RETURN ARRAY(
     WITH state AS MATERIALIZED (    -- a write of unknown outcome, and skip(), come first, as with any order
         SELECT o.account, o.order_id, o.version, c.status, c.title, c.action, coalesce(c.may_unpost OR y.force, false) AS may_unpost, entity_set(i.profile, 'order') || '(' || odata_guid(y.bas_ref) || ')' AS document, y, y.bas_ref IS NOT NULL AS there,
@@ -30,11 +25,11 @@ BEGIN
         JOIN infobase i ON i.name = a.infobase
         LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
         LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
-        LEFT JOIN few(cancelled) c ON c.account = k.account AND c.order_id = k.order_id
+        JOIN few(cancelled) c ON c.account = k.account AND c.order_id = k.order_id
         LEFT JOIN few(statuses) t ON t.account = k.account AND t.order_id = k.order_id
         LEFT JOIN followup p ON p.account = k.account AND p.order_id = k.order_id AND p.action = 'sale' AND p.bas_ref IS NOT NULL AND NOT coalesce(p.deleted, false)
         LEFT JOIN followup r ON r.account = k.account AND r.order_id = k.order_id AND r.action = 'return'
-        WHERE (c.account IS NOT NULL OR y.cancel_status IS NOT NULL OR y.mark IS NOT NULL) AND NOT coalesce(y.write_unsure OR y.must_read, false) AND y.skipped_at IS NULL
+        WHERE (c.action IS NOT NULL OR y.cancel_status IS NOT NULL OR y.mark IS NOT NULL) AND NOT coalesce(y.write_unsure OR y.must_read, false) AND y.skipped_at IS NULL
     )
     SELECT (s.account, s.order_id, w.step, w.purpose, CASE w.purpose WHEN 'read order' THEN 'GET' WHEN 'unpost order' THEN 'POST' ELSE CASE WHEN w.step = 'request' THEN 'PATCH' END END,
            CASE w.purpose WHEN 'read order' THEN split_part(s.document, '(', 1) || '?$format=json' || odata_filter('Ref_Key eq ' || odata_guid((s.y).bas_ref)) WHEN 'unpost order' THEN s.document || '/Unpost' ELSE CASE WHEN w.step = 'request' THEN s.document END END,
@@ -82,7 +77,7 @@ BEGIN
         UNION ALL SELECT 'request', 'unmark order', NULL, NULL, NULL, NULL WHERE s.action IS NULL AND s.there AND s.deleted AND (s.y).mark = 'set'
         LIMIT 1) w (step, purpose, reason, detail, hint, blocked_on));
 END $$;
-COMMENT ON FUNCTION cancel_decisions(order_key[]) IS 'Next step of each order that is cancelled, or lives again; none where it goes on as any order';
+COMMENT ON FUNCTION cancel_decisions(order_key[], cancellation[]) IS 'Next step of each order that is cancelled, or lives again; none where it goes on as any order';
 
 CREATE FUNCTION cancel_text(c cancellation, number text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -93,24 +88,20 @@ END $$;
 COMMENT ON FUNCTION cancel_text(cancellation, text) IS 'That an order was cancelled, and what is to become of its document, as a sentence';
 
 -- A cancellation is told once, whatever versions follow. That an order lives again is told when it is known what its document is by now.
-CREATE FUNCTION note_cancellations(decided order_decision[]) RETURNS void
+CREATE FUNCTION note_cancellations(decided order_decision[], cancelled cancellation[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    cancelled cancellation[];
-    notices   text[];
+    notices text[];
 BEGIN
-    SELECT array_agg(c) INTO cancelled FROM cancellations(ARRAY(SELECT (d.account, d.order_id)::order_key FROM few(decided) d WHERE d.reason IS NULL OR d.reason NOT IN ('skipped', 'documents_off', 'filter'))) c;
-    IF cancelled IS NULL AND NOT EXISTS (SELECT FROM few(decided) d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id WHERE y.cancel_status IS NOT NULL) THEN
-        RETURN;
-    END IF;
     WITH news AS MATERIALIZED (
         SELECT y.account, y.order_id, y.number, y.cancel_status AS was, c, o.version, o.status_id,
                y.cancel_set IS NOT NULL AND coalesce(y.cancel_before, '') = '' AND mapped_value(y.account, 'status', o.status_id) IS NULL AS left_so
         FROM few(decided) d JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id JOIN crm_order o ON o.account = d.account AND o.order_id = d.order_id
-        LEFT JOIN few(cancelled) c ON c.account = d.account AND c.order_id = d.order_id
-        WHERE CASE WHEN c.account IS NOT NULL THEN (y.cancel_status, y.cancel_action) IS DISTINCT FROM (c.status, c.action)
-                   ELSE y.cancel_status IS NOT NULL AND (d.reason IS NULL OR d.reason NOT IN ('skipped', 'documents_off', 'filter', 'unsure', 'deleted_in_bas')) AND d.purpose IS DISTINCT FROM 'read order' END
+        JOIN few(cancelled) c ON c.account = d.account AND c.order_id = d.order_id
+        WHERE coalesce(d.reason NOT IN ('skipped', 'documents_off', 'filter'), true)
+          AND CASE WHEN c.action IS NOT NULL THEN (y.cancel_status, y.cancel_action) IS DISTINCT FROM (c.status, c.action)
+                   ELSE y.cancel_status IS NOT NULL AND coalesce(d.reason NOT IN ('unsure', 'deleted_in_bas'), true) AND d.purpose IS DISTINCT FROM 'read order' END
     ), noted AS (
         UPDATE order_sync y SET cancel_status = (n.c).status, cancelled_at = CASE WHEN (n.c).status IS NULL THEN NULL WHEN (n.c).status = n.was THEN y.cancelled_at ELSE clock() END,
             cancel_action = (n.c).action,
@@ -129,7 +120,7 @@ BEGIN
     SELECT array_agg(jsonb_build_object('event', t.event, 'account', left(t.account, 200), 'order_id', t.order_id, 'status', t.status_id, 'action', (t.c).action, 'document', t.number)::text) INTO notices FROM told t;
     PERFORM pg_notify('salesdrive_order', n) FROM few(notices) n;    -- any role of the database may listen: no names, no sums
 END $$;
-COMMENT ON FUNCTION note_cancellations(order_decision[]) IS 'Keeps which orders are cancelled, and tells of each that it is, or lives again: an event, and a NOTIFY on channel salesdrive_order at COMMIT';
+COMMENT ON FUNCTION note_cancellations(order_decision[], cancellation[]) IS 'Keeps which orders are cancelled, and tells of each that it is, or lives again: an event, and a NOTIFY on channel salesdrive_order at COMMIT';
 
 -- Answers.
 

@@ -46,7 +46,7 @@ BEGIN
         RAISE EXCEPTION 'there is no side "%"', side USING ERRCODE = '22023', HINT = 'Sides: salesdrive, bas.';
     END IF;
     task := order_task(o.account, o.order_id);    -- first the task, as the engine does
-    SELECT * INTO d FROM status_decisions(order_keys(o.account, o.order_id));
+    SELECT * INTO d FROM status_decisions(order_keys(o.account, o.order_id), cancel_states(order_keys(o.account, o.order_id)));
     IF d.account IS NULL OR NOT EXISTS (SELECT FROM order_sync y WHERE y.account = o.account AND y.order_id = o.order_id) THEN
         RAISE EXCEPTION 'the status of order % of account "%" does not travel', o.order_id, o.account
             USING ERRCODE = '55000', HINT = 'Switch it on: account.status_to_bas, account.status_from_bas; some configurations have no status of orders: SELECT * FROM salesdrive.check(…).';

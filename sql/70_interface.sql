@@ -394,7 +394,7 @@ BEGIN
         SELECT format('document under profile %s', preview.profile), NULL::text, entity_set(preview.profile, 'order'), order_document(o.account, o.order_id, preview.profile);
         RETURN;
     END IF;
-    decided := order_decisions(order_keys(o.account, o.order_id));
+    decided := order_decisions(order_keys(o.account, o.order_id), cancel_states(order_keys(o.account, o.order_id)));
     RETURN QUERY
     SELECT coalesce(d.purpose, concat_ws(': ', d.step, d.reason, d.detail)), CASE WHEN d.step = 'request' THEN d.method END,
            CASE WHEN d.step = 'request' THEN i.url || '/odata/standard.odata/' || d.path END, d.body || coalesce(merged_comment(d), '{}')

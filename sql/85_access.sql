@@ -47,7 +47,7 @@ INSERT INTO access_function VALUES    -- information records
     ('attribute_way', 'reader'), ('same_record', 'operator'), ('record_changes', 'operator'), ('record_address', 'operator'), ('record_body', 'operator'), ('obstacles_records', 'operator'),
     ('attribute_line', 'operator'), ('own_comment', 'operator'), ('kept_comment', 'operator'), ('merged_comment', 'operator');
 INSERT INTO access_function VALUES    -- cancelled orders
-    ('rule_tables', 'reader'), ('lost_rules', 'reader'), ('cancel_kinds', 'reader'), ('cancel_kind', 'reader'), ('cancel_rule_of', 'reader'), ('status_title', 'reader'), ('cancellations', 'reader'), ('cancel_decisions', 'operator');
+    ('rule_tables', 'reader'), ('lost_rules', 'reader'), ('cancel_kinds', 'reader'), ('cancel_kind', 'reader'), ('cancel_rule_of', 'reader'), ('status_title', 'reader'), ('cancellations', 'reader'), ('cancel_states', 'reader'), ('kind_of_status', 'reader'), ('cancel_decisions', 'operator');
 INSERT INTO access_function VALUES    -- documents that follow orders
     ('followup_ref_key', 'reader'), ('followup_rules', 'reader'), ('has_followup_rules', 'reader'), ('followups_reached', 'operator'), ('is_bas_status', 'reader'), ('want_followups', 'operator'), ('followup_source', 'operator'),
     ('carried', 'operator'), ('carried_object', 'operator'), ('carried_rows', 'operator'), ('rows_total', 'operator'), ('document_total', 'operator'), ('followup_marker', 'operator'), ('has_marker', 'operator'),

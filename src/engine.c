@@ -20,6 +20,8 @@
 
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/plancat.h"
 #include "storage/lock.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -33,8 +35,10 @@
 
 #define GATHER_US      100000 /* answers of busy targets wait for company */
 #define BREATH_US      100    /* the network is looked at no more often */
-#define STUCK_AFTER    7      /* fruitless turns in a row; more than a second */
-#define SETTLE_LAST_MS 5000   /* for answers, when all requests have ended */
+#define LEAST_ROWS     1000   /* that plans expect of any table */
+#define LEAST_PAGES    10
+#define STUCK_AFTER    7    /* fruitless turns in a row; more than a second */
+#define SETTLE_LAST_MS 5000 /* for answers, when all requests have ended */
 
 /* ---- the engine's lock ---- */
 
@@ -131,13 +135,44 @@ serve_network(QueryDesc *query, int flags)
 		standard_ExecutorStart(query, flags);
 }
 
+/* ---- plans ---- */
+
+/*
+ * Queues are empty when they are vacuumed and full when it counts.  Where no
+ * row is expected, reading a whole index costs the planner as little as looking
+ * up a key in it; and the plans of the engine stay.
+ */
+static get_relation_info_hook_type next_relation_info;
+
 static void
-hook_executor(void)
+expect_rows(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
+{
+	ListCell *cell;
+
+	if (next_relation_info != NULL)
+		next_relation_info(root, relation, inhparent, rel);
+	if (serving == NULL || inhparent)
+		return;
+	rel->pages = Max(rel->pages, LEAST_PAGES);
+	rel->tuples = Max(rel->tuples, LEAST_ROWS);
+	foreach (cell, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst(cell);
+
+		index->pages = Max(index->pages, LEAST_PAGES);
+		index->tuples = Max(index->tuples, LEAST_ROWS);
+	}
+}
+
+static void
+hook_server(void)
 {
 	if (ExecutorStart_hook == serve_network)
 		return;
 	next_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = serve_network;
+	next_relation_info = get_relation_info_hook;
+	get_relation_info_hook = expect_rows;
 }
 
 /* ---- time ---- */
@@ -245,7 +280,7 @@ sd_engine_create(MemoryContext parent, SdDriver driver)
 	dlist_init(&engine->alone);
 	dlist_init(&engine->aside);
 	engine->client = sd_client_create(context);
-	hook_executor();
+	hook_server();
 	return engine;
 }
 

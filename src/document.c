@@ -25,7 +25,6 @@
 #include "utils/numeric.h"
 
 #include "compat.h"
-#include "engine.h"
 
 PG_FUNCTION_INFO_V1(sd_sql_renamed);
 PG_FUNCTION_INFO_V1(sd_sql_odata_equal);
@@ -549,14 +548,12 @@ not_accepted(const JsonbValue *wanted, const JsonbValue *accepted)
 Datum
 sd_sql_odata_wanted(PG_FUNCTION_ARGS)
 {
-	sd_engine_breathe();
 	return lacking(fcinfo, not_held);
 }
 
 Datum
 sd_sql_changed_properties(PG_FUNCTION_ARGS)
 {
-	sd_engine_breathe();
 	return lacking(fcinfo, not_accepted);
 }
 
@@ -677,7 +674,6 @@ sd_sql_renamed(PG_FUNCTION_ARGS)
 	Walk             walk;
 	JsonbValue       name;
 
-	sd_engine_breathe();
 	get_argument(fcinfo, 0, &concepts);
 	get_argument(fcinfo, 1, &names);
 	object = required_object(&concepts, "object");

@@ -4,8 +4,7 @@
  *	  The engine of the exchange: its lock, its life, its sense of time.
  *
  * Role: see engine.h.  What a turn does is turn.c, what it does in the database
- * tasks.c; here is no SPI.  Called by exchanger.c; breathing also by functions.c
- * and document.c.
+ * tasks.c; here is no SPI.  Called by exchanger.c.
  *
  * Invariants:
  *
@@ -20,6 +19,8 @@
 
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/plancat.h"
 #include "storage/lock.h"
@@ -35,6 +36,7 @@
 
 #define GATHER_US      100000 /* answers of busy targets wait for company */
 #define BREATH_US      100    /* the network is looked at no more often */
+#define CALLS_A_LOOK   8      /* of a node of a plan, before the clock is read */
 #define LEAST_ROWS     1000   /* that plans expect of any table */
 #define LEAST_PAGES    10
 #define STUCK_AFTER    7    /* fruitless turns in a row; more than a second */
@@ -98,8 +100,8 @@ sd_engine_is_locked(void)
 
 /*
  * While the database works, the network gets its due before each statement and
- * from functions that long statements call, so that no connection rests because
- * a turn takes its time.
+ * between the rows within it, so that no connection rests because a turn takes
+ * its time.
  */
 static SdClient               *serving; /* NULL outside a transaction of an engine */
 static TimestampTz             served_at;
@@ -111,12 +113,12 @@ sd_engine_serve(SdClient *client)
 	serving = client;
 }
 
-void
-sd_engine_breathe(void)
+static void
+breathe(void)
 {
 	TimestampTz now;
 
-	if (serving == NULL)
+	if (serving == NULL || sd_client_open(serving) == 0)
 		return;
 	now = GetCurrentTimestamp();
 	if (now - served_at >= 0 && now - served_at < BREATH_US)
@@ -125,14 +127,35 @@ sd_engine_breathe(void)
 	sd_client_run(serving);
 }
 
+static TupleTableSlot *
+breathe_and_go_on(PlanState *node)
+{
+	static uint8 calls;
+
+	if (++calls % CALLS_A_LOOK == 0)
+		breathe();
+	return node->ExecProcNodeReal(node);
+}
+
+/* the nodes of a plan breathe before each row they give */
+static bool
+let_breathe(PlanState *node, void *context)
+{
+	if (node->instrument == NULL)
+		node->ExecProcNode = breathe_and_go_on;
+	return planstate_tree_walker(node, let_breathe, context);
+}
+
 static void
 serve_network(QueryDesc *query, int flags)
 {
-	sd_engine_breathe();
+	breathe();
 	if (next_executor_start != NULL)
 		next_executor_start(query, flags);
 	else
 		standard_ExecutorStart(query, flags);
+	if (serving != NULL && sd_client_open(serving) > 0)
+		let_breathe(query->planstate, NULL);
 }
 
 /* ---- plans ---- */

@@ -74,12 +74,6 @@ extern void sd_engine_drain(SdEngine *engine);
  */
 extern bool sd_engine_step(SdEngine *engine);
 
-/*
- * Lets the network move in the midst of a statement; for functions that run for
- * each row.  Does nothing where no engine is at work.
- */
-extern void sd_engine_breathe(void);
-
 extern int sd_engine_fd(const SdEngine *engine);
 
 /* milliseconds until the next step is wanted, at most cap */

@@ -29,7 +29,6 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
-#include "engine.h"
 #include "functions.h"
 #include "phone.h"
 #include "salesdrive.h"
@@ -140,7 +139,6 @@ sd_sql_body_json(PG_FUNCTION_ARGS)
 	size_t len = VARSIZE_ANY_EXHDR(body) - mark;
 	char  *json = pnstrdup(VARDATA_ANY(body) + mark, len);
 
-	sd_engine_breathe();
 	(void) sd_json_mend(json, len);
 	json = pg_any_to_server(json, (int) len, PG_UTF8);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));

@@ -91,7 +91,7 @@ extern TimestampTz sd_turn_aside_at(const SdEngine *engine);
 
 /* ---- engine.c: called by tasks.c ---- */
 
-/* from now on this client breathes, see sd_engine_breathe(); NULL = no more; never throws */
+/* from now on this client breathes within statements; NULL = no more; never throws */
 extern void sd_engine_serve(SdClient *client);
 
 #endif /* SD_TURN_H */

@@ -493,6 +493,7 @@ finish(Transfer *transfer, CURLcode code)
 {
 	sd_arrival_read(transfer, code);
 	detach_handle(transfer);
+	sd_target_took(transfer->target, monotonic_us() - transfer->left_at);
 	transfer->target->running--;
 	transfer->client->running--;
 	move_to_finished(transfer);

@@ -24,6 +24,7 @@
 #define PROBE_US         1000000 /* beside busy ones */
 #define LEAST_DEPTH      4       /* requests in hand for each connection */
 #define MOST_DEPTH       16
+#define AHEAD_US         200000 /* twice as long as answers gather, see engine.c */
 #define FORGET_TARGET_US (INT64CONST(600) * 1000 * 1000)
 
 Target *
@@ -51,7 +52,6 @@ sd_target_find(SdClient *client, const SdRequest *request)
 	{
 		found = MemoryContextAllocZero(client->context, sizeof(Target));
 		found->name = MemoryContextStrdup(client->context, request->target);
-		found->depth = LEAST_DEPTH;
 		dlist_init(&found->queue);
 		dlist_push_tail(&client->targets, &found->node);
 	}
@@ -60,18 +60,19 @@ sd_target_find(SdClient *client, const SdRequest *request)
 	return found;
 }
 
-/*
- * The depth of a target's queue follows its speed: a queue that runs dry while
- * the database works doubles, one that stays full shrinks.
- */
-static void
-adapt_depth(Target *target)
+/* the queue lasts while answers gather and a turn is made of them, whatever the speed */
+static int
+depth(const Target *target)
 {
-	if (target->finished >= target->max_connections && target->queued == 0 &&
-		target->running < target->max_connections)
-		target->depth = Min(target->depth * 2, MOST_DEPTH);
-	else if (target->queued >= target->max_connections && target->depth > LEAST_DEPTH)
-		target->depth--;
+	int64 wanted = AHEAD_US / Max(target->usual_us, 1);
+
+	return target->usual_us == 0 ? LEAST_DEPTH : (int) Max(LEAST_DEPTH, Min(wanted, MOST_DEPTH));
+}
+
+void
+sd_target_took(Target *target, int64 us)
+{
+	target->usual_us = target->usual_us == 0 ? us : target->usual_us + (us - target->usual_us) / 8;
 }
 
 /* may be negative: more in hand than wanted */
@@ -85,7 +86,7 @@ missing(const SdClient *client)
 	{
 		Target *target = dlist_container(Target, node, iter.cur);
 
-		wanted += target->depth * target->max_connections;
+		wanted += depth(target) * target->max_connections;
 	}
 	return (wanted == 0 ? FIRST_ROOM : wanted) - sd_client_open(client);
 }
@@ -100,12 +101,8 @@ sd_client_has_room(const SdClient *client)
 int
 sd_client_room(SdClient *client)
 {
-	dlist_iter iter;
-	int        room;
+	int room = missing(client);
 
-	dlist_foreach(iter, &client->targets)
-		adapt_depth(dlist_container(Target, node, iter.cur));
-	room = missing(client);
 	if (room <= 0 && monotonic_us() - client->probed_at >= PROBE_US)
 	{
 		client->probed_at = monotonic_us();
@@ -131,7 +128,7 @@ sd_client_depths(const SdClient *client, const char ***names, int **depths)
 		Target *target = dlist_container(Target, node, iter.cur);
 
 		(*names)[count] = target->name;
-		(*depths)[count++] = target->depth;
+		(*depths)[count++] = depth(target);
 	}
 	return count;
 }
@@ -146,7 +143,7 @@ sd_client_saturated(const SdClient *client)
 		Target *target = dlist_container(Target, node, iter.cur);
 
 		if (target->finished > 0 &&
-			(target->queued <= target->max_connections ||
+			(target->queued <= target->max_connections * depth(target) / 2 ||
 			 target->running < target->max_connections))
 			return false;
 	}

@@ -46,9 +46,9 @@ typedef struct Target
 	int        running;
 	int        queued;
 	int        finished; /* not yet released */
-	int        depth;    /* requests in hand wanted for each connection */
 	int64      last_used;
-	dlist_head queue; /* of Transfer */
+	int64      usual_us; /* that a request takes, 0 = not known yet */
+	dlist_head queue;    /* of Transfer */
 } Target;
 
 typedef struct Transfer
@@ -134,6 +134,9 @@ ms_between(int64 from, int64 to)
 
 /* the target of a request, known or new; forgets those that have long been idle */
 extern Target *sd_target_find(SdClient *client, const SdRequest *request);
+
+/* a request of this target took so long */
+extern void sd_target_took(Target *target, int64 us);
 
 /* ---- departure.c: called by client.c ---- */
 

@@ -344,21 +344,26 @@ CREATE FUNCTION claim_tasks(picked bigint[], since timestamptz) RETURNS http_req
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     steps    plan_step[];
-    no_step  plan_step[];
     requests http_request[];
+    bases    text[] := '{}';
     apis     text[] := '{}';
     keyed    text[];
     k        record;
 BEGIN
-    FOR k IN SELECT t.kind, array_agg(t.id ORDER BY t.id) AS ids, array_agg(DISTINCT t.account) FILTER (WHERE t.infobase IS NULL) AS apis
+    FOR k IN SELECT t.kind, array_agg(t.id ORDER BY t.id) AS ids, array_agg(DISTINCT t.infobase) FILTER (WHERE t.infobase IS NOT NULL) AS bases, array_agg(DISTINCT t.account) FILTER (WHERE t.infobase IS NULL) AS apis
              FROM task t WHERE t.id = ANY (picked) GROUP BY t.kind ORDER BY t.kind LOOP
         steps := steps || plan_tasks(k.kind, k.ids);
+        bases := bases || k.bases;
         apis := apis || k.apis;
     END LOOP;
-    SELECT array_agg(ROW(t.id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('Planning gave no step for %s "%s" of "%s": what it belongs to is not there, or the plan function of its kind left it out.', t.kind, t.key, t.scope),
-            'Is the account or the infobase gone, or the order deleted by hand? Put it back and call resume(), or delete the row of salesdrive.task.', NULL)::plan_step)
-    INTO no_step FROM few(picked) p JOIN task t ON t.id = p WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = p);
-    steps := gate_creations(steps || no_step);
+    IF NOT picked <@ ARRAY(SELECT s.task_id FROM few(steps) s) THEN
+        steps := steps || ARRAY(SELECT ROW(t.id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('Planning gave no step for %s "%s" of "%s": what it belongs to is not there, or the plan function of its kind left it out.', t.kind, t.key, t.scope),
+                'Is the account or the infobase gone, or the order deleted by hand? Put it back and call resume(), or delete the row of salesdrive.task.', NULL)::plan_step
+            FROM few(picked) p JOIN task t ON t.id = p WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = p));
+    END IF;
+    IF EXISTS (SELECT FROM infobase i WHERE i.keeps_ref_key IS NULL) THEN
+        steps := gate_creations(steps);
+    END IF;
     IF apis <> '{}' THEN
         steps := gate_quota(gate_account_key(steps), since);
         keyed := ARRAY(SELECT DISTINCT t.account FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request' AND t.infobase IS NULL AND is_account_method(api_method(s.path)));
@@ -369,25 +374,23 @@ BEGIN
     END LOOP;
     PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
 
-    WITH base AS MATERIALIZED (
+    WITH form AS MATERIALIZED (
         SELECT i.name, i.url || '/odata/standard.odata/' AS url, longest_write(i) AS longest, i.username, secret('infobase:' || i.name || ':password') AS password, NULL::text[] AS headers,
                i.connect_timeout, i.total_timeout, i.max_answer, i.max_connections, i.ca_file, i.allow_http, NULL::text AS body_key, NULL::text AS account_key
-        FROM infobase i WHERE i.name IN (SELECT t.target FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request')
+        FROM infobase i WHERE i.name = ANY (bases)
         UNION ALL
         SELECT f.* FROM api_forms(apis, keyed) f
-    ), own AS MATERIALIZED (
-        SELECT e.kind, e.answer, e.total_timeout FROM task_kind_effective e
     ), sent AS (
-        UPDATE task t SET state = 'in_flight', attempt = t.attempt + 1, claimed_wish = t.wish, lease_until = i.longest + coalesce(w.total_timeout, '0'), purpose = s.purpose, memo = s.memo,
+        UPDATE task t SET state = 'in_flight', attempt = t.attempt + 1, claimed_wish = t.wish, lease_until = f.longest + coalesce(e.total_timeout, '0'), purpose = s.purpose, memo = s.memo,
             creates = coalesce(s.creates, false), blocked_on = NULL, reason = NULL, detail = NULL, hint = NULL, changed_at = clock()
-        FROM few(steps) s, base i, own w WHERE t.id = s.task_id AND i.name = t.target AND w.kind = t.kind AND s.step = 'request'
-        RETURNING t.id, t.attempt, t.target, s.method, s.path, s.body, w.answer, w.total_timeout
+        FROM few(steps) s, form f, task_kind_effective e, LATERAL (SELECT f.account_key IS NOT NULL AND is_account_method(api_method(s.path)) AS other) own_key
+        WHERE t.id = s.task_id AND f.name = t.target AND e.kind = t.kind AND s.step = 'request'
+        RETURNING ROW(t.id, t.attempt, f.name, s.method, f.url || url_path(s.path), CASE WHEN f.body_key IS NULL OR s.body IS NULL THEN s.body ELSE s.body || jsonb_build_object('form', CASE WHEN own_key.other THEN f.account_key ELSE f.body_key END) END::text, f.username, f.password,
+            CASE WHEN own_key.other THEN key_headers(f.account_key) ELSE f.headers END,
+            (extract(epoch FROM f.connect_timeout) * 1000)::integer, (extract(epoch FROM coalesce(e.total_timeout, f.total_timeout)) * 1000)::integer,
+            CASE e.answer WHEN 'metadata' THEN 16777216 ELSE f.max_answer END, f.max_connections, f.ca_file, f.allow_http, since + f.total_timeout, e.answer)::http_request AS request
     )
-    SELECT array_agg(ROW(q.id, q.attempt, i.name, q.method, i.url || url_path(q.path), CASE WHEN i.body_key IS NULL OR q.body IS NULL THEN q.body ELSE q.body || jsonb_build_object('form', CASE WHEN own_key.other THEN i.account_key ELSE i.body_key END) END::text, i.username, i.password,
-           CASE WHEN own_key.other THEN key_headers(i.account_key) ELSE i.headers END,
-           (extract(epoch FROM i.connect_timeout) * 1000)::integer, (extract(epoch FROM coalesce(q.total_timeout, i.total_timeout)) * 1000)::integer,
-           CASE q.answer WHEN 'metadata' THEN 16777216 ELSE i.max_answer END, i.max_connections, i.ca_file, i.allow_http, since + i.total_timeout, q.answer)::http_request) INTO requests
-    FROM sent q JOIN base i ON i.name = q.target CROSS JOIN LATERAL (SELECT q.target LIKE 'account:%' AND is_account_method(api_method(q.path)) AS other) own_key;
+    SELECT array_agg(r.request) INTO requests FROM sent r;
     RETURN requests;
 END $$;
 COMMENT ON FUNCTION claim_tasks(bigint[], timestamptz) IS 'Plans locked tasks, commits attempts of what needs a request, and returns those requests; each must leave so early after since that it ends before its unsure_until';

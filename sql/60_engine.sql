@@ -254,7 +254,8 @@ DECLARE
     part   bigint[];
 BEGIN
     FOR i IN SELECT b.name, b.most - (SELECT count(*) FROM task t WHERE t.target = b.name AND t.state = 'in_flight') AS slots
-             FROM open_targets(known, depths) b WHERE b.open_at IS NULL OR b.open_at <= now_at ORDER BY b.name
+             FROM open_targets(known, depths) b
+             WHERE (b.open_at IS NULL OR b.open_at <= now_at) AND EXISTS (SELECT FROM task t WHERE t.target = b.name AND t.state = 'ready' AND t.run_at <= now_at) ORDER BY b.name
     LOOP
         CONTINUE WHEN i.slots <= 0 OR room <= 0 OR NOT secret_at_hand(i.name);
         IF oldest THEN

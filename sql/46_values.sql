@@ -121,15 +121,18 @@ COMMENT ON FUNCTION header_values(order_key[]) IS 'What value_map gives for the 
 CREATE FUNCTION header_lineages(orders order_key[]) RETURNS TABLE (account text, order_id bigint, rules jsonb)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+    given order_value[] := ARRAY(SELECT v FROM order_values(orders) v WHERE v.mapped AND v.dictionary = ANY (header_dictionaries()));
 BEGIN
+    IF given = '{}' THEN
+        RETURN;
+    END IF;
     RETURN QUERY
-    WITH given AS MATERIALIZED (
-        SELECT v.account, v.order_id, v.dictionary, v.source, v.crm_key FROM order_values(orders) v WHERE v.mapped AND v.dictionary = ANY (header_dictionaries())
-    ), named AS MATERIALIZED (    -- what field_map fills, it fills last
-        SELECT a.name AS account, property_names(i.profile, 'order') AS names, field_lineages(a.name) AS fields FROM (SELECT DISTINCT account FROM given) g JOIN account a ON a.name = g.account JOIN infobase i ON i.name = a.infobase
+    WITH named AS MATERIALIZED (    -- what field_map fills, it fills last
+        SELECT a.name AS account, property_names(i.profile, 'order') AS names, field_lineages(a.name) AS fields FROM (SELECT DISTINCT account FROM few(given)) g JOIN account a ON a.name = g.account JOIN infobase i ON i.name = a.infobase
     )
     SELECT g.account, g.order_id, jsonb_object_agg(n.names ->> g.dictionary, concat_ws(' ', g.source, g.dictionary, m.crm_key))
-    FROM given g JOIN named n ON n.account = g.account LEFT JOIN LATERAL value_row(g.account, g.dictionary, g.crm_key) m ON g.source = 'value_map'
+    FROM few(given) g JOIN named n ON n.account = g.account LEFT JOIN LATERAL value_row(g.account, g.dictionary, g.crm_key) m ON g.source = 'value_map'
     WHERE n.names ? g.dictionary AND NOT n.fields ? (n.names ->> g.dictionary) GROUP BY g.account, g.order_id;
 END $$;
 COMMENT ON FUNCTION header_lineages(order_key[]) IS 'For each property of the header that value_map or header_rule filled: the row, in words, as lineage shows it';

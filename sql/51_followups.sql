@@ -246,39 +246,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION is_bas_status(text, text, text) IS 'Whether a status that a document holds is the one of a rule';
 
-CREATE FUNCTION document_status_seen() RETURNS trigger
+CREATE FUNCTION document_seen() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    IF NOT has_followup_rules('bas') THEN
+    IF NOT EXISTS (SELECT FROM followup_rule) THEN
         RETURN NULL;
     END IF;
-    PERFORM want_followups(array_agg((n.account, n.order_id, r.action, 'bas', s.held, r.posting, r.foreign_sale, clock())::followup_wish))
-    FROM now_is n JOIN was w ON w.infobase = n.infobase AND w.ref_key = n.ref_key
-    JOIN account a ON a.name = n.account JOIN infobase i ON i.name = n.infobase
-    CROSS JOIN LATERAL (SELECT property_names(i.profile, 'order') ->> 'status' AS property) p
-    CROSS JOIN LATERAL (SELECT held_status(n.read_body, p.property) AS held, held_status(w.read_body, p.property) AS before) s
-    CROSS JOIN LATERAL followup_rules(n.account, 'bas') r
-    WHERE s.held <> '' AND s.held IS DISTINCT FROM s.before AND (w.read_body IS NULL OR s.before IS NOT NULL) AND NOT state_counts(a, i.profile) AND is_bas_status(n.infobase, r.status, s.held)
-      AND (w.read_body IS NULL OR status_known_at(w, 'orders', w.read_at) >= r.since - interval '1 hour')
-    HAVING count(*) > 0;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION document_status_seen() IS 'Trigger: documents of orders were read with another status than before, which may ask for documents that follow';
-CREATE TRIGGER status_seen AFTER UPDATE ON bas_order REFERENCING OLD TABLE AS was NEW TABLE AS now_is FOR EACH STATEMENT EXECUTE FUNCTION document_status_seen();
-
--- A sale that is to be posted waits for the document of the order to be posted, by people too.
-CREATE FUNCTION document_posted_seen() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-BEGIN
+    -- A sale that is to be posted waits for the document of the order to be posted, by people too.
     IF EXISTS (SELECT FROM followup_rule r WHERE r.posting) THEN
         PERFORM wake_blocked(array_agg(format('order:%s:%s', n.account, n.order_id)))
         FROM now_is n JOIN was w ON w.infobase = n.infobase AND w.ref_key = n.ref_key WHERE n.posted AND w.posted IS NOT TRUE
         HAVING count(*) > 0;
     END IF;
+    IF has_followup_rules('bas') THEN
+        PERFORM want_followups(array_agg((n.account, n.order_id, r.action, 'bas', s.held, r.posting, r.foreign_sale, clock())::followup_wish))
+        FROM now_is n JOIN was w ON w.infobase = n.infobase AND w.ref_key = n.ref_key
+        JOIN account a ON a.name = n.account JOIN infobase i ON i.name = n.infobase
+        CROSS JOIN LATERAL (SELECT property_names(i.profile, 'order') ->> 'status' AS property) p
+        CROSS JOIN LATERAL (SELECT held_status(n.read_body, p.property) AS held, held_status(w.read_body, p.property) AS before) s
+        CROSS JOIN LATERAL followup_rules(n.account, 'bas') r
+        WHERE s.held <> '' AND s.held IS DISTINCT FROM s.before AND (w.read_body IS NULL OR s.before IS NOT NULL) AND NOT state_counts(a, i.profile) AND is_bas_status(n.infobase, r.status, s.held)
+          AND (w.read_body IS NULL OR status_known_at(w, 'orders', w.read_at) >= r.since - interval '1 hour')
+        HAVING count(*) > 0;
+    END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION document_posted_seen() IS 'Trigger: documents of orders were read as posted, and what waited for that goes on';
-CREATE TRIGGER posted_seen AFTER UPDATE ON bas_order REFERENCING OLD TABLE AS was NEW TABLE AS now_is FOR EACH STATEMENT EXECUTE FUNCTION document_posted_seen();
+COMMENT ON FUNCTION document_seen() IS 'Trigger: documents of orders were read with another status than before, which may ask for documents that follow, or as posted, and what waited for that goes on';
+CREATE TRIGGER seen AFTER UPDATE ON bas_order REFERENCING OLD TABLE AS was NEW TABLE AS now_is FOR EACH STATEMENT EXECUTE FUNCTION document_seen();
 
 CREATE FUNCTION want_state_followups(states bas_state[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -566,9 +566,9 @@ COMMENT ON FUNCTION settle_order(http_result[]) IS 'Settle of kind order';
 CREATE FUNCTION property_rules(account text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN (SELECT coalesce(r.rules, '{}') || jsonb_build_object(coalesce(entity_set(i.profile, 'order_line'), ''), 'lines of the order')
+    RETURN (SELECT coalesce(r.rules, '{}') || jsonb_build_object(coalesce(l.entity_set, ''), 'lines of the order')
                    || CASE WHEN a.counterparty_mode = 'fixed' AND r.names ? 'counterparty' THEN jsonb_build_object(r.names ->> 'counterparty', 'account.fixed_counterparty') ELSE '{}' END || field_lineages(a.name)
-            FROM account a JOIN infobase i ON i.name = a.infobase LEFT JOIN profile_resolved r ON r.profile = i.profile AND r.entity = 'order'
+            FROM account a JOIN infobase i ON i.name = a.infobase LEFT JOIN profile_resolved r ON r.profile = i.profile AND r.entity = 'order' LEFT JOIN profile_resolved l ON l.profile = i.profile AND l.entity = 'order_line'
             WHERE a.name = property_rules.account);
 END $$;
 COMMENT ON FUNCTION property_rules(text) IS 'Rule behind each property of the documents of an account; of a mapped one its row of field_map';

@@ -30,6 +30,10 @@ CREATE FUNCTION renamed(object jsonb, names jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_renamed';
 COMMENT ON FUNCTION renamed(jsonb, jsonb) IS 'Object with concepts replaced by the names of the configuration; what it does not have, and nulls, fall away';
 
+CREATE FUNCTION named_object(under jsonb, names jsonb, "over" jsonb, VARIADIC pairs "any") RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_named_object';
+COMMENT ON FUNCTION named_object(jsonb, jsonb, jsonb, "any") IS 'Object under, with pairs of concepts and values in the names of the configuration, and over these object over: of two with one name the latter counts. What the configuration does not have, and values that are null, fall away';
+
 CREATE FUNCTION odata_equal(sent jsonb, kept jsonb) RETURNS boolean
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_odata_equal';
 COMMENT ON FUNCTION odata_equal(jsonb, jsonb) IS 'Whether BAS kept a value as sent, spelling of numbers and padding aside';

@@ -601,45 +601,42 @@ CREATE FUNCTION order_documents(orders order_key[], lines document_line[], setti
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH names AS MATERIALIZED (
-        SELECT p.profile, property_names(p.profile, 'order') AS header, property_names(p.profile, 'order_line') AS line, constants(p.profile, 'order') AS fixed,
-               constants(p.profile, 'order_line') AS line_fixed,
-               entity_set(p.profile, 'order_line') AS section, profile_constant(p.profile, 'product', 'unit_set') AS unit_set,
-               max_length(p.profile, 'order', 'comment') AS comment_length
-        FROM (SELECT DISTINCT profile FROM few(settings)) p
-    )
     SELECT o.account, o.order_id,
-           n.fixed || renamed(jsonb_build_object(
-                'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE a.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'),
-                'organisation', s.organisation, 'counterparty', u.ref, 'currency', s.currency, 'warehouse', s.warehouse, 'price_type', s.price_type,
-                'agreement', s.agreement, 'partner', CASE WHEN u.by_phone THEN nullif(p.partner, '00000000-0000-0000-0000-000000000000') ELSE fc.partner END, 'contract', CASE WHEN u.by_phone THEN p.contract ELSE fc.contract END,
-                'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)),
-                'vat_included', a.vat_included, 'comment', left(concat_ws(E'\n', nullif(CASE WHEN n.header ? 'customer_reference' THEN m.text ELSE marked_comment(customer_reference(a.identity, o.order_id, false), m.text, NULL) END, ''), f.notes), coalesce(n.comment_length, 2147483647)),
-                'total', r.total) || coalesce(v.given, '{}'), n.header)
-           || (coalesce(f.header, '{}') - coalesce(n.header ->> 'customer_reference', '')    -- by it documents are found again
-               - CASE WHEN n.header ? 'customer_reference' AND f.notes IS NULL THEN '' ELSE coalesce(n.header ->> 'comment', '') END)    -- the marker, or attributes, stand in it
-           || CASE WHEN n.section IS NULL THEN '{}' ELSE jsonb_build_object(n.section, r.rows) END
-    FROM few(orders) k
+           named_object(header.fixed, n.names,
+               CASE WHEN f.header IS NOT NULL THEN f.header - ARRAY[coalesce(section.entity_set, ''), coalesce(n.names ->> 'customer_reference', ''),    -- by it documents are found again
+                    CASE WHEN n.names ? 'customer_reference' AND f.notes IS NULL THEN '' ELSE coalesce(n.names ->> 'comment', '') END] END,    -- the marker, or attributes, stand in it
+               'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE a.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'), 'total', r.total,
+               'comment', left(concat_ws(E'\n', nullif(CASE WHEN n.names ? 'customer_reference' THEN m.text ELSE marked_comment(customer_reference(a.identity, o.order_id, false), m.text, NULL) END, ''), f.notes), coalesce((header.max_lengths ->> 'comment')::integer, 2147483647)),
+               'partner', CASE WHEN u.by_phone THEN nullif(p.partner, '00000000-0000-0000-0000-000000000000') ELSE fc.partner END, 'contract', CASE WHEN u.by_phone THEN p.contract ELSE fc.contract END,
+               'currency', s.currency, 'agreement', s.agreement,
+               'warehouse', CASE WHEN v.given ? 'warehouse' THEN v.given ->> 'warehouse' ELSE s.warehouse::text END,
+               'price_type', CASE WHEN v.given ? 'price_type' THEN v.given ->> 'price_type' ELSE s.price_type::text END, 'counterparty', u.ref,
+               'organisation', CASE WHEN v.given ? 'organisation' THEN v.given ->> 'organisation' ELSE s.organisation::text END, 'vat_included', a.vat_included,
+               'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)), 'lines', coalesce(r.rows, 'null'))
+    FROM few(settings) s
+    JOIN account a ON a.name = s.account
+    JOIN infobase i ON i.name = s.infobase
+    LEFT JOIN profile_resolved header ON header.profile = s.profile AND header.entity = 'order'
+    LEFT JOIN profile_resolved section ON section.profile = s.profile AND section.entity = 'order_line'
+    LEFT JOIN profile_resolved good ON good.profile = s.profile AND good.entity = 'product'
+    CROSS JOIN LATERAL (SELECT CASE WHEN section.entity_set IS NULL THEN header.names ELSE header.names || jsonb_build_object('lines', section.entity_set) END AS names, good.constants ->> 'unit_set' AS unit_set OFFSET 0) n
+    JOIN few(orders) k ON k.account = s.account
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
-    JOIN account a ON a.name = k.account
-    JOIN infobase i ON i.name = a.infobase
-    JOIN few(settings) s ON s.account = k.account
-    JOIN names n ON n.profile = s.profile
     LEFT JOIN header_values(orders) v ON v.order_id = o.order_id AND v.account = o.account
     LEFT JOIN few(fields) f ON f.order_id = o.order_id AND f.account = o.account
-    CROSS JOIN LATERAL (SELECT CASE WHEN f.header ? (n.header ->> 'comment') THEN f.header ->> (n.header ->> 'comment') ELSE o.comment END AS text) m
+    CROSS JOIN LATERAL (SELECT CASE WHEN f.header ? (n.names ->> 'comment') THEN f.header ->> (n.names ->> 'comment') ELSE o.comment END AS text) m
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
-    CROSS JOIN LATERAL (SELECT s.counterparty IS NULL AND p.ref_key IS NOT NULL AS by_phone, coalesce(s.counterparty, p.ref_key, tie_broken(p, s.shared_phone)) AS ref) u
+    CROSS JOIN LATERAL (SELECT s.counterparty IS NULL AND p.ref_key IS NOT NULL AS by_phone, coalesce(s.counterparty, p.ref_key, tie_broken(p, s.shared_phone)) AS ref OFFSET 0) u
     LEFT JOIN bas_counterparty fc ON NOT u.by_phone AND fc.infobase = s.infobase AND fc.ref_key = u.ref
     CROSS JOIN LATERAL (
         SELECT sum(w.total) AS total,
-               jsonb_agg(n.line_fixed || renamed(jsonb_build_object('line_no', l.place, 'content', l.content, 'product', l.product, 'characteristic', l.characteristic, 'is_stock', l.is_stock,
-                    'unit', l.unit, 'unit_type', n.unit_set, 'quantity', l.quantity, 'packs', l.quantity, 'price', round(l.price, 2), 'discount', l.discount, 'discount_sum', w.discount, 'full_sum', l.sum + w.discount, 'sum', l.sum,
-                    'vat_rate', l.vat_key, 'vat_sum', w.vat, 'total', w.total), n.line) || coalesce(f.by_line -> l.line_no::text, '{}') ORDER BY l.place) AS rows
+               jsonb_agg(named_object(section.fixed, section.names, f.by_line -> l.line_no::text, 'sum', l.sum, 'unit', l.unit, 'packs', l.quantity, 'price', round(l.price, 2), 'total', w.total, 'content', l.content,
+                    'line_no', l.place, 'product', l.product, 'vat_sum', w.vat, 'discount', l.discount, 'full_sum', l.sum + w.discount, 'is_stock', l.is_stock, 'quantity', l.quantity, 'vat_rate', l.vat_key,
+                    'unit_type', n.unit_set, 'discount_sum', w.discount, 'characteristic', l.characteristic) ORDER BY l.place) AS rows
         FROM few(lines) l
-        CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, a.vat_included) AS vat) v
-        CROSS JOIN LATERAL (SELECT v.vat, greatest(round(l.price * l.quantity, 2) - l.sum, 0) AS discount, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total) w
+        CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, a.vat_included) AS vat OFFSET 0) v
+        CROSS JOIN LATERAL (SELECT v.vat, greatest(round(l.price * l.quantity, 2) - l.sum, 0) AS discount, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total OFFSET 0) w
         WHERE l.order_id = o.order_id AND l.account = o.account) r;
 END $$;
 COMMENT ON FUNCTION order_documents(order_key[], document_line[], account_setting[], order_fields[]) IS 'Documents the orders should be in BAS, in the names of its configuration, mapped fields over all others; without Ref_Key and additional attributes';

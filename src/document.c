@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -27,6 +28,7 @@
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(sd_sql_renamed);
+PG_FUNCTION_INFO_V1(sd_sql_named_object);
 PG_FUNCTION_INFO_V1(sd_sql_odata_equal);
 PG_FUNCTION_INFO_V1(sd_sql_odata_differences);
 PG_FUNCTION_INFO_V1(sd_sql_odata_wanted);
@@ -689,4 +691,102 @@ sd_sql_renamed(PG_FUNCTION_ARGS)
 	free_argument(fcinfo, 0, &concepts);
 	free_argument(fcinfo, 1, &names);
 	return result;
+}
+
+static void
+add_pairs(JsonbParseState **state, JsonbContainer *object)
+{
+	Walk walk;
+
+	if (object == NULL)
+		return;
+	for (walk_begin(&walk, object); walk_next(&walk);)
+		add_pair(state, &walk.key, &walk.value);
+}
+
+/* A datum as jsonb_build_object() takes it, of the types that properties have. */
+static void
+get_value(FunctionCallInfo fcinfo, int n, JsonbValue *value)
+{
+	Oid      type = get_fn_expr_argtype(fcinfo->flinfo, n);
+	Argument argument;
+	text    *string;
+
+	switch (type)
+	{
+		case TEXTOID:
+			string = PG_GETARG_TEXT_PP(n);
+			value->type = jbvString;
+			value->val.string.val = VARDATA_ANY(string);
+			value->val.string.len = (int) VARSIZE_ANY_EXHDR(string);
+			return;
+		case UNKNOWNOID: /* a literal */
+		case UUIDOID:
+			value->type = jbvString;
+			value->val.string.val = type == UNKNOWNOID ? PG_GETARG_CSTRING(n) : DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(n)));
+			value->val.string.len = (int) strlen(value->val.string.val);
+			return;
+		case BOOLOID:
+			value->type = jbvBool;
+			value->val.boolean = PG_GETARG_BOOL(n);
+			return;
+		case INT8OID:
+			value->type = jbvNumeric;
+			value->val.numeric = int64_to_numeric(PG_GETARG_INT64(n));
+			return;
+		case NUMERICOID:
+			value->type = jbvNumeric;
+			value->val.numeric = PG_GETARG_NUMERIC(n);
+			if (numeric_is_nan(value->val.numeric) || numeric_is_inf(value->val.numeric))
+				break;
+			return;
+		case JSONBOID:
+			get_argument(fcinfo, n, &argument);
+			*value = argument.value;
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("no property takes the value of argument %d", n + 1),
+			 errdetail("It is of type %s.", format_type_be(type)),
+			 errhint("Give text, uuid, boolean, bigint, numeric (a finite number) or jsonb.")));
+}
+
+/*
+ * An object of three layers, of which a later one wins: the properties of one,
+ * pairs of concepts and values by their names, and the properties of another.
+ */
+Datum
+sd_sql_named_object(PG_FUNCTION_ARGS)
+{
+	Argument         under;
+	Argument         names;
+	Argument         over;
+	JsonbParseState *state = NULL;
+
+	if (PG_NARGS() % 2 == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a concept has no value"),
+				 errhint("Pairs of concepts and values follow the third argument.")));
+	get_argument(fcinfo, 0, &under);
+	get_argument(fcinfo, 1, &names);
+	get_argument(fcinfo, 2, &over);
+	add_pairs(&state, required_object(&under, "under"));
+	for (int n = 3; n + 1 < PG_NARGS(); n += 2)
+	{
+		JsonbValue concept;
+		JsonbValue name;
+		JsonbValue value;
+
+		if (PG_ARGISNULL(n) || PG_ARGISNULL(n + 1))
+			continue;
+		get_value(fcinfo, n, &concept);
+		if (!get_name(&names, &concept, &name))
+			continue;
+		get_value(fcinfo, n + 1, &value);
+		add_pair(&state, &name, &value);
+	}
+	add_pairs(&state, required_object(&over, "over"));
+	return finish_object(state);
 }

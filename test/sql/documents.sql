@@ -60,6 +60,17 @@ SELECT renamed('{"a": 1}', '{"a": null}');
 SELECT renamed('{"a": 1}', '["a"]');
 SELECT renamed('[]', '{}');
 
+-- named_object: three layers, of which a later one wins; what is null or has no name falls away
+SELECT named_object('{"A": 0, "Z": 1}', '{"a": "A", "b": "B", "c": "C", "d": "D", "e": "E", "f": "F", "h": "H"}', '{"B": "over"}',
+    'a', 1.50, 'b', 'under'::text, 'c', '00000000-0000-5000-8000-00000000000c'::uuid, 'd', true, 'e', 7::bigint, 'f', '[{"x": null}]'::jsonb, 'g', 'no name', 'h', NULL::text);
+SELECT named_object(NULL, '{"a": "X", "b": "X"}', NULL, 'b', 'first', 'a', 'second') AS one_name, named_object(NULL, '{"a": "A"}', NULL, 'a', 'null'::jsonb) AS json_null,
+       named_object(NULL, NULL, NULL, 'a', 1.0) AS no_names;
+SELECT named_object('[]', '{}', NULL, 'a', 1.0);
+SELECT named_object(NULL, '{}', NULL, 'a');
+SELECT named_object(NULL, '{"a": null}', NULL, 'a', 1.0);
+SELECT named_object(NULL, '{"a": "A"}', NULL, 'a', 1.5::float8);
+SELECT named_object(NULL, '{"a": "A"}', NULL, 'a', 'NaN'::numeric);
+
 -- The same rules written in SQL, over generated documents.
 CREATE FUNCTION pg_temp.renamed(object jsonb, names jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN

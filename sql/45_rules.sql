@@ -394,9 +394,18 @@ COMMENT ON COLUMN obstacle.hint IS 'What to do';
 COMMENT ON COLUMN obstacle.blocked_on IS 'Row or task it waits for, as kind:scope:key';
 COMMENT ON COLUMN obstacle.waits IS 'It clears up by itself; else the user must act';
 
+CREATE FUNCTION is_proper(quantity numeric, price numeric, discount numeric, sum numeric) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (quantity > 0 AND quantity = round(quantity, 3) AND quantity < 1e12 AND price >= 0 AND price < 1e12 AND discount >= 0 AND coalesce(sum >= 0, true)) IS TRUE;
+COMMENT ON FUNCTION is_proper(numeric, numeric, numeric, numeric) IS 'Whether the figures of a line can stand in a document';
+
 CREATE FUNCTION obstacles_money(orders order_key[], lines document_line[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
+    IF (SELECT count(*) FILTER (WHERE l.place = 1) = cardinality(orders) AND bool_and((is_proper(l.quantity, l.price, l.discount, l.sum) AND abs(l.kopecks) <= l.places AND l.kopecks = trunc(l.kopecks) AND l.sum IS NOT NULL) IS TRUE)
+        FROM few(lines) l) THEN
+        RETURN;    -- each has lines, and all of these are right
+    END IF;
     RETURN QUERY
     WITH s AS MATERIALIZED (
         SELECT l.account, l.order_id,
@@ -404,8 +413,7 @@ BEGIN
                (array_agg(l.price ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS price, (array_agg(l.discount ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS discount,
                sum(l.sum) FILTER (WHERE l.line_no > 0) AS total, bool_and(l.sum IS NOT NULL) AND max(abs(l.kopecks)) <= max(l.places) AND max(l.kopecks) = trunc(max(l.kopecks)) AS fits
         FROM few(lines) l
-        CROSS JOIN LATERAL (SELECT (l.quantity > 0 AND l.quantity = round(l.quantity, 3) AND l.quantity < 1e12 AND l.price >= 0 AND l.price < 1e12
-                                    AND l.discount >= 0 AND coalesce(l.sum >= 0, true)) IS NOT TRUE AS bad) b
+        CROSS JOIN LATERAL (SELECT NOT is_proper(l.quantity, l.price, l.discount, l.sum) AS bad) b
         GROUP BY l.account, l.order_id
     )
     SELECT o.account, o.order_id, 10,
@@ -435,6 +443,9 @@ COMMENT ON FUNCTION profile_hint(text, text) IS 'What to do where a profile is n
 CREATE FUNCTION obstacles_settings(orders order_key[], settings account_setting[], vals order_value[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM few(settings) s WHERE s.unread IS NOT NULL OR s.wrong IS NOT NULL) THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT k.account, k.order_id, 20, CASE WHEN m.id IS NOT NULL THEN 'metadata' WHEN s.unread IS NOT NULL THEN 'dictionary' ELSE 'setting' END,
            CASE WHEN m.id IS NOT NULL THEN m.detail
@@ -460,6 +471,9 @@ COMMENT ON FUNCTION obstacles_settings(order_key[], account_setting[], order_val
 CREATE FUNCTION obstacles_goods(lines document_line[], settings account_setting[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM few(lines) l WHERE l.goods NOT IN ('ok', 'ask')) THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT DISTINCT ON (l.account, l.order_id) l.account, l.order_id, 40,
            CASE l.goods WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.reason ELSE 'product' END WHEN 'absent' THEN 'product_unknown' WHEN 'several' THEN 'product_several' WHEN 'no_sku' THEN 'product_no_sku'
@@ -526,12 +540,20 @@ COMMENT ON FUNCTION shared_phone_hint(bas_counterparty_phone) IS 'What to do the
 CREATE FUNCTION obstacles_customer(orders order_key[], settings account_setting[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    fresh timestamptz := clock() - interval '10 min';
+    fresh   timestamptz := clock() - interval '10 min';
+    unknown order_key[] := ARRAY(
+        SELECT k FROM few(settings) s
+        LEFT JOIN profile_resolved q ON q.profile = s.profile AND q.entity = 'partner'
+        LEFT JOIN bas_counterparty b ON b.infobase = s.infobase AND b.ref_key = s.counterparty
+        JOIN few(orders) k ON k.account = s.account
+        JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
+        LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
+        WHERE CASE WHEN s.counterparty IS NOT NULL THEN b.alive IS NOT TRUE ELSE (p.state IS DISTINCT FROM 'known' OR q.entity_set IS NOT NULL AND p.partner IS NULL) AND tie_broken(p, s.shared_phone) IS NULL END);
 BEGIN
+    IF unknown = '{}' THEN
+        RETURN;
+    END IF;
     RETURN QUERY
-    WITH partners AS MATERIALIZED (
-        SELECT x.profile, entity_set(x.profile, 'partner') IS NOT NULL AS wanted FROM (SELECT DISTINCT s.profile FROM few(settings) s) x
-    )
     SELECT o.account, o.order_id, CASE w.why WHEN 'phone' THEN 30 ELSE 50 END, CASE WHEN w.why = 'counterparty' AND t.state = 'parked' THEN t.reason ELSE w.why END,
            CASE w.why WHEN 'phone' THEN format('No usable phone: %s.', coalesce('"' || left(o.phone_raw, 200) || '"', 'none given'))
                 WHEN 'counterparty_several' THEN shared_phone_detail(p)
@@ -543,10 +565,9 @@ BEGIN
                 ELSE CASE WHEN t.state = 'parked' THEN t.hint END END,
            CASE w.why WHEN 'phone' THEN format('account:%s:', o.account) ELSE format('counterparty:%s:%s', s.infobase, o.phone) END,
            w.why = 'counterparty' AND t.state IS DISTINCT FROM 'parked'
-    FROM few(orders) k
+    FROM few(unknown) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     JOIN few(settings) s ON s.account = k.account
-    JOIN partners q ON q.profile = s.profile
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
     LEFT JOIN task t ON t.scope = s.infobase AND t.kind = 'counterparty' AND t.key = o.phone
     CROSS JOIN LATERAL (
@@ -554,17 +575,17 @@ BEGIN
                     WHEN t.id IS NULL AND p.state = 'several' AND (p.candidates <@ p.alive OR p.alive IS NULL) THEN 'counterparty_several'
                     WHEN t.id IS NULL AND p.state = 'absent' AND NOT s.creates AND p.checked_at >= fresh THEN 'counterparty_unknown'
                     ELSE 'counterparty' END AS why) w
-    WHERE s.counterparty IS NULL AND (p.state IS DISTINCT FROM 'known' OR q.wanted AND p.partner IS NULL) AND tie_broken(p, s.shared_phone) IS NULL
+    WHERE s.counterparty IS NULL
     UNION ALL
     SELECT k.account, k.order_id, 50, CASE WHEN b.alive = false AND b.read_at >= fresh THEN 'counterparty_fixed' ELSE 'counterparty' END,
            CASE WHEN b.alive = false AND b.read_at >= fresh THEN format('The counterparty of all orders of account "%s" (%s) is not in infobase "%s", is a folder, or is marked for deletion.', k.account, s.counterparty, s.infobase)
                 ELSE format('The counterparty %s is being read from infobase "%s".', s.counterparty, s.infobase) END,
            CASE WHEN b.alive = false AND b.read_at >= fresh THEN format('UPDATE salesdrive.account SET fixed_counterparty = ''its Ref_Key'' WHERE name = %L; the order goes on by itself. After a change in BAS call resume().', k.account) END,
            format('fixed_counterparty:%s:%s', s.infobase, s.counterparty), (b.alive = false AND b.read_at >= fresh) IS NOT TRUE
-    FROM few(orders) k
+    FROM few(unknown) k
     JOIN few(settings) s ON s.account = k.account
     LEFT JOIN bas_counterparty b ON b.infobase = s.infobase AND b.ref_key = s.counterparty
-    WHERE s.counterparty IS NOT NULL AND b.alive IS NOT TRUE;
+    WHERE s.counterparty IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Orders without a usable phone, or whose counterparty is not known yet, cannot be told, or is not to be created; or whose fixed counterparty has not been seen in the base';
 

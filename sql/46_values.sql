@@ -154,6 +154,9 @@ COMMENT ON FUNCTION map_call(text, text, text, text) IS 'The call that maps a va
 CREATE FUNCTION obstacles_values(orders order_key[], vals order_value[]) RETURNS SETOF obstacle
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
+    IF vals IS NULL THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT DISTINCT ON (v.account, v.order_id) v.account, v.order_id, 25, CASE WHEN v.mapped THEN 'value_wrong' ELSE 'value' END,
            CASE WHEN v.mapped THEN format('%s gives "%s" for %s %s, which %s "%s" (there: %s).', v.source, v.bas_key, v.dictionary, w.shown, v.problem, a.infobase, coalesce(v.candidates, 'nothing'))

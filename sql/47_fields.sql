@@ -479,10 +479,15 @@ COMMENT ON FUNCTION field_values(order_key[], text[]) IS 'What field_map gives f
 CREATE FUNCTION mapped_fields(orders order_key[]) RETURNS SETOF order_fields
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+    found field_value[] := ARRAY(SELECT v FROM field_values(orders, ARRAY['order', 'order_line', 'attribute']) v);
 BEGIN
+    IF found = '{}' THEN
+        RETURN;
+    END IF;
     RETURN QUERY
     WITH f AS MATERIALIZED (
-        SELECT v.*, v AS value FROM field_values(orders, ARRAY['order', 'order_line', 'attribute']) v
+        SELECT v.*, v AS value FROM few(found) v
     ), line AS MATERIALIZED (
         SELECT l.account, l.order_id, jsonb_object_agg(l.line_no, l.given) AS by_line
         FROM (SELECT f.account, f.order_id, f.line_no, jsonb_merge(f.given) AS given FROM f WHERE f.target = 'order_line' AND f.given IS NOT NULL GROUP BY f.account, f.order_id, f.line_no) l

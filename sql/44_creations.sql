@@ -15,10 +15,8 @@
 --      all others      false          NULL                            false
 
 CREATE FUNCTION longest_write(i infobase) RETURNS timestamptz
-    LANGUAGE plpgsql VOLATILE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
+    LANGUAGE sql VOLATILE
     RETURN clock() + 2 * (i).total_timeout + (i).unsure_margin;
-END $$;
 COMMENT ON FUNCTION longest_write(infobase) IS 'From when on absence counts if nothing more is heard of a request claimed now: it waits for a connection and runs at most total_timeout each';
 
 -- started_at is when the request left the queue of the client: what it waited there is behind it.

@@ -423,22 +423,30 @@ COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
 
 CREATE FUNCTION note_order_writes(steps plan_step[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    purposes text[] := ARRAY(SELECT DISTINCT s.purpose FROM few(steps) s);
 BEGIN
-    WITH base AS MATERIALIZED (
-        SELECT i.name, property_names(i.profile, 'order') ->> 'customer_reference' AS reference, property_names(i.profile, 'order') ->> 'status' AS status, longest_write(i) AS longest FROM infobase i
-    )
     UPDATE order_sync y SET requests = y.requests + 1, not_wanted = NULL, not_wanted_detail = NULL,
         write_unsure = y.write_unsure OR s.method <> 'GET',
-        unsure_until = CASE WHEN s.method <> 'GET' THEN i.longest ELSE y.unsure_until END,
+        unsure_until = CASE WHEN s.method <> 'GET' THEN longest_write(i) ELSE y.unsure_until END,
         asked_early = y.asked_early AND s.method = 'GET',
         cancel_write = CASE WHEN s.method = 'GET' THEN y.cancel_write WHEN s.purpose IN ('unpost order', 'mark order', 'unmark order', 'close order') THEN s.purpose END,
-        cancel_before = CASE WHEN s.memo ? 'cancel' AND s.purpose = 'change order' THEN coalesce(y.cancel_before, (SELECT held_status(b.read_body, i.status) FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref), '') ELSE y.cancel_before END,
-        needs_post = y.needs_post OR s.purpose IN ('change order', 'close order') AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = y.infobase AND b.ref_key = y.bas_ref AND b.posted),
-        customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> i.reference) ELSE y.customer_reference END
-    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN base i ON i.name = t.infobase
+        customer_reference = CASE WHEN s.creates THEN coalesce(y.customer_reference, s.body ->> (n.names ->> 'customer_reference')) ELSE y.customer_reference END
+    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN infobase i ON i.name = t.infobase LEFT JOIN profile_resolved n ON n.profile = i.profile AND n.entity = 'order'
     WHERE y.account = t.account AND y.order_id = t.key::bigint;
 
-    PERFORM note_lines_told(array_agg((t.account, t.key::bigint)::order_key)) FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.purpose = 'tell changed sum' HAVING count(*) > 0;
+    IF purposes && ARRAY['change order', 'close order'] THEN
+        UPDATE order_sync y SET needs_post = y.needs_post OR coalesce(b.posted, false),
+            cancel_before = CASE WHEN c.cancels THEN coalesce(y.cancel_before, held_status(b.read_body, n.names ->> 'status'), '') ELSE y.cancel_before END
+        FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN order_sync k ON k.account = t.account AND k.order_id = t.key::bigint
+        LEFT JOIN bas_order b ON b.infobase = k.infobase AND b.ref_key = k.bas_ref
+        JOIN infobase i ON i.name = t.infobase LEFT JOIN profile_resolved n ON n.profile = i.profile AND n.entity = 'order'
+        CROSS JOIN LATERAL (SELECT s.memo ? 'cancel' AND s.purpose = 'change order' AS cancels) c
+        WHERE y.account = k.account AND y.order_id = k.order_id AND s.purpose IN ('change order', 'close order') AND (b.posted OR c.cancels);
+    END IF;
+    IF 'tell changed sum' = ANY (purposes) THEN
+        PERFORM note_lines_told(array_agg((t.account, t.key::bigint)::order_key)) FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.purpose = 'tell changed sum';
+    END IF;
 
     INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
     SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key' || coalesce(s.memo -> 'own', '{}'), (s.memo ->> 'version')::bigint, clock()

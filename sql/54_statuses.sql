@@ -226,8 +226,8 @@ END $$;
 COMMENT ON FUNCTION status_decisions(order_key[], cancellation[]) IS 'What is to become of the statuses of orders: a row for each order of an account that has statuses travel, where the profile knows the status of a document';
 
 CREATE FUNCTION obstacles_statuses(statuses status_decision[]) RETURNS SETOF obstacle
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN QUERY SELECT s.account, s.order_id, 26, s.reason, s.detail, s.hint, s.blocked_on, s.reason = 'dictionary' FROM few(statuses) s WHERE s.reason IS NOT NULL;
-END $$;
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT s.account, s.order_id, 26, s.reason, s.detail, s.hint, s.blocked_on, s.reason = 'dictionary' FROM few(statuses) s WHERE s.reason IS NOT NULL;
+END;
 COMMENT ON FUNCTION obstacles_statuses(status_decision[]) IS 'Orders whose status is mapped to what the base does not have, or whose list of statuses is not at hand';

@@ -110,33 +110,32 @@ CREATE FUNCTION begin_decisions(orders order_key[], lines document_line[], setti
 BEGIN
     RETURN QUERY
     SELECT y.bas_ref IS NOT NULL, (
-           k.account, k.order_id, CASE r.rule WHEN 'unsure' THEN 'wait' WHEN 'skipped' THEN 'done' WHEN 'obstacle' THEN CASE WHEN x.waits THEN 'wait' ELSE 'park' END ELSE CASE WHEN r.rule IS NOT NULL THEN 'request' END END,
+           d.account, d.order_id, CASE r.rule WHEN 'unsure' THEN 'wait' WHEN 'skipped' THEN 'done' WHEN 'obstacle' THEN CASE WHEN x.waits THEN 'wait' ELSE 'park' END ELSE CASE WHEN r.rule IS NOT NULL THEN 'request' END END,
            CASE WHEN r.rule IN ('read order', 'find products', 'create order') THEN r.rule END, CASE r.rule WHEN 'create order' THEN 'POST' ELSE 'GET' END,
            CASE r.rule
                 -- without allowedOnly: a document that is hidden must not look absent (code 20 parks the order)
-                WHEN 'read order' THEN n.entity_set || '?$format=json' || odata_filter(format('Ref_Key eq %s or %s', odata_guid(y.ref_key), marker_condition(s.infobase, order_marker(k.account, k.order_id, y.customer_reference))))
-                WHEN 'find products' THEN (product_search(s.infobase, skus_to_ask(lines, k.account, k.order_id))).path
+                WHEN 'read order' THEN n.entity_set || '?$format=json' || odata_filter(format('Ref_Key eq %s or %s', odata_guid(y.ref_key), marker_condition(s.infobase, order_marker(d.account, d.order_id, y.customer_reference))))
+                WHEN 'find products' THEN (product_search(s.infobase, skus_to_ask(lines, d.account, d.order_id))).path
                 WHEN 'create order' THEN n.entity_set END,
-           CASE r.rule WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce(y.ref_key, order_ref_key(a.identity, k.order_id))) || r.document END,
+           CASE r.rule WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce(y.ref_key, order_ref_key(a.identity, d.order_id))) || r.document END,
            CASE r.rule
-                WHEN 'find products' THEN (product_search(s.infobase, skus_to_ask(lines, k.account, k.order_id))).asked
+                WHEN 'find products' THEN (product_search(s.infobase, skus_to_ask(lines, d.account, d.order_id))).asked
                 WHEN 'create order' THEN jsonb_build_object('version', o.version) || coalesce(t.made, '{}')
-                                         || CASE WHEN coalesce(y.force, false) AND closing_of(k.account, k.order_id, s.profile) IS NOT NULL THEN '{"again": true}' ELSE jsonb '{}' END
+                                         || CASE WHEN coalesce(y.force, false) AND closing_of(d.account, d.order_id, s.profile) IS NOT NULL THEN '{"again": true}' ELSE jsonb '{}' END
                 ELSE jsonb_build_object('version', o.version) END,
            CASE r.rule WHEN 'unsure' THEN y.unsure_until END,
            CASE r.rule WHEN 'unsure' THEN 'unsure' WHEN 'skipped' THEN 'skipped' WHEN 'obstacle' THEN x.reason END,
            CASE r.rule WHEN 'unsure' THEN 'A write without an answer may still be at work in BAS.' WHEN 'obstacle' THEN x.detail END,
            CASE r.rule WHEN 'obstacle' THEN x.hint END, CASE r.rule WHEN 'obstacle' THEN x.blocked_on END, r.document, t)::order_decision
-    FROM few(orders) k
-    JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
-    JOIN account a ON a.name = k.account
-    JOIN few(settings) s ON s.account = k.account
+    FROM order_documents(orders, lines, settings, fields) d
+    JOIN crm_order o ON o.account = d.account AND o.order_id = d.order_id
+    JOIN account a ON a.name = d.account
+    JOIN few(settings) s ON s.account = d.account
     LEFT JOIN profile_resolved n ON n.profile = s.profile AND n.entity = 'order'
-    LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
-    LEFT JOIN few(stops) x ON x.order_id = k.order_id AND x.account = k.account
-    LEFT JOIN few(fields) f ON f.order_id = k.order_id AND f.account = k.account
-    LEFT JOIN few(statuses) t ON t.order_id = k.order_id AND t.account = k.account
-    LEFT JOIN order_documents(orders, lines, settings, fields) d ON d.order_id = k.order_id AND d.account = k.account
+    LEFT JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
+    LEFT JOIN few(stops) x ON x.order_id = d.order_id AND x.account = d.account
+    LEFT JOIN few(fields) f ON f.order_id = d.order_id AND f.account = d.account
+    LEFT JOIN few(statuses) t ON t.order_id = d.order_id AND t.account = d.account
     CROSS JOIN LATERAL (SELECT CASE WHEN y.told_lines IS NULL THEN d.document ELSE unsummed_document(d.document, y.told_lines, s.profile) END AS document) u
     CROSS JOIN LATERAL (SELECT CASE WHEN y.write_unsure AND y.asked_early AND y.unsure_until > clock() THEN 'unsure'
                                     WHEN (y.write_unsure OR y.must_read) AND n.entity_set IS NOT NULL THEN 'read order'
@@ -380,6 +379,7 @@ CREATE FUNCTION plan_order(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     orders  order_key[];
+    bases   text[];
     cancelled cancellation[];
     decided order_decision[];
     beside  text[];    -- accounts whose orders are not right before their records are
@@ -390,7 +390,7 @@ DECLARE
     products order_decision[];
     records order_key[];
 BEGIN
-    SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint) INTO orders FROM task t WHERE t.id = ANY (tasks);
+    SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint), array_agg(DISTINCT t.infobase) INTO orders, bases FROM task t WHERE t.id = ANY (tasks);
 
     PERFORM begin_orders(orders);
     PERFORM note_followups(orders);
@@ -409,13 +409,13 @@ BEGIN
     IF news IS NOT NULL THEN PERFORM note_statuses(news); END IF;
     IF products IS NOT NULL THEN PERFORM note_products_wanted(products); END IF;
     IF records IS NOT NULL THEN PERFORM ask_for_records(records); END IF;
-    PERFORM refresh_dictionaries(ARRAY(SELECT DISTINCT a.infobase FROM few(orders) k JOIN account a ON a.name = k.account));
+    PERFORM refresh_dictionaries(bases);
 
     RETURN QUERY
     SELECT t.id, d.step, d.purpose, d.method, d.path, d.body || coalesce(c.merged, '{}'), d.memo || CASE WHEN d.step = 'request' AND d.method <> 'GET' AND d.account = ANY (beside) THEN '{"again": true}' ELSE jsonb '{}' END
                || CASE WHEN c.merged IS NULL THEN '{}' ELSE jsonb_build_object('merged', c.merged, 'own', same_keys(d.body, c.merged)) END, d.purpose IS NOT DISTINCT FROM 'create order', d.run_at, d.reason, d.detail, d.hint, d.blocked_on
     FROM few(decided) d CROSS JOIN LATERAL (SELECT o.id FROM task o WHERE o.scope = d.account AND o.kind = 'order' AND o.key = d.order_id::text OFFSET 0) t
-    CROSS JOIN LATERAL (SELECT merged_comment(d) AS merged OFFSET 0) c;
+    CROSS JOIN LATERAL (SELECT CASE WHEN d.purpose = 'change order' THEN merged_comment(d) END AS merged OFFSET 0) c;
 END $$;
 COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
 

@@ -1,5 +1,5 @@
 -- Purpose: the engine's side in SQL: asking for tasks, claiming what is due, taking in answers, when to wake next.
--- Rights: the engine's role. Called by the exchanger and by CALL run(), one transaction a turn: settle, ingest, claim, next_due.
+-- Rights: the engine's role. Called by the exchanger and by CALL run(), one transaction a turn: settle, ingest, claim; next_due after it.
 -- Every set here is small and keyed, in tables that may have been empty when a plan was made: the entries (ingest, claim, settle, next_due) have plans
 -- made once, that follow the keys in the order written and never read a whole table.
 --

@@ -5,9 +5,9 @@
  *
  * Role: engine.c is its life and its sense of time, turn.c one turn, tasks.c its
  * transactions, which hold all its SPI.  One turn is one transaction: settle the
- * answers that have come, ingest the inbox, claim due tasks, ask when the next
- * one is due, commit; then the claimed requests leave.  Between turns there is
- * no snapshot, no transaction id and no relation lock.
+ * answers that have come, ingest the inbox, claim due tasks, commit; then the
+ * claimed requests leave, and another one asks when the next turn is due.
+ * Between turns there is no snapshot, no transaction id and no relation lock.
  *
  * Whoever drives an engine (a worker, or a procedure in an ordinary session;
  * both stand in exchanger.c) holds the engine's advisory lock, waits on

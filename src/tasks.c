@@ -392,7 +392,6 @@ static void
 work_claim(SdEngine *engine)
 {
 	claim(engine);
-	ask_next_due(engine);
 	SD_FAULT("engine_before_claim_commit");
 }
 
@@ -439,6 +438,12 @@ bool
 sd_tasks_claim(SdEngine *engine)
 {
 	return attempt(engine, work_claim, "claim tasks");
+}
+
+bool
+sd_tasks_ask_next_due(SdEngine *engine)
+{
+	return attempt(engine, ask_next_due, "ask when something is due");
 }
 
 /* ---- life and sweep ---- */

@@ -30,8 +30,11 @@ extern bool sd_tasks_settle_alone(SdEngine *engine);
 /* the second part of a turn: ingests the inbox */
 extern bool sd_tasks_ingest(SdEngine *engine);
 
-/* the third: claims what is due into engine->requests, and asks when the next is due */
+/* the third: claims what is due into engine->requests */
 extern bool sd_tasks_claim(SdEngine *engine);
+
+/* after a turn: when is the next one due? */
+extern bool sd_tasks_ask_next_due(SdEngine *engine);
 
 /* takes up what an engine before this one left; sets engine->quiet */
 extern bool sd_tasks_begin(SdEngine *engine);

@@ -303,6 +303,7 @@ sd_turn_make(SdEngine *engine)
 	engine->due_in_us = -1;
 
 	ok = engine->careful ? careful_turn(engine) : plain_turn(engine);
+	ok = ok && sd_tasks_ask_next_due(engine); /* what was claimed does not wait for this */
 	MemoryContextReset(engine->turn);
 	if (ok)
 	{

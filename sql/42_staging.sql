@@ -66,14 +66,14 @@ COMMENT ON AGGREGATE jsonb_merge(jsonb) IS 'Merges objects key by key, later one
 
 -- A delivery.
 
-CREATE FUNCTION order_bodies(body jsonb) RETURNS TABLE (shape text, event text, data jsonb)
+CREATE FUNCTION order_bodies(body jsonb) RETURNS TABLE (n bigint, shape text, event text, data jsonb)
     LANGUAGE sql IMMUTABLE ROWS 1
 BEGIN ATOMIC
-    SELECT 'webhook', body #>> '{info,webhookEvent}', body -> 'data' WHERE jsonb_typeof(body -> 'data') = 'object'
+    SELECT 1, 'webhook', body #>> '{info,webhookEvent}', body -> 'data' WHERE jsonb_typeof(body -> 'data') = 'object'
     UNION ALL
-    SELECT 'list', NULL, e FROM jsonb_array_elements(CASE jsonb_typeof(body -> 'data') WHEN 'array' THEN body -> 'data' ELSE '[]' END) e
+    SELECT e.n, 'list', NULL, e.data FROM jsonb_array_elements(CASE jsonb_typeof(body -> 'data') WHEN 'array' THEN body -> 'data' ELSE '[]' END) WITH ORDINALITY e (data, n)
     UNION ALL
-    SELECT 'list', NULL, body WHERE body ? 'id' AND NOT body ? 'data';
+    SELECT 1, 'list', NULL, body WHERE body ? 'id' AND NOT body ? 'data';
 END;
 COMMENT ON FUNCTION order_bodies(jsonb) IS 'Orders within a delivery: a webhook, a page of order/list, or a bare row of it';
 
@@ -88,20 +88,50 @@ CREATE FUNCTION foreign_delivery(body jsonb, account_url text) RETURNS text
                 WHEN regexp_replace(lower(btrim(body #>> '{info,account}')), '\.salesdrive\.me$', '') <> lower(substring(account_url FROM '^https?://([A-Za-z0-9-]+)\.salesdrive\.me(?:[:/]|$)')) THEN 'other_account' END;
 COMMENT ON FUNCTION foreign_delivery(jsonb, text) IS 'Why a webhook is none of this account''s orders: other_type, or other_account when info.account contradicts the account''s address; else NULL';
 
-CREATE FUNCTION delivered_versions(ids bigint[], times timestamptz[]) RETURNS SETOF crm_order_version
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN QUERY
-    SELECT i.account, order_number(o.data -> 'id'), coalesce(json_bigint(o.data -> 'version'), 0), md5(o.data::text),
-           json_time(o.data -> 'updateAt'), o.shape, o.event, o.data, i.id, i.received_at
+CREATE TYPE delivered_order AS (
+    account     text,
+    order_id    bigint,
+    version     bigint,
+    hash        text,
+    update_at   timestamp,
+    shape       text,
+    event       text,
+    data        jsonb,
+    inbox_id    bigint,
+    received_at timestamptz,
+    infobase    text,
+    source      text,
+    bytes       integer,
+    meta        jsonb
+);
+COMMENT ON TYPE delivered_order IS 'An order within a delivery, with what staging needs of the delivery: read once';
+COMMENT ON COLUMN delivered_order.account IS 'Account';
+COMMENT ON COLUMN delivered_order.order_id IS 'Order number; NULL where the body has none';
+COMMENT ON COLUMN delivered_order.version IS 'As in crm_order_version, like all down to received_at';
+COMMENT ON COLUMN delivered_order.hash IS 'MD5 of the data';
+COMMENT ON COLUMN delivered_order.update_at IS 'updateAt as written';
+COMMENT ON COLUMN delivered_order.shape IS 'webhook or list; NULL: the delivery holds no order, or belongs elsewhere';
+COMMENT ON COLUMN delivered_order.event IS 'Event of a webhook';
+COMMENT ON COLUMN delivered_order.data IS 'The order as received';
+COMMENT ON COLUMN delivered_order.inbox_id IS 'Delivery';
+COMMENT ON COLUMN delivered_order.received_at IS 'When that was';
+COMMENT ON COLUMN delivered_order.infobase IS 'Infobase of the account';
+COMMENT ON COLUMN delivered_order.source IS 'How the delivery came (inbox.source)';
+COMMENT ON COLUMN delivered_order.bytes IS 'Length of its body';
+COMMENT ON COLUMN delivered_order.meta IS 'Its meta, with the first of its orders';
+
+CREATE FUNCTION delivered_orders(ids bigint[], times timestamptz[]) RETURNS SETOF delivered_order
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT i.account, order_number(o.data -> 'id'), coalesce(json_bigint(o.data -> 'version'), 0), md5(o.data::text), json_time(o.data -> 'updateAt'), o.shape, o.event, o.data,
+           i.id, i.received_at, a.infobase, i.source, octet_length(i.body), CASE WHEN coalesce(o.n, 1) = 1 THEN b.body -> 'meta' END
     FROM ROWS FROM (few(ids), few(times)) k (id, at)
     JOIN inbox i ON i.id = k.id AND i.received_at = k.at
-    CROSS JOIN LATERAL (SELECT body_json(i.body) AS body OFFSET 0) b    -- OFFSET 0: read the body once
-    CROSS JOIN LATERAL order_bodies(b.body) o
     LEFT JOIN account a ON a.name = i.account
-    WHERE foreign_delivery(b.body, a.url) IS NULL;
-END $$;
-COMMENT ON FUNCTION delivered_versions(bigint[], timestamptz[]) IS 'Orders within the deliveries named, not kept yet; order_id is NULL where the body has no order number; nothing of deliveries that belong elsewhere';
+    CROSS JOIN LATERAL (SELECT body_json(i.body) AS body OFFSET 0) b    -- OFFSET 0: read the body once
+    LEFT JOIN LATERAL order_bodies(b.body) o ON foreign_delivery(b.body, a.url) IS NULL;
+END;
+COMMENT ON FUNCTION delivered_orders(bigint[], timestamptz[]) IS 'Orders within the deliveries named; one row without data for a delivery that holds none or belongs elsewhere';
 
 CREATE FUNCTION unreadable_parts(data jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
@@ -139,24 +169,6 @@ COMMENT ON COLUMN merged_order.deliveries IS 'Number of bodies it was made from'
 COMMENT ON COLUMN merged_order.received_at IS 'When the first of them was received';
 COMMENT ON COLUMN merged_order.changed_at IS 'When the last of them was received';
 
-CREATE FUNCTION merged_orders(orders order_key[]) RETURNS SETOF merged_order
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN QUERY
-    SELECT m.account, m.order_id, m.versions[1], m.times[1], CASE WHEN m.parcels IS NOT NULL THEN m.data || jsonb_build_object('delivery', m.parcels) WHEN m.data ? 'delivery' THEN m.data - 'delivery' ELSE m.data END, m.deliveries, m.first_at, m.last_at
-    FROM few(orders) k
-    CROSS JOIN LATERAL (
-        SELECT v.account, v.order_id, count(*) AS deliveries, min(v.received_at) AS first_at, max(v.received_at) AS last_at,
-               array_agg(v.version ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC) AS versions,
-               array_agg(v.update_at ORDER BY v.version DESC, v.update_at DESC NULLS LAST, v.hash DESC) AS times,
-               jsonb_merge(CASE WHEN v.outdated THEN v.data - 'primaryContact' ELSE v.data END ORDER BY v.version, v.update_at NULLS FIRST, v.hash) AS data,
-               order_parcels(v.data ORDER BY v.version, v.update_at NULLS FIRST, v.hash) AS parcels
-        FROM (SELECT o.*, bool_or(o.data ? 'contacts') OVER (ORDER BY o.version, o.update_at NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS outdated
-              FROM crm_order_version o WHERE o.account = k.account AND o.order_id = k.order_id) v
-        GROUP BY v.account, v.order_id) m;
-END $$;
-COMMENT ON FUNCTION merged_orders(order_key[]) IS 'Orders made from all their versions: by (version, updateAt, hash), a present key over an absent one, later over earlier; a primaryContact falls away when contacts come later; key delivery holds the parcels in one form';
-
 CREATE FUNCTION order_lines(data jsonb) RETURNS TABLE (line_no integer, product_id text, parameter text, sku text, name text, amount numeric, price numeric,
         discount numeric, is_percent boolean, description text, stock_id text, is_upsell boolean, is_kit boolean, kit jsonb)
     LANGUAGE sql IMMUTABLE ROWS 3
@@ -172,14 +184,14 @@ END;
 COMMENT ON FUNCTION order_lines(jsonb) IS 'Lines of an order as received, in either shape; what is no proper line has neither quantity nor price and parks the order';
 
 CREATE FUNCTION contact_rows(data jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN jsonb_typeof(data -> 'primaryContact') = 'object' AND NOT json_rows(data -> 'contacts') @> jsonb_build_array(jsonb_build_object('id', data #> '{primaryContact,id}'))
                 THEN jsonb_build_array(data -> 'primaryContact') ELSE '[]' END || json_rows(data -> 'contacts');
 COMMENT ON FUNCTION contact_rows(jsonb) IS 'Contacts of an order; a primaryContact that is not among them comes first';
 
 CREATE FUNCTION order_contacts(data jsonb) RETURNS TABLE (contact_no integer, contact_id text, last_name text, first_name text, middle_name text,
         company text, phone text, phone_raw text, email text, comment text)
-    LANGUAGE sql IMMUTABLE ROWS 1
+    LANGUAGE sql STABLE ROWS 1
 BEGIN ATOMIC
     SELECT r.n::integer, json_text(c -> 'id'), json_text(c -> 'lName'), json_text(c -> 'fName'), json_text(c -> 'mName'),
            json_text(c -> 'company'), p.phone, p.raw, json_text(c -> 'email'), json_text(c -> 'comment')
@@ -222,10 +234,19 @@ COMMENT ON FUNCTION versions_conflict(text, bigint, bigint) IS 'Whether two deli
 
 -- Writing the rows.
 
-CREATE FUNCTION write_orders(merged merged_order[]) RETURNS void
+CREATE FUNCTION write_orders(orders order_key[]) RETURNS merged_order[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    merged  merged_order[];
+    again   boolean;
+    parcels boolean;
 BEGIN
-    DELETE FROM crm_order_contact o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+    SELECT array_agg(m), bool_or(m.deliveries > 1), bool_or(m.data ? 'delivery') INTO merged, again, parcels FROM merged_orders(orders) m;
+    IF again THEN
+        DELETE FROM crm_order_contact o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+        DELETE FROM crm_order_line o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+        DELETE FROM crm_order_delivery o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
+    END IF;
     INSERT INTO crm_order_contact SELECT m.account, m.order_id, c.* FROM few(merged) m CROSS JOIN LATERAL order_contacts(m.data) c;
 
     INSERT INTO crm_order AS o (account, order_id, version, update_at, external_id, form_id, order_time, status_id, type_id, user_id, organization_id,
@@ -255,27 +276,17 @@ BEGIN
         phone_raw = excluded.phone_raw, customer_name = excluded.customer_name, source = excluded.source, line_count = excluded.line_count, refetch = excluded.refetch,
         received_at = excluded.received_at, changed_at = excluded.changed_at;
 
-    DELETE FROM crm_order_line o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
     INSERT INTO crm_order_line SELECT m.account, m.order_id, l.* FROM few(merged) m CROSS JOIN LATERAL order_lines(m.data) l;
-
-    DELETE FROM crm_order_delivery o USING few(merged) m WHERE o.account = m.account AND o.order_id = m.order_id AND m.deliveries > 1;
-    INSERT INTO crm_order_delivery SELECT d.* FROM few(merged) m CROSS JOIN LATERAL delivery_rows(m.account, m.order_id, m.data -> 'delivery') d WHERE m.data ? 'delivery';
+    IF parcels THEN
+        INSERT INTO crm_order_delivery SELECT d.* FROM few(merged) m CROSS JOIN LATERAL delivery_rows(m.account, m.order_id, m.data -> 'delivery') d WHERE m.data ? 'delivery';
+    END IF;
+    RETURN merged;
 END $$;
-COMMENT ON FUNCTION write_orders(merged_order[]) IS 'Writes orders, their lines, contacts and parcels';
+COMMENT ON FUNCTION write_orders(order_key[]) IS 'Writes orders, their lines, contacts and parcels, made from all their versions; returns what they were made into';
 
-CREATE FUNCTION stage_deliveries(ids bigint[], times timestamptz[]) RETURNS void
+CREATE FUNCTION reject_deliveries(ids bigint[], times timestamptz[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    delivered crm_order_version[];
-    numbers   jsonb;
-    fresh     order_key[];
-    old       order_key[];
-    merged    merged_order[];
 BEGIN
-    SELECT array_agg(v) INTO delivered FROM delivered_versions(ids, times) v;
-
-    SELECT coalesce(jsonb_object_agg(v.inbox_id, v.order_id ORDER BY v.order_id DESC), '{}') INTO numbers FROM few(delivered) v WHERE v.order_id IS NOT NULL;    -- the first order of each delivery
-
     INSERT INTO inbox_reject (inbox_id, received_at, account, reason, detail)
     SELECT i.id, i.received_at, i.account, coalesce(f.why, 'not_order'),
            CASE f.why WHEN 'other_type' THEN format('The webhook is of type "%s", not "order".', left(b.body #>> '{info,webhookType}', 100))
@@ -284,44 +295,65 @@ BEGIN
     FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at LEFT JOIN account a ON a.name = i.account
     CROSS JOIN LATERAL (SELECT body_json(i.body) AS body) b
     CROSS JOIN LATERAL (SELECT foreign_delivery(b.body, a.url) AS why) f
-    WHERE NOT numbers ? k.id::text
     ON CONFLICT DO NOTHING;
+END $$;
+COMMENT ON FUNCTION reject_deliveries(bigint[], timestamptz[]) IS 'Keeps why nothing was read from these deliveries';
+
+CREATE FUNCTION note_unreadable(orders order_key[], ids bigint[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    INSERT INTO order_event (at, account, order_id, event, version, text)
+    SELECT v.received_at, v.account, v.order_id, 'unreadable', v.version, u
+    FROM few(orders) k JOIN crm_order_version v ON v.account = k.account AND v.order_id = k.order_id AND v.inbox_id = ANY (ids) CROSS JOIN LATERAL unreadable_parts(v.data) u WHERE u IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION note_unreadable(order_key[], bigint[]) IS 'Tells what of the versions that these deliveries brought cannot be read';
+
+CREATE FUNCTION stage_deliveries(ids bigint[], times timestamptz[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    delivered delivered_order[];
+    some_void boolean;
+    some_list boolean;
+    some_meta boolean;
+    fresh     order_key[];
+    unclear   order_key[];
+    old       order_key[];
+BEGIN
+    SELECT array_agg(v), bool_or(v.order_id IS NULL), bool_or(v.shape = 'list'), bool_or(v.meta ? 'fields') INTO delivered, some_void, some_list, some_meta FROM delivered_orders(ids, times) v;
+
+    IF some_void THEN
+        PERFORM reject_deliveries(array_agg(r.inbox_id), array_agg(r.received_at))
+        FROM (SELECT v.inbox_id, v.received_at FROM few(delivered) v GROUP BY v.inbox_id, v.received_at HAVING count(v.order_id) = 0) r;
+    END IF;
 
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, purpose, method, http_status, class, request_bytes, inbox_id)
-    SELECT i.received_at, 'in', i.account, a.infobase, (numbers ->> i.id::text)::bigint, i.source, 'POST',
-           200, 'ok', octet_length(i.body), i.id
-    FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at LEFT JOIN account a ON a.name = i.account
-    WHERE i.source NOT IN ('poll', 'backfill');    -- those are in the log as answers
+    SELECT DISTINCT ON (v.inbox_id) v.received_at, 'in', v.account, v.infobase, v.order_id, v.source, 'POST', 200, 'ok', v.bytes, v.inbox_id    -- with the first order of each delivery
+    FROM few(delivered) v WHERE v.source NOT IN ('poll', 'backfill') ORDER BY v.inbox_id, v.order_id;    -- those are in the log as answers
 
     WITH kept AS (
-        INSERT INTO crm_order_version SELECT v.* FROM few(delivered) v WHERE v.order_id IS NOT NULL ORDER BY v.account, v.order_id, v.version, v.hash
-        ON CONFLICT DO NOTHING RETURNING account, order_id, version, event, shape, data, received_at
+        INSERT INTO crm_order_version
+        SELECT v.account, v.order_id, v.version, v.hash, v.update_at, v.shape, v.event, v.data, v.inbox_id, v.received_at FROM few(delivered) v WHERE v.order_id IS NOT NULL ORDER BY v.account, v.order_id, v.version, v.hash
+        ON CONFLICT DO NOTHING RETURNING account, order_id, version, update_at, event, shape, data, received_at
     ), noted AS (
         INSERT INTO order_event (at, account, order_id, event, version, text)
         SELECT received_at, account, order_id, 'received', version, format('Version %s received (%s).', version, coalesce(event, shape)) FROM kept
-    ), told AS (
-        INSERT INTO order_event (at, account, order_id, event, version, text)
-        SELECT k.received_at, k.account, k.order_id, 'unreadable', k.version, u FROM kept k CROSS JOIN LATERAL unreadable_parts(k.data) u
-        WHERE (json_bigint(k.data -> 'version') IS NULL OR json_time(k.data -> 'updateAt') IS NULL OR json_time(k.data -> 'orderTime') IS NULL) AND u IS NOT NULL
     )
-    SELECT array_agg(DISTINCT (account, order_id)::order_key) INTO fresh FROM kept;
+    SELECT array_agg(DISTINCT (account, order_id)::order_key),
+           array_agg(DISTINCT (account, order_id)::order_key) FILTER (WHERE version = 0 OR update_at IS NULL OR json_time(data -> 'orderTime') IS NULL) INTO fresh, unclear FROM kept;
 
-    PERFORM note_crm_values(ids, times);
-
-    IF fresh IS NOT NULL THEN
-        SELECT array_agg(m) INTO merged FROM merged_orders(fresh) m;
-        PERFORM write_orders(merged);
-        PERFORM note_crm_seen(merged);
-        IF EXISTS (SELECT FROM few(delivered) v WHERE v.shape = 'list') THEN    -- what only a backfill brought has time
-            old := ARRAY(SELECT (v.account, v.order_id)::order_key FROM few(delivered) v JOIN inbox i ON i.id = v.inbox_id AND i.received_at = v.received_at
-                         WHERE (v.account, v.order_id)::order_key = ANY (fresh) GROUP BY v.account, v.order_id HAVING bool_and(i.source = 'backfill'));
-        END IF;
-        IF old <> '{}' THEN
-            PERFORM enqueue_orders(old, 4::smallint);
-            fresh := ARRAY(SELECT k FROM few(fresh) k WHERE NOT k = ANY (old));
-        END IF;
-        PERFORM enqueue_orders(fresh);
+    IF unclear IS NOT NULL THEN PERFORM note_unreadable(unclear, ids); END IF;
+    IF some_meta THEN PERFORM note_crm_values(delivered); END IF;
+    IF fresh IS NULL THEN
+        RETURN;
     END IF;
+    PERFORM note_crm_seen(write_orders(fresh));
+    IF some_list THEN    -- what only a backfill brought has time
+        old := ARRAY(SELECT (v.account, v.order_id)::order_key FROM few(delivered) v
+                     WHERE (v.account, v.order_id)::order_key = ANY (fresh) GROUP BY v.account, v.order_id HAVING bool_and(v.source = 'backfill'));
+        PERFORM enqueue_orders(old, 4::smallint);
+        fresh := ARRAY(SELECT k FROM few(fresh) k WHERE NOT k = ANY (old));
+    END IF;
+    PERFORM enqueue_orders(fresh);
 END $$;
 COMMENT ON FUNCTION stage_deliveries(bigint[], timestamptz[]) IS 'Reads a set of deliveries into staging and asks for a task for every order that got something new';
 

@@ -38,19 +38,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION crm_options(jsonb) IS 'Values of dictionaries in the meta of a delivery, webhook or page of order/list; what is no list of options gives nothing';
 
-CREATE FUNCTION note_crm_values(ids bigint[], times timestamptz[]) RETURNS void
+CREATE FUNCTION note_crm_values(delivered delivered_order[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     INSERT INTO dictionary_value AS d (scope, side, dictionary, key, name, attributes)
     SELECT DISTINCT ON (v.account, v.dictionary, v.key) v.account, 'crm', v.dictionary, v.key, v.name, v.attributes
-    FROM (SELECT i.account, i.id, o.* FROM ROWS FROM (few(ids), few(times)) k (id, at) JOIN inbox i ON i.id = k.id AND i.received_at = k.at
-          CROSS JOIN LATERAL crm_options(body_json(i.body) -> 'meta') o
-          WHERE position('"options"'::bytea IN i.body) > 0) v
+    FROM (SELECT i.account, i.inbox_id, o.* FROM few(delivered) i CROSS JOIN LATERAL crm_options(i.meta) o WHERE i.meta IS NOT NULL) v
     WHERE NOT EXISTS (SELECT FROM dictionary_value e WHERE e.scope = v.account AND e.side = 'crm' AND e.dictionary = v.dictionary AND e.key = v.key AND e.name = v.name)
-    ORDER BY v.account, v.dictionary, v.key, v.id DESC
+    ORDER BY v.account, v.dictionary, v.key, v.inbox_id DESC
     ON CONFLICT (scope, side, dictionary, key) DO UPDATE SET name = excluded.name, attributes = d.attributes || excluded.attributes, loaded_at = clock();
 END $$;
-COMMENT ON FUNCTION note_crm_values(bigint[], timestamptz[]) IS 'Keeps the names of values that deliveries bring along; writes only what is new or renamed';
+COMMENT ON FUNCTION note_crm_values(delivered_order[]) IS 'Keeps the names of values that deliveries bring along; writes only what is new or renamed';
 
 -- What an order carries, and what becomes of it.
 

@@ -1,4 +1,4 @@
--- Purpose: parcels of an order, out of both shapes of delivery data and out of all its versions.
+-- Purpose: parcels of an order, out of both shapes of delivery data and out of all its versions; and with them the order out of all its versions.
 -- Rights: the engine's role.
 --
 -- Bodies are taken in the order of their versions. One with ord_delivery_data as a list says which parcels there are; one with only a block of a
@@ -129,3 +129,19 @@ BEGIN
     FROM jsonb_array_elements(parcels) WITH ORDINALITY p (e, n);
 END $$;
 COMMENT ON FUNCTION delivery_rows(text, bigint, jsonb) IS 'Parcels of an order as rows';
+
+-- The aggregates take the versions as the innermost query sorts them: sorted once, not by each of them.
+CREATE FUNCTION merged_orders(orders order_key[]) RETURNS SETOF merged_order
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT k.account, k.order_id, m.version, m.times[m.deliveries], CASE WHEN m.parcels IS NOT NULL THEN m.data || jsonb_build_object('delivery', m.parcels) WHEN m.data ? 'delivery' THEN m.data - 'delivery' ELSE m.data END, m.deliveries, m.first_at, m.last_at
+    FROM few(orders) k
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS deliveries, min(v.received_at) AS first_at, max(v.received_at) AS last_at, max(v.version) AS version, array_agg(v.update_at) AS times,
+               jsonb_merge(CASE WHEN v.outdated THEN v.data - 'primaryContact' ELSE v.data END) AS data, order_parcels(v.data) AS parcels
+        FROM (SELECT o.*, bool_or(o.data ? 'contacts') OVER (ORDER BY o.version, o.update_at NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS outdated
+              FROM (SELECT c.version, c.update_at, c.data, c.received_at FROM crm_order_version c WHERE c.account = k.account AND c.order_id = k.order_id
+                    ORDER BY c.version, c.update_at NULLS FIRST, c.hash) o) v
+        HAVING count(*) > 0) m;
+END;
+COMMENT ON FUNCTION merged_orders(order_key[]) IS 'Orders made from all their versions: by (version, updateAt, hash), a present key over an absent one, later over earlier; a primaryContact falls away when contacts come later; key delivery holds the parcels in one form';

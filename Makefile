@@ -39,6 +39,7 @@ OBJS = \
 	src/probe.o \
 	src/functions.o \
 	src/document.o \
+	src/values.o \
 	src/policy.o \
 	src/wire.o \
 	src/odata.o \

@@ -26,6 +26,36 @@ CREATE FUNCTION body_json(body bytea) RETURNS jsonb
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_body_json';
 COMMENT ON FUNCTION body_json(bytea) IS 'The JSON of a body; a byte order mark is skipped, and an escape that stands for no character (\u0000, half of a cut emoji) becomes U+FFFD';
 
+-- Single values. SalesDrive mixes numbers and texts of numbers, "" and null.
+
+CREATE FUNCTION json_text(value jsonb) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_text';
+COMMENT ON FUNCTION json_text(jsonb) IS 'Text of a JSON value; of an array its first element; blank is NULL';
+
+CREATE FUNCTION json_numeric(value jsonb) RETURNS numeric
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_numeric';
+COMMENT ON FUNCTION json_numeric(jsonb) IS 'Exact number of a JSON number or of a text that holds one (decimal point or comma); else NULL';
+
+CREATE FUNCTION json_bigint(value jsonb) RETURNS bigint
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_bigint';
+COMMENT ON FUNCTION json_bigint(jsonb) IS 'Whole number, not negative, that a bigint holds; NULL for anything else';
+
+CREATE FUNCTION json_flag(value jsonb) RETURNS boolean
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_flag';
+COMMENT ON FUNCTION json_flag(jsonb) IS 'True for 1, "1", true; false for anything else';
+
+CREATE FUNCTION text_time(value text) RETURNS timestamp
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_text_time';
+COMMENT ON FUNCTION text_time(text) IS 'Naive local time of a text YYYY-MM-DD HH:MM:SS, without raising an error; NULL for anything else';
+
+CREATE FUNCTION json_time(value jsonb) RETURNS timestamp
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_time';
+COMMENT ON FUNCTION json_time(jsonb) IS 'Naive local time of a JSON text YYYY-MM-DD HH:MM:SS; NULL for anything else';
+
+CREATE FUNCTION order_number(value jsonb) RETURNS bigint
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_order_number';
+COMMENT ON FUNCTION order_number(jsonb) IS 'Order number of up to 11 digits; NULL for anything else';
+
 CREATE FUNCTION renamed(object jsonb, names jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_renamed';
 COMMENT ON FUNCTION renamed(jsonb, jsonb) IS 'Object with concepts replaced by the names of the configuration; what it does not have, and nulls, fall away';

@@ -1,48 +1,7 @@
 -- Purpose: from bytes to orders: reads deliveries of either shape, keeps every version, makes each order anew from all of them.
 -- Rights: the engine's role ('admin').
 
--- Single values. SalesDrive mixes numbers and texts of numbers, "" and null.
-
-CREATE FUNCTION json_text(value jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN nullif(btrim(CASE jsonb_typeof(value) WHEN 'null' THEN NULL WHEN 'array' THEN value #>> '{0}' ELSE value #>> '{}' END), '');
-COMMENT ON FUNCTION json_text(jsonb) IS 'Text of a JSON value; of an array its first element; blank is NULL';
-
-CREATE FUNCTION json_numeric(value jsonb) RETURNS numeric
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE jsonb_typeof(value)
-        WHEN 'number' THEN (value #>> '{}')::numeric
-        WHEN 'string' THEN CASE WHEN value #>> '{}' ~ '^\s*[-+]?\d{1,30}([.,]\d{1,30})?\s*$' THEN replace(value #>> '{}', ',', '.')::numeric END
-    END;
-COMMENT ON FUNCTION json_numeric(jsonb) IS 'Exact number of a JSON number or of a text that holds one (decimal point or comma); else NULL';
-
-CREATE FUNCTION json_bigint(value jsonb) RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN json_numeric(value) BETWEEN 0 AND 9223372036854775807 AND json_numeric(value) = trunc(json_numeric(value)) THEN json_numeric(value)::bigint END;
-COMMENT ON FUNCTION json_bigint(jsonb) IS 'Whole number, not negative, that a bigint holds; NULL for anything else';
-
-CREATE FUNCTION json_flag(value jsonb) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN coalesce(value #>> '{}' IN ('1', 'true', 't'), false);
-COMMENT ON FUNCTION json_flag(jsonb) IS 'True for 1, "1", true; false for anything else';
-
-CREATE FUNCTION month_days(year integer, month integer) RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN extract(day FROM make_date(year, month, 1) + interval '1 month' - interval '1 day')::integer;
-COMMENT ON FUNCTION month_days(integer, integer) IS 'Days of a month';
-
-CREATE FUNCTION text_time(value text) RETURNS timestamp
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN value ~ '^[1-9]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([ T]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?)?$' THEN
-                CASE WHEN substr(value, 9, 2)::integer <= month_days(substr(value, 1, 4)::integer, substr(value, 6, 2)::integer) THEN
-                    make_timestamp(substr(value, 1, 4)::integer, substr(value, 6, 2)::integer, substr(value, 9, 2)::integer,
-                                   coalesce(nullif(substr(value, 12, 2), '')::integer, 0), coalesce(nullif(substr(value, 15, 2), '')::integer, 0), coalesce(nullif(substr(value, 18, 2), '')::double precision, 0)) END END;
-COMMENT ON FUNCTION text_time(text) IS 'Naive local time of a text YYYY-MM-DD HH:MM:SS, without raising an error; NULL for anything else';
-
-CREATE FUNCTION json_time(value jsonb) RETURNS timestamp
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN text_time(value #>> '{}');
-COMMENT ON FUNCTION json_time(jsonb) IS 'Naive local time of a JSON text YYYY-MM-DD HH:MM:SS; NULL for anything else';
+-- Rows and lists, whatever they come as.
 
 CREATE FUNCTION keyed_rows(value jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
@@ -76,11 +35,6 @@ BEGIN ATOMIC
     SELECT 1, 'list', NULL, body WHERE body ? 'id' AND NOT body ? 'data';
 END;
 COMMENT ON FUNCTION order_bodies(jsonb) IS 'Orders within a delivery: a webhook, a page of order/list, or a bare row of it';
-
-CREATE FUNCTION order_number(value jsonb) RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN value #>> '{}' ~ '^[1-9]\d{0,10}$' THEN (value #>> '{}')::bigint END;
-COMMENT ON FUNCTION order_number(jsonb) IS 'Order number of up to 11 digits; NULL for anything else';
 
 CREATE FUNCTION foreign_delivery(body jsonb, account_url text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

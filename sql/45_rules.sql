@@ -114,7 +114,7 @@ CREATE FUNCTION kit_parts(kit jsonb) RETURNS TABLE (part_no integer, sku text, n
     LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     RETURN QUERY
-    SELECT k.n::integer, json_text(p -> 'sku'), coalesce(json_text(p -> 'name'), json_text(p -> 'text')), json_numeric(coalesce(p -> 'count', p -> 'amount', p -> 'quantity')), json_numeric(p -> 'price')
+    SELECT k.n::integer, left(json_text(p -> 'sku'), 500), coalesce(json_text(p -> 'name'), json_text(p -> 'text')), json_numeric(coalesce(p -> 'count', p -> 'amount', p -> 'quantity')), json_numeric(p -> 'price')
     FROM jsonb_array_elements(json_rows(kit)) WITH ORDINALITY k (p, n);
 END $$;
 COMMENT ON FUNCTION kit_parts(jsonb) IS 'Parts of a kit as received';
@@ -218,7 +218,7 @@ BEGIN
                 WHEN s.sku IS NULL THEN 'no_sku'
                 WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
                 WHEN p.state = 'absent' AND a.unknown_sku = 'create' AND s.sku = l.sku AND l.sku <> product_template(a, l.order_id, l.sku, l.name) AND p.pinned IS NULL AND p.candidates IS NULL
-                     AND length(l.sku) <= coalesce((good.max_lengths ->> 'article')::integer, 1000) THEN 'create'
+                     AND length(l.sku) <= coalesce((good.max_lengths ->> 'article')::integer, 150) THEN 'create'
                 WHEN p.state <> 'found' THEN p.state
                 WHEN a.characteristics = 'required' AND p.uses_characteristics IS NULL THEN 'ask'
                 WHEN section.names ? 'unit' AND u.unit IS NULL

@@ -21,7 +21,7 @@ BEGIN
     SELECT head || url_encode(string_agg(c.condition, ' or ' ORDER BY c.n)), jsonb_object_agg(c.sku, c.pinned) INTO path, asked
     FROM (SELECT u.n, u.sku, pin.product AS pinned, u.condition, u.n AS turn,
                  sum(length(url_encode(u.condition)) + 8) OVER (ORDER BY u.n) AS length
-          FROM (SELECT s.sku, s.n, CASE WHEN p.product IS NULL THEN format('%s eq %s', names ->> 'article', odata_text(s.sku)) ELSE 'Ref_Key eq ' || odata_guid(p.product) END AS condition
+          FROM (SELECT s.sku, s.n, CASE WHEN p.product IS NULL THEN format('%s eq %s', names ->> 'article', odata_text(left(s.sku, 150))) ELSE 'Ref_Key eq ' || odata_guid(p.product) END AS condition    -- no article is longer: a longer SKU is that of none, and fits into no address
                 FROM few(skus[1:40]) WITH ORDINALITY s (sku, n) LEFT JOIN product_pin p ON p.infobase = product_search.infobase AND p.sku = s.sku) u
           LEFT JOIN product_pin pin ON pin.infobase = product_search.infobase AND pin.sku = u.sku) c
     WHERE c.turn = 1 OR c.length <= i.max_url - (length(head) - length(entity_set(i.profile, 'product')));

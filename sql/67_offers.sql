@@ -134,7 +134,7 @@ CREATE VIEW offer_status AS
     SELECT o.account, o.offer_id, o.sku, o.name, c.path AS category, o.price, o.currency,
            CASE WHEN o.gone_at IS NOT NULL THEN 'gone' WHEN o.sku IS NULL THEN 'no_sku' WHEN o.turn > 1 THEN 'double'
                 WHEN b.alive THEN 'in_bas' WHEN t.state = 'parked' THEN 'parked' WHEN t.id IS NOT NULL THEN 'making' WHEN b.alive IS NOT NULL THEN 'marked_in_bas'
-                WHEN length(o.sku) > coalesce(max_length(i.profile, 'product', 'article'), 1000) THEN 'sku_too_long' ELSE 'missing' END AS state,
+                WHEN length(o.sku) > coalesce(max_length(i.profile, 'product', 'article'), 150) THEN 'sku_too_long' ELSE 'missing' END AS state,
            CASE WHEN o.gone_at IS NULL AND o.turn = 1 THEN t.detail END AS detail, CASE WHEN o.gone_at IS NULL AND o.turn = 1 THEN t.hint END AS hint, t.id AS task_id
     FROM (SELECT g.*, row_number() OVER (PARTITION BY g.account, g.sku, g.gone_at IS NULL ORDER BY g.offer_id COLLATE "C") AS turn FROM crm_good g) o
     JOIN account a ON a.name = o.account JOIN infobase i ON i.name = a.infobase

@@ -136,6 +136,24 @@ sql("UPDATE salesdrive.bas_counterparty_phone SET state = 'known', ref_key = '8c
 run_engine();
 is(sent(30, 'Контрагент_Key'), '8c1f4a10-00bb-11ee-8000-00000000bb02', 'and the decision lets it go on');
 
+# SKUs that no article can be: no search is longer than a web server takes, and the base goes on
+sql("UPDATE salesdrive.infobase SET max_url = 2000");
+$bas->control(POST => '/config', { max_query => 2048, max_url => 4096 });
+my $named = 'Довга назва товару замість артикулу ' x 9;
+my $random = join '', map { sprintf '%08x', rand 2**32 } 1 .. 1000;
+deliver(40, lines => [ { sku => $named, amount => 1, price => 120 } ]);
+deliver(41, lines => [ { sku => $random, amount => 1, price => 120 } ]);
+deliver(42, lines => [ { sku => $named, amount => 1, price => 60 }, { sku => 'SKU-0060', amount => 1, price => 60 } ]);
+deliver(43);
+run_engine();
+is(sql("SELECT paused_reason FROM salesdrive.infobase"), '', 'a name in place of an SKU does not pause the base');
+is(join(' ', map { parked($_) } 40 .. 42), join(' ', ('parked product_unknown') x 3), 'its order is parked');
+is(status(43, 'state'), 'synced', 'and the others go on');
+sql("UPDATE salesdrive.account SET unknown_sku = 'substitute', substitute_sku = 'SKU-0003'; SELECT salesdrive.resume('shop', n) FROM generate_series(40, 42) n");
+run_engine();
+is(join(' ', map { status($_, 'state') } 40 .. 42), 'synced synced synced', 'a substitute stands for it, too');
+sql("UPDATE salesdrive.account SET unknown_sku = 'park'");
+
 is_deeply([ grep { $_->{kind} ne 'duplicate_phone' } @{ $bas->control(GET => '/state')->{violations} } ], [], 'the base reports no violation but the pair made here');
 
 done_testing();

@@ -7,7 +7,7 @@ CREATE TABLE task_kind (
     plan_function   text NOT NULL,
     settle_function text NOT NULL,
     answer          text NOT NULL DEFAULT 'json' CHECK (answer IN ('json', 'metadata', 'yml')),
-    total_timeout   interval CHECK (total_timeout > '0'),
+    total_timeout   interval CHECK (total_timeout BETWEEN '1 ms' AND '1 day'),
     target          text NOT NULL DEFAULT 'infobase' CHECK (target IN ('infobase', 'account')),
     note_function   text,
     PRIMARY KEY (kind, origin)

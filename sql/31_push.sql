@@ -22,8 +22,8 @@ CREATE TABLE account_goods (
     cost            text NOT NULL DEFAULT 'off' CHECK (cost IN ('off', 'prices', 'card')),
     owns            text[] NOT NULL DEFAULT '{name,sku,category}' CHECK (owns <@ ARRAY['name', 'sku', 'category', 'set']),
     first_category  integer NOT NULL DEFAULT 1000001 CHECK (first_category > 0),
-    catalog_age     interval NOT NULL DEFAULT '1 day' CHECK (catalog_age >= '0'),
-    stale_after     interval NOT NULL DEFAULT '1 hour' CHECK (stale_after >= '1 minute'),
+    catalog_age     interval NOT NULL DEFAULT '1 day' CHECK (catalog_age BETWEEN '0' AND '100 years'),
+    stale_after     interval NOT NULL DEFAULT '1 hour' CHECK (stale_after BETWEEN '1 minute' AND '100 years'),
     stock_guard     numeric NOT NULL DEFAULT 0.3 CHECK (stock_guard BETWEEN 0 AND 1),
     price_guard     numeric NOT NULL DEFAULT 0.3 CHECK (price_guard BETWEEN 0 AND 1),
     lines_seen      timestamptz

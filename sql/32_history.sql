@@ -107,7 +107,7 @@ COMMENT ON FUNCTION document_changed(text, jsonb) IS 'The same of a change';
 
 CREATE TABLE retention (
     history text PRIMARY KEY CHECK (history IN ('inbox', 'exchange_log', 'order_event', 'incident')),
-    keep    interval NOT NULL CHECK (keep >= '1 day')
+    keep    interval NOT NULL CHECK (keep BETWEEN '1 day' AND '100 years')
 );
 COMMENT ON TABLE retention IS 'How long a history is kept, where it is not the default (inbox 12 months, exchange_log 3 months, order_event and incident 36 months)';
 COMMENT ON COLUMN retention.history IS 'inbox, exchange_log, order_event or incident';

@@ -11,7 +11,7 @@
 CREATE TABLE status_poll (
     infobase    text NOT NULL REFERENCES infobase (name) ON DELETE CASCADE,
     what        text NOT NULL DEFAULT 'orders' CHECK (what IN ('orders', 'states')),
-    overlap     interval NOT NULL DEFAULT '5 min' CHECK (overlap >= '0'),
+    overlap     interval NOT NULL DEFAULT '5 min' CHECK (overlap BETWEEN '0' AND '100 years'),
     days        integer NOT NULL DEFAULT 30 CHECK (days BETWEEN 1 AND 3650),
     seen_until  timestamp,
     page_from   timestamp,

@@ -64,6 +64,19 @@ sql("UPDATE salesdrive.account SET warehouse = NULL");
 run_engine();
 is(status(3, 'state'), 'synced', 'and goes on when mended');
 
+# a time that no clock and no request can have would stop the orders of all bases
+for my $set (map({ ("infobase SET $_ = '1 month'", "infobase SET $_ = '0.1 ms'") } 'connect_timeout', 'total_timeout'), "infobase SET unsure_margin = '1 month'", 'infobase SET max_answer = 2147483647',
+	map({ "infobase SET $_ = '290000 years'" } 'retry_cap', 'circuit_pause', 'dictionary_age'), "account SET late_after = '290000 years'")
+{
+	($rc, $out, $err) = $node->psql('postgres', "UPDATE salesdrive.$set");
+	like($err, qr/violates check constraint/, "refused: $set");
+}
+my $usual = sql("SELECT format('connect_timeout = %L, total_timeout = %L, unsure_margin = %L', connect_timeout, total_timeout, unsure_margin) FROM salesdrive.infobase");
+sql("UPDATE salesdrive.infobase SET connect_timeout = '1 day', total_timeout = '1 day', unsure_margin = '1 day'");
+deliver_and_run(5);
+is(status(5, 'state'), 'synced', 'the longest that are taken can be asked for');
+sql("UPDATE salesdrive.infobase SET $usual");
+
 # VAT
 is(sent(1, 'Запасы,0,СуммаНДС') . ' ' . sent(1, 'Запасы,0,Всего') . ' ' . sent(1, 'СуммаДокумента'), '20.00 120.00 120.00', 'VAT contained in the price');
 sql("UPDATE salesdrive.account SET vat_included = false");

@@ -34,7 +34,7 @@ COMMENT ON FUNCTION json_text(jsonb) IS 'Text of a JSON value; of an array its f
 
 CREATE FUNCTION json_numeric(value jsonb) RETURNS numeric
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_numeric';
-COMMENT ON FUNCTION json_numeric(jsonb) IS 'Exact number of a JSON number or of a text that holds one (decimal point or comma); else NULL';
+COMMENT ON FUNCTION json_numeric(jsonb) IS 'Exact number of a JSON number or of a text that holds one (decimal point or comma), of at most some 60 digits; else NULL';
 
 CREATE FUNCTION json_bigint(value jsonb) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sd_sql_json_bigint';

@@ -36,6 +36,9 @@ PG_FUNCTION_INFO_V1(sd_sql_order_number);
 /* digits of a number in a text, before the point and after it */
 #define NUMBER_DIGITS 30
 
+/* characters of a number of JSON: of longer ones no sum can be made */
+#define NUMBER_LENGTH (2 * NUMBER_DIGITS + 2)
+
 /* digits of the number of an order */
 #define ORDER_DIGITS 11
 
@@ -171,7 +174,7 @@ static Numeric
 value_number(JsonbValue *value)
 {
 	if (value->type == jbvNumeric)
-		return value->val.numeric;
+		return value_text(value).length <= NUMBER_LENGTH ? value->val.numeric : NULL;
 	if (value->type == jbvString)
 		return text_number(value_text(value));
 	return NULL;

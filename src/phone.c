@@ -48,7 +48,9 @@ typedef struct Scan
 {
 	char digits[SD_PHONE_MAX + 3]; /* "00" or "810" may still come off */
 	int  count;
+	int  trunk; /* where a zero in brackets of its own stands, as in +49 (0)30; 0: nowhere */
 	bool plus;
+	bool colon;   /* after a digit: a time of day, unless no digit follows */
 	bool foreign; /* something that no phone contains */
 } Scan;
 
@@ -181,11 +183,13 @@ scan(const char *text, size_t len, Scan *s)
 
 		if (digit >= 0)
 		{
-			if (s->count == (int) sizeof(s->digits))
+			if (s->count == (int) sizeof(s->digits) || s->colon)
 			{
-				s->foreign = true; /* longer than any number */
+				s->foreign = true; /* longer than any number, or a time */
 				return;
 			}
+			if (s->count > 0 && digit == 0 && at > 0 && at + 1 < len && text[at - 1] == '(' && text[at + 1] == ')')
+				s->trunk = s->count;
 			s->digits[s->count++] = (char) ('0' + digit);
 		}
 		else if ((c == '+' || c == 0xff0b) && s->count == 0 && !s->plus)
@@ -206,6 +210,8 @@ scan(const char *text, size_t len, Scan *s)
 			s->foreign = true;
 			return;
 		}
+		else if (c == ':' && s->count > 0)
+			s->colon = true;
 		at += (size_t) length;
 	}
 }
@@ -257,6 +263,13 @@ ukrainian_part(const char *d, int n, bool international)
 	return NULL;
 }
 
+/* A zero in brackets is dialled within the country only; in Italy and its enclaves always. */
+static bool
+drops_trunk(const char *digits, int count)
+{
+	return !begins(digits, count, "39") && !begins(digits, count, "378");
+}
+
 int
 sd_phone_e164(const char *text, size_t len, char out[SD_PHONE_MAX + 1])
 {
@@ -294,6 +307,14 @@ sd_phone_e164(const char *text, size_t len, char out[SD_PHONE_MAX + 1])
 		memcpy(out + COUNTRY_DIGITS, local, LOCAL_DIGITS);
 		out[COUNTRY_DIGITS + LOCAL_DIGITS] = '\0';
 		return COUNTRY_DIGITS + LOCAL_DIGITS;
+	}
+
+	if (international && s.trunk > 0 && drops_trunk(d, n))
+	{
+		char *zero = s.digits + s.trunk;
+
+		memmove(zero, zero + 1, (size_t) (s.digits + s.count - zero - 1));
+		n--;
 	}
 
 	/* no country has a code like 0.. or 810; Ukraine's needs a whole number behind it */

@@ -175,6 +175,8 @@ on_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *valu
 		f->encodings++;
 		f->chunked = value && strcasecmp(value, "chunked") == 0;
 	}
+	else if (strncasecmp(name, "Content-Length", 14) == 0 || strncasecmp(name, "Transfer-Encoding", 17) == 0)
+		f->lengths = 99; /* a blank before its colon, or folded: another server may read it */
 	else if (strcasecmp(name, "Expect") == 0)
 		f->expects = true;
 	return MHD_YES;

@@ -184,6 +184,9 @@ BEGIN
     IF since > clock() THEN
         RAISE EXCEPTION '% of account "%" cannot be read since %, which is to come', items, account, since USING ERRCODE = '22023', HINT = format('Give the day of the oldest %s wanted, for example ''2026-01-01''; without one, what changed lately is read.', rtrim(items, 's'));
     END IF;
+    IF since < '2000-01-01' THEN    -- '-infinity', too: before there was SalesDrive
+        since := '2000-01-01';
+    END IF;
     PERFORM begin_api(account);
     PERFORM begin_quota(account, f.method);
     PERFORM hold_tasks(ARRAY[account], ARRAY[f.kind], ARRAY[f.feed]);

@@ -131,6 +131,9 @@ $crm->control(POST => '/faults', { path => 'order/list', action => 'html_ok', ti
 sql("SELECT salesdrive.fetch_orders('shop')");
 ok(wait_for('the feed', sub { run_engine(); feed('live', 'state') eq 'idle' }, 30), 'a page that is none is asked for again');
 like(error_of("SELECT salesdrive.fetch_orders('shop', now() + interval '1 year')"), qr/which is to come.*HINT:.*day of the oldest order/s, 'since a day to come');
+sql("UPDATE salesdrive.quota_window SET most = 100 WHERE span = '1 minute'");
+fetch('-infinity');
+is(feed('backfill', 'state'), 'idle', 'since ever');
 like(error_of("SELECT salesdrive.fetch_orders('nope')"), qr/there is no account "nope"/, 'of no account');
 like(error_of("SELECT salesdrive.enqueue('shop', 'crm_orders', 'all', NULL)"), qr/no feed "all".*fetch_orders/s, 'an unknown feed');
 

@@ -39,7 +39,7 @@ COMMENT ON FUNCTION order_bodies(jsonb) IS 'Orders within a delivery: a webhook,
 CREATE FUNCTION foreign_delivery(body jsonb, account_url text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN lower(body #>> '{info,webhookType}') <> 'order' THEN 'other_type'
-                WHEN regexp_replace(lower(btrim(body #>> '{info,account}')), '\.salesdrive\.me$', '') <> lower(substring(account_url FROM '^https?://([A-Za-z0-9-]+)\.salesdrive\.me(?:[:/]|$)')) THEN 'other_account' END;
+                WHEN regexp_replace(lower(btrim(body #>> '{info,account}')), '\.salesdrive\.me$', '') <> substring(lower(account_url) FROM '^https?://([a-z0-9-]+)\.salesdrive\.me(?:[:/]|$)') THEN 'other_account' END;
 COMMENT ON FUNCTION foreign_delivery(jsonb, text) IS 'Why a webhook is none of this account''s orders: other_type, or other_account when info.account contradicts the account''s address; else NULL';
 
 CREATE TYPE delivered_order AS (

@@ -162,7 +162,7 @@ COMMENT ON FUNCTION add_infobase(text, text, text, text, text, boolean) IS 'Adds
 CREATE FUNCTION add_account(name text, url text, api_key text, infobase text, webhook_token text, identity text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    own text := coalesce(identity, lower(substring(url FROM '^https?://([A-Za-z0-9-]+)\.salesdrive\.me(?:[:/]|$)')), name);
+    own text := coalesce(identity, substring(lower(url) FROM '^https?://([a-z0-9-]+)\.salesdrive\.me(?:[:/]|$)'), name);
     broken text;
 BEGIN
     PERFORM require_infobase(infobase);

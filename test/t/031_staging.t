@@ -184,6 +184,9 @@ deliver($c3, 1, { data => { id => 1, version => 1, payment_method => '6', commen
 is(sql("SELECT refetch FROM salesdrive.crm_order WHERE account = '$c3'"), 'f', 'another spelling of the same is no contradiction');
 is(sql("SELECT count(*) FROM salesdrive.task WHERE kind = 'order' AND scope = '$c3'"), 1, 'two deliveries of an order are one task');
 
+is(sql("SELECT salesdrive.foreign_delivery('{\"info\": {\"account\": \"y\"}}', 'https://X.SalesDrive.me') || ' ' || coalesce(salesdrive.foreign_delivery('{\"info\": {\"account\": \"X\"}}', 'https://x.SalesDrive.me'), 'ours')"), 'other_account ours',
+	'an address counts in whatever letters');
+
 # numbers that jsonb holds and no sum of them does
 my $big = new_account();
 sql("SELECT salesdrive.accept_webhook('$big', format('{\"data\": {\"id\": %s, \"version\": 1, \"orderTime\": \"2026-03-01 10:00:00\", \"paymentAmount\": 9e131071, \"payedAmount\": 1e-16000, \"products\": [{\"sku\": \"A\", \"amount\": 9e131071, \"price\": 9e131071}]}}', n)) FROM generate_series(1, 2) n; SELECT salesdrive.ingest(1000)");

@@ -61,9 +61,9 @@ for (@refused)
 
 # secrets by reference
 write_secret('bas', "secret\n");
-sql("SELECT salesdrive.set_secret('infobase:main:password', 'file:bas'); SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me/', api_key => 'the-api-key', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
+sql("SELECT salesdrive.set_secret('infobase:main:password', 'file:bas'); SELECT salesdrive.add_account(name => 'shop', url => 'https://Demo-Shop.SalesDrive.me/', api_key => 'the-api-key', infobase => 'main', webhook_token => 'a-token-of-24-characters')");
 is(sql("SELECT count(*) FROM salesdrive.credential_secret WHERE name = 'infobase:main:password'"), 0, 'a secret in a file is not in the database');
-is(sql("SELECT identity || ' ' || url FROM salesdrive.account"), 'demo-shop https://demo-shop.salesdrive.me', 'identity is the subdomain');
+is(sql("SELECT identity || ' ' || url FROM salesdrive.account"), 'demo-shop https://Demo-Shop.SalesDrive.me', 'identity is the subdomain, however it is written');
 sql("UPDATE salesdrive.account SET url = 'http://127.0.0.1:9'");    # check() asks it, and that host is somebody's
 like(failure("SELECT salesdrive.set_secret('account:shop:api_key', 'file:../passwd')"), qr/ERROR/, 'a file outside the directory is refused');
 unlike(failure("SELECT salesdrive.set_secret('account:shop:api_key', 'file:nosuch')"), qr/secret\n/, 'a missing file is said without showing anything');

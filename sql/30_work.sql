@@ -113,7 +113,7 @@ COMMENT ON FUNCTION task_words(text) IS 'What tasks of a kind are about, as a se
 
 CREATE FUNCTION task_order(kind text, key text) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN kind IN ('order', 'order_update', 'order_record', 'followup') THEN (substring(key FROM '^([1-9]\d{0,10})(?:/|$)'))::bigint END;
+    RETURN CASE WHEN kind IN ('order', 'order_update', 'order_record', 'followup') AND key ~ '^[1-9]\d{0,10}(/|$)' THEN split_part(key, '/', 1)::bigint END;
 COMMENT ON FUNCTION task_order(text, text) IS 'Number of the order that a task is about; NULL: of none';
 
 CREATE FUNCTION task_of(id bigint) RETURNS SETOF task

@@ -41,7 +41,7 @@ COMMENT ON FUNCTION yml_key(text) IS 'Key of the link to the YML export, as it s
 
 CREATE FUNCTION keyless_url(url text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN regexp_replace(url, '([?&]publicKey=)[^&#]*', '\1…');
+    RETURN CASE WHEN strpos(url, 'publicKey=') > 0 THEN regexp_replace(url, '([?&]publicKey=)[^&#]*', '\1…') ELSE url END;
 COMMENT ON FUNCTION keyless_url(text) IS 'An address as logs and messages show it, without the key of the YML export';
 
 CREATE FUNCTION kept_too_large() RETURNS text

@@ -557,6 +557,7 @@ DECLARE
     well  boolean;    -- nothing but writes that went well
     apis  boolean;
     live  integer := 0;
+    answers http_result[];
     steps plan_step[];
     part  plan_step[];
     given bigint[];
@@ -576,22 +577,27 @@ BEGIN
         PERFORM note_infobases(results);
         PERFORM note_denials(results);
     END IF;
-    FOR k IN SELECT e.kind, e.origin, e.settle_function, array_agg(u) AS results, array_agg(u.task_id) AS tasks
-             FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t LEFT JOIN task_kind_effective e ON e.kind = t.kind
-             WHERE t.attempt = u.attempt AND t.state = 'in_flight' GROUP BY e.kind, e.origin, e.settle_function ORDER BY e.kind
+    FOR k IN SELECT g.kind, g.tasks, e.origin, e.settle_function
+             FROM (SELECT t.kind, array_agg(u.task_id) AS tasks FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t WHERE t.attempt = u.attempt AND t.state = 'in_flight' GROUP BY t.kind) g
+             LEFT JOIN task_kind_effective e ON e.kind = g.kind ORDER BY g.kind
     LOOP
         live := live + cardinality(k.tasks);
         IF k.origin = 'user' AND runs_as_superuser() THEN
             steps := steps || superuser_steps(k.kind, k.tasks);
             CONTINUE;
         END IF;
+        IF cardinality(k.tasks) = cardinality(results) THEN
+            answers := results;
+        ELSE
+            answers := ARRAY(SELECT u FROM few(results) u CROSS JOIN LATERAL task_of(u.task_id) t WHERE u.task_id = ANY (k.tasks) AND t.attempt = u.attempt);
+        END IF;
         given := NULL;
         IF k.settle_function IS NOT NULL THEN    -- NULL: a user's kind that is gone
-            EXECUTE format('SELECT array_agg(s), array_agg(s.task_id) FROM %s($1) s', k.settle_function) INTO part, given USING k.results;
+            EXECUTE format('SELECT array_agg(s), array_agg(s.task_id) FROM %s($1) s', k.settle_function) INTO part, given USING answers;
             steps := steps || part;
         END IF;
         IF (k.tasks <@ given) IS NOT TRUE THEN    -- what its function has no step for
-            steps := steps || ARRAY(SELECT unmarked_step(t, class_step(t, u)) FROM few(k.results) u CROSS JOIN LATERAL task_of(u.task_id) t
+            steps := steps || ARRAY(SELECT unmarked_step(t, class_step(t, u)) FROM few(answers) u CROSS JOIN LATERAL task_of(u.task_id) t
                                     WHERE (u.task_id = ANY (given)) IS NOT TRUE);
         END IF;
     END LOOP;

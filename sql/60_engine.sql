@@ -232,15 +232,13 @@ COMMENT ON FUNCTION secret_at_hand(text) IS 'Whether the password of an infobase
 
 -- The client knows how deep a queue keeps the connections of a target busy while a turn lasts: the faster it answers, the deeper.
 CREATE FUNCTION open_targets(known text[] DEFAULT NULL, depths integer[] DEFAULT NULL) RETURNS TABLE (name text, open_at timestamptz, most integer)
-    LANGUAGE plpgsql STABLE ROWS 2 SET search_path = salesdrive, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
+    LANGUAGE sql STABLE ROWS 2
+BEGIN ATOMIC
     SELECT b.name, b.circuit_open_until, CASE WHEN b.circuit_failures >= b.circuit_after THEN 1 ELSE b.max_connections * coalesce(depths[array_position(known, b.name)], 4) END FROM infobase b WHERE b.paused_at IS NULL
     UNION ALL
     SELECT 'account:' || p.account, p.circuit_open_until, CASE WHEN p.circuit_failures >= p.circuit_after THEN 1 ELSE p.max_connections * coalesce(depths[array_position(known, 'account:' || p.account)], 4) END FROM account_api p
     WHERE p.paused_at IS NULL AND EXISTS (SELECT FROM task t WHERE t.target = 'account:' || p.account AND t.state = 'ready');
-END $$;
+END;
 COMMENT ON FUNCTION open_targets(text[], integer[]) IS 'Infobases that are not paused, and such APIs that something waits for: when each may be asked (its circuit), and how many requests it may have in flight: so many for each connection as depths says of the targets known, else 4';
 
 CREATE FUNCTION pick_due(max_requests integer, known text[], depths integer[]) RETURNS bigint[]

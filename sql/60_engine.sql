@@ -108,6 +108,9 @@ DECLARE
     what text[];
     patterns text[];
 BEGIN
+    IF NOT EXISTS (SELECT FROM wake_pending) THEN
+        RETURN;
+    END IF;
     WITH taken AS (
         DELETE FROM wake_pending w WHERE w.ctid = ANY (ARRAY(SELECT p.ctid FROM wake_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= clock() LIMIT 1000 FOR UPDATE SKIP LOCKED)) RETURNING w.cause
     )

@@ -346,6 +346,8 @@ CREATE FUNCTION claim_tasks(picked bigint[], since timestamptz) RETURNS http_req
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     steps    plan_step[];
+    noted    plan_step[];
+    asked    integer := 0;
     requests http_request[];
     bases    text[] := '{}';
     apis     text[] := '{}';
@@ -370,11 +372,21 @@ BEGIN
         steps := gate_quota(gate_account_key(steps), since);
         keyed := ARRAY(SELECT DISTINCT t.account FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request' AND t.infobase IS NULL AND is_account_method(api_method(s.path)));
     END IF;
-    FOR k IN SELECT e.note_function, array_agg(s) AS steps FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t JOIN task_kind_effective e ON e.kind = t.kind
-             WHERE s.step = 'request' AND e.note_function IS NOT NULL GROUP BY e.note_function ORDER BY e.note_function LOOP
-        EXECUTE format('SELECT %s($1)', k.note_function) USING k.steps;
+    FOR k IN SELECT g.tasks, e.note_function
+             FROM (SELECT t.kind, array_agg(s.task_id) AS tasks FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.step = 'request' GROUP BY t.kind) g
+             JOIN task_kind_effective e ON e.kind = g.kind ORDER BY e.note_function, g.kind LOOP
+        asked := asked + cardinality(k.tasks);
+        IF k.note_function IS NOT NULL THEN
+            noted := steps;
+            IF cardinality(k.tasks) < cardinality(steps) THEN
+                noted := ARRAY(SELECT s FROM few(steps) s WHERE s.task_id = ANY (k.tasks) AND s.step = 'request');
+            END IF;
+            EXECUTE format('SELECT %s($1)', k.note_function) USING noted;
+        END IF;
     END LOOP;
-    PERFORM apply_steps(array_agg(s)) FROM few(steps) s WHERE s.step <> 'request' HAVING count(*) > 0;
+    IF asked < cardinality(steps) THEN
+        PERFORM apply_steps(ARRAY(SELECT s FROM few(steps) s WHERE s.step <> 'request'));
+    END IF;
 
     WITH form AS MATERIALIZED (
         SELECT i.name, i.url || '/odata/standard.odata/' AS url, longest_write(i) AS longest, i.username, secret('infobase:' || i.name || ':password') AS password, NULL::text[] AS headers,

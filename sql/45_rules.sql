@@ -189,63 +189,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION composed_lines(order_key[]) IS 'Lines of documents: those of the orders, kits in parts where the account wants it, and the line for delivery';
 
-CREATE FUNCTION stand_in(a account, order_id bigint, sku text, name text, fresh timestamptz) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    template text;
-BEGIN
-    IF sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
-                                       WHERE q.infobase = a.infobase AND q.sku = stand_in.sku AND q.state = 'absent' AND q.checked_at >= fresh AND q.pinned IS NOT DISTINCT FROM h.product) THEN
-        RETURN sku;
-    ELSIF a.unknown_sku = 'substitute' THEN
-        RETURN a.substitute_sku;
-    END IF;
-    template := product_template(a, order_id, sku, name);
-    RETURN CASE WHEN EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
-                             WHERE q.infobase = a.infobase AND q.sku = template AND q.state = 'found' AND q.pinned IS NOT DISTINCT FROM h.product) THEN sku
-                WHEN sku IS NOT NULL THEN template END;
-END $$;
-COMMENT ON FUNCTION stand_in(account, bigint, text, text, timestamptz) IS 'SKU whose product a line takes where account.unknown_sku is not park: its own while that is not known to be absent, else the substitute; one that is to be made waits for its template';
-
-CREATE FUNCTION document_lines(orders order_key[]) RETURNS SETOF document_line
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-DECLARE
-    fresh timestamptz := clock() - interval '10 min';
-BEGIN
-    RETURN QUERY
-    SELECT l.account, l.order_id, l.line_no, s.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
-           CASE WHEN l.kit_wrong THEN 'kit'
-                WHEN s.sku IS NULL THEN 'no_sku'
-                WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
-                WHEN p.state = 'absent' AND a.unknown_sku = 'create' AND s.sku = l.sku AND l.sku <> product_template(a, l.order_id, l.sku, l.name) AND p.pinned IS NULL AND p.candidates IS NULL
-                     AND length(l.sku) <= coalesce((good.max_lengths ->> 'article')::integer, 150) THEN 'create'
-                WHEN p.state <> 'found' THEN p.state
-                WHEN a.characteristics = 'required' AND p.uses_characteristics IS NULL THEN 'ask'
-                WHEN section.names ? 'unit' AND u.unit IS NULL
-                     OR units.infobase IS NOT NULL AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
-                WHEN p.vat_rate IS NOT NULL AND v.key IS NULL AND (rate.fixed ? p.vat_rate) IS NOT TRUE THEN 'no_vat'
-                WHEN a.characteristics = 'required' AND p.uses_characteristics AND pin.characteristic IS NULL THEN 'no_characteristic'
-                ELSE 'ok' END,
-           coalesce(pin.product, p.ref_key), pin.characteristic, u.unit, p.is_stock, p.vat_rate,
-           CASE WHEN v.key IS NULL THEN json_numeric(rate.fixed -> p.vat_rate) ELSE coalesce(json_numeric(v.attributes -> (rates.names ->> 'rate')), 0) END, l.place,
-           CASE WHEN a.unknown_sku = 'substitute' AND s.sku IS DISTINCT FROM l.sku THEN concat_ws(', ', l.sku, l.name) END
-    FROM account a
-    JOIN infobase i ON i.name = a.infobase
-    LEFT JOIN profile_resolved section ON section.profile = i.profile AND section.entity = 'order_line'
-    LEFT JOIN profile_resolved good ON good.profile = i.profile AND good.entity = 'product'
-    LEFT JOIN profile_resolved rates ON rates.profile = i.profile AND rates.entity = 'vat_rate'
-    LEFT JOIN profile_resolved rate ON rate.profile = i.profile AND rate.entity = 'vat_value'
-    LEFT JOIN dictionary_load units ON units.infobase = a.infobase AND units.dictionary = 'unit'
-    JOIN composed_lines(orders) l ON l.account = a.name
-    CROSS JOIN LATERAL (SELECT CASE WHEN a.unknown_sku = 'park' THEN l.sku ELSE stand_in(a, l.order_id, l.sku, l.name, fresh) END AS sku OFFSET 0) s    -- OFFSET 0: once for each line
-    LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = s.sku
-    LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = s.sku
-    LEFT JOIN dictionary_value v ON v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'vat_rate' AND v.key = p.vat_rate
-    CROSS JOIN LATERAL (SELECT coalesce(pin.unit, p.unit) AS unit) u
-    WHERE a.name = ANY (ARRAY(SELECT DISTINCT k.account FROM few(orders) k));
-END $$;
-COMMENT ON FUNCTION document_lines(order_key[]) IS 'Lines with their money and goods; the pin of an SKU wins over the search by article; what was not found is asked again after 10 minutes';
-
 -- Settings: what the documents of an account carry in their header.
 
 CREATE FUNCTION is_meant(wanted text, key text, code text, name text) RETURNS boolean
@@ -343,14 +286,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION setting_detail(text, text, text, text) IS 'Why a setting of an account, or the lack of it, does not name an element of the base, in a sentence';
 
-CREATE FUNCTION account_settings(accounts text[]) RETURNS SETOF account_setting
+CREATE FUNCTION account_settings(accounts text[]) RETURNS account_setting[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN QUERY
-    SELECT a.name, a.infobase, i.profile, d.refs[1], d.refs[3], d.refs[2], d.refs[4], d.refs[5],
+    RETURN ARRAY(
+    SELECT (a.name, a.infobase, i.profile, d.refs[1], d.refs[3], d.refs[2], d.refs[4], d.refs[5],
            CASE WHEN metadata_wanted(a.infobase) THEN 'metadata' ELSE d.unread END,
            CASE WHEN p.problem IS NULL THEN d.settings ELSE array_prepend('profile', d.settings) END, CASE WHEN p.problem IS NULL THEN d.details ELSE array_prepend(p.problem, d.details) END,
-           CASE a.counterparty_mode WHEN 'fixed' THEN a.fixed_counterparty END, a.shared_phone, a.create_counterparties
+           CASE a.counterparty_mode WHEN 'fixed' THEN a.fixed_counterparty END, a.shared_phone, a.create_counterparties)::account_setting
     FROM account a
     JOIN infobase i ON i.name = a.infobase
     CROSS JOIN LATERAL (SELECT profile_problem(i.name, i.profile, a.counterparty_mode = 'phone') AS problem OFFSET 0) p
@@ -368,9 +311,66 @@ BEGIN
                             FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = s.dictionary AND s.n < 6) f
         CROSS JOIN LATERAL (SELECT p.problem, p.problem IS NOT NULL AND r.entity_set IS NOT NULL AND (s.needed OR s.wanted IS NOT NULL) AS wrong
                             FROM (SELECT choice_problem(f.found, s.wanted, s.code, f.fallback) AS problem OFFSET 0) p) w) d
-    WHERE a.name = ANY (accounts);
+    WHERE a.name = ANY (accounts));
 END $$;
 COMMENT ON FUNCTION account_settings(text[]) IS 'What the headers of an account''s documents carry: the account''s settings, else the only element of the base; warehouse, price type and agreement may stay empty';
+
+-- Lines, with their goods.
+
+CREATE FUNCTION stand_in(a account, order_id bigint, sku text, name text, fresh timestamptz) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    template text;
+BEGIN
+    IF sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
+                                       WHERE q.infobase = a.infobase AND q.sku = stand_in.sku AND q.state = 'absent' AND q.checked_at >= fresh AND q.pinned IS NOT DISTINCT FROM h.product) THEN
+        RETURN sku;
+    ELSIF a.unknown_sku = 'substitute' THEN
+        RETURN a.substitute_sku;
+    END IF;
+    template := product_template(a, order_id, sku, name);
+    RETURN CASE WHEN EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
+                             WHERE q.infobase = a.infobase AND q.sku = template AND q.state = 'found' AND q.pinned IS NOT DISTINCT FROM h.product) THEN sku
+                WHEN sku IS NOT NULL THEN template END;
+END $$;
+COMMENT ON FUNCTION stand_in(account, bigint, text, text, timestamptz) IS 'SKU whose product a line takes where account.unknown_sku is not park: its own while that is not known to be absent, else the substitute; one that is to be made waits for its template';
+
+CREATE FUNCTION document_lines(orders order_key[], settings account_setting[]) RETURNS document_line[]
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    fresh timestamptz := clock() - interval '10 min';
+BEGIN
+    RETURN ARRAY(
+    SELECT (l.account, l.order_id, l.line_no, s.sku, l.name, l.quantity, l.price, l.discount, l.sum, l.kopecks, l.places,
+           CASE WHEN l.kit_wrong THEN 'kit'
+                WHEN s.sku IS NULL THEN 'no_sku'
+                WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
+                WHEN p.state = 'absent' AND a.unknown_sku = 'create' AND s.sku = l.sku AND l.sku <> product_template(a, l.order_id, l.sku, l.name) AND p.pinned IS NULL AND p.candidates IS NULL
+                     AND length(l.sku) <= coalesce(max_length(t.profile, 'product', 'article'), 150) THEN 'create'
+                WHEN p.state <> 'found' THEN p.state
+                WHEN a.characteristics = 'required' AND p.uses_characteristics IS NULL THEN 'ask'
+                WHEN section.names ? 'unit' AND u.unit IS NULL
+                     OR units.infobase IS NOT NULL AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
+                WHEN p.vat_rate IS NOT NULL AND v.key IS NULL AND (rate.fixed ? p.vat_rate) IS NOT TRUE THEN 'no_vat'
+                WHEN a.characteristics = 'required' AND p.uses_characteristics AND pin.characteristic IS NULL THEN 'no_characteristic'
+                ELSE 'ok' END,
+           coalesce(pin.product, p.ref_key), pin.characteristic, u.unit, p.is_stock, p.vat_rate,
+           CASE WHEN v.key IS NULL THEN json_numeric(rate.fixed -> p.vat_rate) ELSE coalesce(json_numeric(v.attributes -> (rates.names ->> 'rate')), 0) END, l.place,
+           CASE WHEN a.unknown_sku = 'substitute' AND s.sku IS DISTINCT FROM l.sku THEN concat_ws(', ', l.sku, l.name) END)::document_line
+    FROM few(settings) t
+    JOIN account a ON a.name = t.account
+    LEFT JOIN profile_resolved section ON section.profile = t.profile AND section.entity = 'order_line'
+    LEFT JOIN profile_resolved rates ON rates.profile = t.profile AND rates.entity = 'vat_rate'
+    LEFT JOIN profile_resolved rate ON rate.profile = t.profile AND rate.entity = 'vat_value'
+    LEFT JOIN dictionary_load units ON units.infobase = a.infobase AND units.dictionary = 'unit'
+    JOIN composed_lines(orders) l ON l.account = a.name
+    CROSS JOIN LATERAL (SELECT CASE WHEN a.unknown_sku = 'park' THEN l.sku ELSE stand_in(a, l.order_id, l.sku, l.name, fresh) END AS sku OFFSET 0) s    -- OFFSET 0: once for each line
+    LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = s.sku
+    LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = s.sku
+    LEFT JOIN dictionary_value v ON v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'vat_rate' AND v.key = p.vat_rate
+    CROSS JOIN LATERAL (SELECT coalesce(pin.unit, p.unit) AS unit) u);
+END $$;
+COMMENT ON FUNCTION document_lines(order_key[], account_setting[]) IS 'Lines with their money and goods; the pin of an SKU wins over the search by article; what was not found is asked again after 10 minutes';
 
 -- Obstacles: what keeps an order from becoming a document. Every rule gives only the orders it stops.
 
@@ -399,14 +399,14 @@ CREATE FUNCTION is_proper(quantity numeric, price numeric, discount numeric, sum
     RETURN (quantity > 0 AND quantity = round(quantity, 3) AND quantity < 1e12 AND price >= 0 AND price < 1e12 AND discount >= 0 AND coalesce(sum >= 0, true)) IS TRUE;
 COMMENT ON FUNCTION is_proper(numeric, numeric, numeric, numeric) IS 'Whether the figures of a line can stand in a document';
 
-CREATE FUNCTION obstacles_money(orders order_key[], lines document_line[]) RETURNS SETOF obstacle
+CREATE FUNCTION obstacles_money(orders order_key[], lines document_line[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     IF (SELECT count(*) FILTER (WHERE l.place = 1) = cardinality(orders) AND bool_and((is_proper(l.quantity, l.price, l.discount, l.sum) AND abs(l.kopecks) <= l.places AND l.kopecks = trunc(l.kopecks) AND l.sum IS NOT NULL) IS TRUE)
         FROM few(lines) l) THEN
-        RETURN;    -- each has lines, and all of these are right
+        RETURN NULL;    -- each has lines, and all of these are right
     END IF;
-    RETURN QUERY
+    RETURN ARRAY(
     WITH s AS MATERIALIZED (
         SELECT l.account, l.order_id,
                (array_agg(l.line_no ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS bad, (array_agg(l.quantity ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS quantity,
@@ -416,7 +416,7 @@ BEGIN
         CROSS JOIN LATERAL (SELECT NOT is_proper(l.quantity, l.price, l.discount, l.sum) AS bad) b
         GROUP BY l.account, l.order_id
     )
-    SELECT o.account, o.order_id, 10,
+    SELECT (o.account, o.order_id, 10,
            CASE WHEN s.bad IS NOT NULL THEN 'line' WHEN o.line_count = 0 THEN 'no_lines' ELSE 'sum' END,
            CASE WHEN s.bad IS NOT NULL THEN format('Line %s has quantity %s, price %s, discount %s.', s.bad, coalesce(s.quantity::text, 'not a number'),
                        coalesce(s.price::text, 'not a number'), coalesce(s.discount::text, 'not a number'))
@@ -427,11 +427,11 @@ BEGIN
            CASE WHEN s.bad IS NOT NULL THEN 'Correct the line in SalesDrive (quantity above 0 with at most 3 decimals, price and discount not negative); the new version goes on by itself. Or skip() the order.'
                 WHEN o.line_count = 0 THEN 'Add goods to the order in SalesDrive, or skip() it.'
                 ELSE 'Correct the order in SalesDrive: the new version goes on by itself. If discounts in money are meant for each unit, set account.money_discount to ''unit''. Or skip() the order.' END,
-           CASE WHEN s.bad IS NULL AND o.line_count > 0 THEN format('account:%s:', o.account) END, false
+           CASE WHEN s.bad IS NULL AND o.line_count > 0 THEN format('account:%s:', o.account) END, false)::obstacle
     FROM few(orders) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     LEFT JOIN s ON s.order_id = o.order_id AND s.account = o.account
-    WHERE o.line_count = 0 OR s.bad IS NOT NULL OR s.fits IS NOT TRUE;
+    WHERE o.line_count = 0 OR s.bad IS NOT NULL OR s.fits IS NOT TRUE);
 END $$;
 COMMENT ON FUNCTION obstacles_money(order_key[], document_line[]) IS 'Orders whose lines are no proper numbers or do not add up to paymentAmount';
 
@@ -440,14 +440,14 @@ CREATE FUNCTION profile_hint(infobase text, profile text) RETURNS text
     RETURN format('Add rows of origin user for profile %L to salesdrive.profile_entity and salesdrive.profile_property (SELECT * FROM salesdrive.profile_reference WHERE profile = ''unf'' shows an example), or UPDATE salesdrive.infobase SET profile = ''…'' WHERE name = %L; its orders go on by themselves.', profile, infobase);
 COMMENT ON FUNCTION profile_hint(text, text) IS 'What to do where a profile is not there or not complete';
 
-CREATE FUNCTION obstacles_settings(orders order_key[], settings account_setting[], vals order_value[]) RETURNS SETOF obstacle
+CREATE FUNCTION obstacles_settings(orders order_key[], settings account_setting[], vals order_value[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM few(settings) s WHERE s.unread IS NOT NULL OR s.wrong IS NOT NULL) THEN
-        RETURN;
+        RETURN NULL;
     END IF;
-    RETURN QUERY
-    SELECT k.account, k.order_id, 20, CASE WHEN m.id IS NOT NULL THEN 'metadata' WHEN s.unread IS NOT NULL THEN 'dictionary' ELSE 'setting' END,
+    RETURN ARRAY(
+    SELECT (k.account, k.order_id, 20, CASE WHEN m.id IS NOT NULL THEN 'metadata' WHEN s.unread IS NOT NULL THEN 'dictionary' ELSE 'setting' END,
            CASE WHEN m.id IS NOT NULL THEN m.detail
                 WHEN s.unread = 'metadata' THEN format('The $metadata of infobase "%s" is being read: it tells which variant of profile %s it is.', s.infobase, s.profile)
                 WHEN s.unread IS NOT NULL THEN format('The list of %s is being read from infobase "%s".', s.unread, s.infobase) ELSE w.detail END,
@@ -458,27 +458,27 @@ BEGIN
                 WHEN s.unread IS NOT NULL THEN format('dictionary:%s:%s', s.infobase, s.unread)
                 WHEN w.setting = 'profile' THEN format('profile:%s:', s.infobase)
                 ELSE coalesce(value_cause(k.account, k.order_id, w.setting), format('account:%s:', s.account)) END,    -- a row of value_map would do, too
-           s.unread IS NOT NULL AND m.id IS NULL
+           s.unread IS NOT NULL AND m.id IS NULL)::obstacle
     FROM few(orders) k JOIN few(settings) s ON s.account = k.account
     LEFT JOIN task m ON s.unread = 'metadata' AND m.scope = s.infobase AND m.kind = 'metadata' AND m.key = '$metadata' AND m.state = 'parked'
     LEFT JOIN LATERAL (
         SELECT x.setting, x.detail FROM ROWS FROM (few(s.wrong), few(s.wrong_detail)) WITH ORDINALITY x (setting, detail, n)
         WHERE NOT EXISTS (SELECT FROM few(vals) v WHERE v.order_id = k.order_id AND v.account = k.account AND v.dictionary = x.setting AND v.mapped) ORDER BY x.n LIMIT 1) w ON true
-    WHERE s.unread IS NOT NULL OR w.setting IS NOT NULL;
+    WHERE s.unread IS NOT NULL OR w.setting IS NOT NULL);
 END $$;
 COMMENT ON FUNCTION obstacles_settings(order_key[], account_setting[], order_value[]) IS 'Orders whose header lacks a value: dictionary not read yet, setting missing or wrong and not replaced by value_map';
 
-CREATE FUNCTION obstacles_goods(lines document_line[], settings account_setting[]) RETURNS SETOF obstacle
+CREATE FUNCTION obstacles_goods(lines document_line[], settings account_setting[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM few(lines) l WHERE l.goods NOT IN ('ok', 'ask')) THEN
-        RETURN;
+    IF NOT EXISTS (SELECT FROM few(lines) l WHERE l.goods <> 'ok') THEN
+        RETURN NULL;
     END IF;
-    RETURN QUERY
-    SELECT DISTINCT ON (l.account, l.order_id) l.account, l.order_id, 40,
-           CASE l.goods WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.reason ELSE 'product' END WHEN 'absent' THEN 'product_unknown' WHEN 'several' THEN 'product_several' WHEN 'no_sku' THEN 'product_no_sku'
+    RETURN ARRAY(
+    SELECT DISTINCT ON (l.account, l.order_id, l.goods = 'ask') (l.account, l.order_id, CASE l.goods WHEN 'ask' THEN 35 ELSE 40 END,
+           CASE l.goods WHEN 'ask' THEN 'ask' WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.reason ELSE 'product' END WHEN 'absent' THEN 'product_unknown' WHEN 'several' THEN 'product_several' WHEN 'no_sku' THEN 'product_no_sku'
                         WHEN 'no_unit' THEN 'product_unit' WHEN 'no_characteristic' THEN 'product_characteristic' WHEN 'kit' THEN 'kit' ELSE 'product_vat' END,
-           format('Line %s, %s%s: ', l.line_no, coalesce('SKU "' || l.sku || '", ', ''), coalesce('"' || l.name || '"', 'no name'))
+           CASE l.goods WHEN 'ask' THEN NULL ELSE format('Line %s, %s%s: ', l.line_no, coalesce('SKU "' || l.sku || '", ', ''), coalesce('"' || l.name || '"', 'no name'))
            || CASE l.goods WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.detail ELSE format('the product is being made in infobase "%s".', s.infobase) END
                            WHEN 'absent' THEN format('infobase "%s" has no product with this article%s.', s.infobase,
                                 coalesce(' (only: ' || (SELECT string_agg(c ->> 'name', ', ') FROM jsonb_array_elements(p.candidates) c) || ', marked for deletion or a folder)', ''))
@@ -489,8 +489,9 @@ BEGIN
                                                     ELSE format('its unit %s is not in the list of units of infobase "%s".', l.unit, s.infobase) END
                            WHEN 'no_characteristic' THEN 'the product is kept by characteristics, and no pin says which one is meant.'
                            WHEN 'kit' THEN 'it is a kit, and its parts cannot be read: each needs a count above 0.'
-                           ELSE 'the VAT rate of the product is not in the list of rates.' END,
-           CASE l.goods WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.hint END
+                           ELSE 'the VAT rate of the product is not in the list of rates.' END END,
+           CASE l.goods WHEN 'ask' THEN NULL
+                        WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.hint END
                         WHEN 'absent' THEN format('Create the product with this article in BAS and call resume(), or say which product is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself. Keys of known goods: salesdrive.bas_product.', s.infobase, l.sku)
                         WHEN 'several' THEN format('Say which one is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself.', s.infobase, l.sku)
                         WHEN 'no_sku' THEN 'Give the product an SKU in SalesDrive, equal to the article in BAS; the new version goes on by itself.'
@@ -501,14 +502,14 @@ BEGIN
            CASE WHEN l.goods IN ('create', 'absent', 'several', 'no_unit', 'no_characteristic') THEN format('product:%s:%s', s.infobase, l.sku)
                 WHEN l.goods IN ('kit', 'no_sku') THEN format('account:%s:', l.account)
                 WHEN l.goods = 'no_vat' THEN format('dictionary:%s:vat_rate', s.infobase) END,
-           l.goods = 'create' AND t.state IS DISTINCT FROM 'parked'
+           l.goods = 'create' AND t.state IS DISTINCT FROM 'parked')::obstacle
     FROM few(lines) l JOIN few(settings) s ON s.account = l.account
     LEFT JOIN bas_product p ON p.infobase = s.infobase AND p.sku = l.sku
     LEFT JOIN task t ON l.goods = 'create' AND t.scope = s.infobase AND t.kind = 'product' AND t.key = l.sku
-    WHERE l.goods NOT IN ('ok', 'ask')
-    ORDER BY l.account, l.order_id, l.goods = 'create', l.place;    -- what people must do comes first
+    WHERE l.goods <> 'ok'
+    ORDER BY l.account, l.order_id, l.goods = 'ask', l.goods = 'create', l.place);    -- what people must do comes first
 END $$;
-COMMENT ON FUNCTION obstacles_goods(document_line[], account_setting[]) IS 'Orders with a line whose product is unknown, ambiguous or incomplete in BAS: the first such line';
+COMMENT ON FUNCTION obstacles_goods(document_line[], account_setting[]) IS 'Orders with a line whose product is unknown, ambiguous or incomplete in BAS: the first such line; ask: with one that is to be searched for';
 
 -- Which of several counterparties with a phone counts. Only when all of them have been read.
 CREATE FUNCTION tie_broken(p bas_counterparty_phone, policy text) RETURNS uuid
@@ -537,7 +538,7 @@ CREATE FUNCTION shared_phone_hint(p bas_counterparty_phone) RETURNS text
     RETURN format('Decide: UPDATE salesdrive.bas_counterparty_phone SET state = ''known'', ref_key = ''the Ref_Key meant'' WHERE infobase = %L AND phone = %L AND entity = %L; its orders go on by themselves. Or set account.shared_phone.', p.infobase, p.phone, p.entity);
 COMMENT ON FUNCTION shared_phone_hint(bas_counterparty_phone) IS 'What to do then';
 
-CREATE FUNCTION obstacles_customer(orders order_key[], settings account_setting[]) RETURNS SETOF obstacle
+CREATE FUNCTION obstacles_customer(orders order_key[], settings account_setting[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     fresh   timestamptz := clock() - interval '10 min';
@@ -551,10 +552,10 @@ DECLARE
         WHERE CASE WHEN s.counterparty IS NOT NULL THEN b.alive IS NOT TRUE ELSE (p.state IS DISTINCT FROM 'known' OR q.entity_set IS NOT NULL AND p.partner IS NULL) AND tie_broken(p, s.shared_phone) IS NULL END);
 BEGIN
     IF unknown = '{}' THEN
-        RETURN;
+        RETURN NULL;
     END IF;
-    RETURN QUERY
-    SELECT o.account, o.order_id, CASE w.why WHEN 'phone' THEN 30 ELSE 50 END, CASE WHEN w.why = 'counterparty' AND t.state = 'parked' THEN t.reason ELSE w.why END,
+    RETURN ARRAY(
+    SELECT (o.account, o.order_id, CASE w.why WHEN 'phone' THEN 30 ELSE 50 END, CASE WHEN w.why = 'counterparty' AND t.state = 'parked' THEN t.reason ELSE w.why END,
            CASE w.why WHEN 'phone' THEN format('No usable phone: %s.', coalesce('"' || left(o.phone_raw, 200) || '"', 'none given'))
                 WHEN 'counterparty_several' THEN shared_phone_detail(p)
                 WHEN 'counterparty_unknown' THEN format('Infobase "%s" has no counterparty with phone %s, and account.create_counterparties is off.', s.infobase, o.phone)
@@ -564,7 +565,7 @@ BEGIN
                 WHEN 'counterparty_unknown' THEN 'Create it in BAS and call resume(), or set account.create_counterparties.'
                 ELSE CASE WHEN t.state = 'parked' THEN t.hint END END,
            CASE w.why WHEN 'phone' THEN format('account:%s:', o.account) ELSE format('counterparty:%s:%s', s.infobase, o.phone) END,
-           w.why = 'counterparty' AND t.state IS DISTINCT FROM 'parked'
+           w.why = 'counterparty' AND t.state IS DISTINCT FROM 'parked')::obstacle
     FROM few(unknown) k
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     JOIN few(settings) s ON s.account = k.account
@@ -577,15 +578,15 @@ BEGIN
                     ELSE 'counterparty' END AS why) w
     WHERE s.counterparty IS NULL
     UNION ALL
-    SELECT k.account, k.order_id, 50, CASE WHEN b.alive = false AND b.read_at >= fresh THEN 'counterparty_fixed' ELSE 'counterparty' END,
+    SELECT (k.account, k.order_id, 50, CASE WHEN b.alive = false AND b.read_at >= fresh THEN 'counterparty_fixed' ELSE 'counterparty' END,
            CASE WHEN b.alive = false AND b.read_at >= fresh THEN format('The counterparty of all orders of account "%s" (%s) is not in infobase "%s", is a folder, or is marked for deletion.', k.account, s.counterparty, s.infobase)
                 ELSE format('The counterparty %s is being read from infobase "%s".', s.counterparty, s.infobase) END,
            CASE WHEN b.alive = false AND b.read_at >= fresh THEN format('UPDATE salesdrive.account SET fixed_counterparty = ''its Ref_Key'' WHERE name = %L; the order goes on by itself. After a change in BAS call resume().', k.account) END,
-           format('fixed_counterparty:%s:%s', s.infobase, s.counterparty), (b.alive = false AND b.read_at >= fresh) IS NOT TRUE
+           format('fixed_counterparty:%s:%s', s.infobase, s.counterparty), (b.alive = false AND b.read_at >= fresh) IS NOT TRUE)::obstacle
     FROM few(unknown) k
     JOIN few(settings) s ON s.account = k.account
     LEFT JOIN bas_counterparty b ON b.infobase = s.infobase AND b.ref_key = s.counterparty
-    WHERE s.counterparty IS NOT NULL;
+    WHERE s.counterparty IS NOT NULL);
 END $$;
 COMMENT ON FUNCTION obstacles_customer(order_key[], account_setting[]) IS 'Orders without a usable phone, or whose counterparty is not known yet, cannot be told, or is not to be created; or whose fixed counterparty has not been seen in the base';
 

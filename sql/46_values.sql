@@ -149,25 +149,25 @@ CREATE FUNCTION map_call(account text, dictionary text, crm_key text, bas_key te
     RETURN format('SELECT salesdrive.map_value(%L, %L, %L, %L);', account, dictionary, coalesce(crm_key, '*'), bas_key);
 COMMENT ON FUNCTION map_call(text, text, text, text) IS 'The call that maps a value, for hints';
 
-CREATE FUNCTION obstacles_values(orders order_key[], vals order_value[]) RETURNS SETOF obstacle
+CREATE FUNCTION obstacles_values(orders order_key[], vals order_value[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     IF vals IS NULL THEN
-        RETURN;
+        RETURN NULL;
     END IF;
-    RETURN QUERY
-    SELECT DISTINCT ON (v.account, v.order_id) v.account, v.order_id, 25, CASE WHEN v.mapped THEN 'value_wrong' ELSE 'value' END,
+    RETURN ARRAY(
+    SELECT DISTINCT ON (v.account, v.order_id) (v.account, v.order_id, 25, CASE WHEN v.mapped THEN 'value_wrong' ELSE 'value' END,
            CASE WHEN v.mapped THEN format('%s gives "%s" for %s %s, which %s "%s" (there: %s).', v.source, v.bas_key, v.dictionary, w.shown, v.problem, a.infobase, coalesce(v.candidates, 'nothing'))
                 ELSE format('Nobody said what %s %s is in BAS, and the rule of this dictionary is to wait for it.', v.dictionary, w.shown) END,
            CASE WHEN v.source = 'header_rule' THEN 'UPDATE salesdrive.header_rule SET bas_key = a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.'
                 WHEN v.mapped THEN map_call(v.account, v.dictionary, v.crm_key) || ' with a name, code or Ref_Key of the base; the order goes on by itself. After a change in BAS resume() reads the list again.'
                 ELSE map_call(v.account, v.dictionary, v.crm_key) || ' with the value of BAS in place of the dots (NULL leaves it empty); the order goes on by itself.' END,
-           format('value:%s:%s/%s', v.account, v.dictionary, v.crm_key), false
+           format('value:%s:%s/%s', v.account, v.dictionary, v.crm_key), false)::obstacle
     FROM few(vals) v JOIN account a ON a.name = v.account
     LEFT JOIN dictionary_value d ON d.scope = v.account AND d.side = 'crm' AND d.dictionary = v.dictionary AND d.key = v.crm_key
     CROSS JOIN LATERAL (SELECT coalesce(v.crm_key, '(none)') || coalesce(' "' || d.name || '"', '') AS shown) w
     WHERE v.problem IS NOT NULL OR NOT v.mapped AND v.crm_key IS NOT NULL AND unmapped_parks(v.account, v.dictionary)
-    ORDER BY v.account, v.order_id, v.dictionary;
+    ORDER BY v.account, v.order_id, v.dictionary);
 END $$;
 COMMENT ON FUNCTION obstacles_values(order_key[], order_value[]) IS 'Orders with a value that is not mapped, where the rule is to park, or mapped to what the base does not have: the first such value';
 

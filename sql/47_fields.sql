@@ -476,16 +476,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION field_values(order_key[], text[]) IS 'What field_map gives for orders: one row for each property that has a source, or a problem. Absent in the order is not mapped, empty there is empty in BAS';
 
-CREATE FUNCTION mapped_fields(orders order_key[]) RETURNS SETOF order_fields
+CREATE FUNCTION mapped_fields(orders order_key[]) RETURNS order_fields[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     found field_value[] := ARRAY(SELECT v FROM field_values(orders, ARRAY['order', 'order_line', 'attribute']) v);
 BEGIN
     IF found = '{}' THEN
-        RETURN;
+        RETURN NULL;
     END IF;
-    RETURN QUERY
+    RETURN ARRAY(
     WITH f AS MATERIALIZED (
         SELECT v.*, v AS value FROM few(found) v
     ), line AS MATERIALIZED (
@@ -504,10 +504,10 @@ BEGIN
                (array_agg(f.value ORDER BY f.problem = 'unread', f.target, f.line_no, f.property) FILTER (WHERE f.problem IS NOT NULL))[1] AS stop
         FROM f GROUP BY f.account, f.order_id
     )
-    SELECT w.account, w.order_id, w.header, l.by_line, w.attributes, n.names,
+    SELECT (w.account, w.order_id, w.header, l.by_line, w.attributes, n.names,
            ARRAY(SELECT jsonb_object_keys(g) FROM few(w.once) g), ARRAY(SELECT jsonb_object_keys(g) FROM few(w.if_empty) g),
-           (w.stop).problem, (w.stop).detail, (w.stop).hint, (w.stop).blocked_on, w.notes, w.records
-    FROM whole w LEFT JOIN line l ON l.order_id = w.order_id AND l.account = w.account LEFT JOIN name n ON n.account = w.account;
+           (w.stop).problem, (w.stop).detail, (w.stop).hint, (w.stop).blocked_on, w.notes, w.records)::order_fields
+    FROM whole w LEFT JOIN line l ON l.order_id = w.order_id AND l.account = w.account LEFT JOIN name n ON n.account = w.account);
 END $$;
 COMMENT ON FUNCTION mapped_fields(order_key[]) IS 'What field_map gives for the documents of orders, one row each; orders without a mapped field have none';
 

@@ -66,23 +66,24 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION broken_rules(check_rule, order_key[]) IS 'Orders a rule does not hold for';
 
-CREATE FUNCTION obstacles_rules(orders order_key[]) RETURNS SETOF obstacle
+CREATE FUNCTION obstacles_rules(orders order_key[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     r     check_rule;
     keys  order_key[];
     k     order_key;
     found obstacle[];
+    broken obstacle[];
 BEGIN
     IF NOT EXISTS (SELECT FROM check_rule c WHERE c.enabled) THEN
-        RETURN;
+        RETURN NULL;
     END IF;
     FOR r IN SELECT c.* FROM check_rule c WHERE c.enabled ORDER BY c.name, c.account LOOP
         keys := ARRAY(SELECT u FROM few(orders) u WHERE u.account = r.account OR r.account = '*' AND NOT EXISTS (SELECT FROM check_rule o WHERE o.account = u.account AND o.name = r.name));
         CONTINUE WHEN keys = '{}';
         IF runs_as_superuser() THEN
-            RETURN QUERY SELECT u.account, u.order_id, 15, 'superuser', format('Rule "%s" is a user''s expression, and it would be evaluated as superuser "%s".', r.name, current_user),
-                'Set salesdrive.role to a role that is no superuser, and restart_workers(); then call resume().', format('rule:%s:%s', u.account, r.name), false FROM few(keys) u;
+            broken := broken || ARRAY(SELECT (u.account, u.order_id, 15, 'superuser', format('Rule "%s" is a user''s expression, and it would be evaluated as superuser "%s".', r.name, current_user),
+                'Set salesdrive.role to a role that is no superuser, and restart_workers(); then call resume().', format('rule:%s:%s', u.account, r.name), false)::obstacle FROM few(keys) u);
             CONTINUE;
         END IF;
         BEGIN
@@ -100,7 +101,8 @@ BEGIN
                 END;
             END LOOP;
         END;
-        RETURN QUERY SELECT f.* FROM few(found) f;
+        broken := broken || found;
     END LOOP;
+    RETURN broken;
 END $$;
 COMMENT ON FUNCTION obstacles_rules(order_key[]) IS 'Orders that a rule of the user does not hold for; each rule is evaluated once for the whole set, order by order only where it fails';

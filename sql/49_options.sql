@@ -178,12 +178,12 @@ CREATE FUNCTION order_document(account text, order_id bigint, profile text DEFAU
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     keys     order_key[] := order_keys(account, order_id);
-    f        order_fields := (SELECT m FROM mapped_fields(keys) m);
-    settings account_setting[] := ARRAY(SELECT s FROM account_settings(ARRAY[account]) s);
+    fields   order_fields[] := mapped_fields(keys);
+    settings account_setting[] := account_settings(ARRAY[account]);
 BEGIN
     IF profile IS NOT NULL THEN
         settings[1].profile := profile;
     END IF;
-    RETURN (SELECT CASE WHEN f.account IS NULL THEN d.document ELSE fitted_document(d.document, f, NULL, false, false) END FROM order_documents(keys, ARRAY(SELECT l FROM document_lines(keys) l), settings, ARRAY[f]) d);
+    RETURN (SELECT CASE WHEN fields IS NULL THEN d.document ELSE fitted_document(d.document, fields[1], NULL, false, false) END FROM order_documents(keys, document_lines(keys, settings), settings, fields) d);
 END $$;
 COMMENT ON FUNCTION order_document(text, bigint, text) IS 'Document an order would be, also while it is not wanted; under another profile: in its names, with the keys of the account''s own base';

@@ -81,16 +81,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION undecided(order_key[], order_decision[]) IS 'Those of the orders that have no decision yet';
 
-CREATE FUNCTION first_obstacles(orders order_key[], lines document_line[], settings account_setting[], vals order_value[], fields order_fields[], statuses status_decision[]) RETURNS SETOF obstacle
+CREATE FUNCTION first_obstacles(orders order_key[], lines document_line[], settings account_setting[], vals order_value[], fields order_fields[], statuses status_decision[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    found obstacle[] := obstacles_money(orders, lines) || obstacles_rules(orders) || obstacles_settings(orders, settings, vals) || obstacles_values(orders, vals) || obstacles_goods(lines, settings) || obstacles_customer(orders, settings);
 BEGIN
-    RETURN QUERY
-    SELECT DISTINCT ON (x.account, x.order_id) x.* FROM (
-        SELECT * FROM obstacles_money(orders, lines) UNION ALL SELECT * FROM obstacles_rules(orders) UNION ALL SELECT * FROM obstacles_settings(orders, settings, vals)
-        UNION ALL SELECT * FROM obstacles_values(orders, vals) UNION ALL SELECT * FROM obstacles_fields(fields) UNION ALL SELECT * FROM obstacles_statuses(statuses)
-        UNION ALL SELECT l.account, l.order_id, 35, 'ask', NULL, NULL, NULL, NULL FROM few(lines) l WHERE l.goods = 'ask'
-        UNION ALL SELECT * FROM obstacles_goods(lines, settings) UNION ALL SELECT * FROM obstacles_customer(orders, settings)) x
-    ORDER BY x.account, x.order_id, x.rank;
+    IF fields IS NOT NULL THEN
+        found := found || ARRAY(SELECT x FROM obstacles_fields(fields) x);
+    END IF;
+    IF statuses IS NOT NULL THEN
+        found := found || ARRAY(SELECT x FROM obstacles_statuses(statuses) x);
+    END IF;
+    IF found IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN ARRAY(SELECT DISTINCT ON (x.account, x.order_id) x FROM few(found) x ORDER BY x.account, x.order_id, x.rank);
 END $$;
 COMMENT ON FUNCTION first_obstacles(order_key[], document_line[], account_setting[], order_value[], order_fields[], status_decision[]) IS 'What keeps orders from going on, the first obstacle of each; ask: goods that are to be searched for';
 
@@ -249,10 +254,11 @@ BEGIN
     IF orders = '{}' THEN
         RETURN NULL;
     END IF;
-    SELECT (SELECT array_agg(l) FROM document_lines(orders) l), (SELECT array_agg(s) FROM account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k)) s), (SELECT array_agg(v) FROM order_values(orders) v),
-           (SELECT array_agg(f) FROM mapped_fields(orders) f), (SELECT array_agg(d) FROM status_decisions(orders, cancelled) d)
-    INTO lines, settings, vals, fields, statuses;
-    SELECT array_agg(x) INTO stops FROM first_obstacles(orders, lines, settings, vals, fields, statuses) x;
+    settings := account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k));
+    lines := document_lines(orders, settings);
+    fields := mapped_fields(orders);
+    SELECT (SELECT array_agg(v) FROM order_values(orders) v), (SELECT array_agg(d) FROM status_decisions(orders, cancelled) d) INTO vals, statuses;
+    stops := first_obstacles(orders, lines, settings, vals, fields, statuses);
     SELECT array_agg(b.decision) FILTER (WHERE NOT b.there), array_agg(b.decision) FILTER (WHERE b.there) INTO absent, present FROM begin_decisions(orders, lines, settings, fields, statuses, stops) b;
     RETURN absent || CASE WHEN present IS NOT NULL THEN change_decisions(present, fields) END;
 END $$;

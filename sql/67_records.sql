@@ -206,7 +206,7 @@ CREATE FUNCTION plan_order_record(tasks bigint[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     orders  order_key[] := ARRAY(SELECT (t.account, t.key::bigint)::order_key FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t ORDER BY t.account, t.key::bigint);
-    changes record_change[] := ARRAY(SELECT c FROM record_changes(ARRAY(SELECT f FROM mapped_fields(orders) f WHERE f.problem IS NULL)) c);
+    changes record_change[] := ARRAY(SELECT c FROM record_changes(ARRAY(SELECT f FROM few(mapped_fields(orders)) f WHERE f.problem IS NULL)) c);
 BEGIN
     RETURN QUERY
     SELECT t.id, w.step, w.purpose, CASE w.purpose WHEN 'create record' THEN 'POST' WHEN 'change record' THEN 'PATCH' WHEN 'delete record' THEN 'DELETE' ELSE 'GET' END,

@@ -405,7 +405,7 @@ BEGIN
     SELECT CASE c.action WHEN 'read' THEN 'read records' ELSE c.action || ' record' END, CASE c.action WHEN 'create' THEN 'POST' WHEN 'change' THEN 'PATCH' WHEN 'delete' THEN 'DELETE' ELSE 'GET' END,
            i.url || '/odata/standard.odata/' || CASE WHEN c.action IN ('change', 'delete') THEN record_address(c.profile, c.document, c.property) ELSE entity_set(c.profile, 'record') END,
            CASE WHEN c.action IN ('create', 'change') THEN record_body(c.profile, c.document, c.property, c.wanted, c.action = 'create') END
-    FROM record_changes(ARRAY(SELECT f FROM mapped_fields(order_keys(o.account, o.order_id)) f)) c JOIN infobase i ON i.name = c.infobase
+    FROM record_changes(mapped_fields(order_keys(o.account, o.order_id))) c JOIN infobase i ON i.name = c.infobase
     UNION ALL
     SELECT format('cancelled (status %s): %s', c.title, c.action || CASE WHEN c.may_unpost THEN ', unposted first' ELSE '' END), NULL, NULL, NULL FROM cancellations(order_keys(o.account, o.order_id)) c
     UNION ALL

@@ -100,7 +100,7 @@ BEGIN
     RETURN QUERY
     SELECT CASE w.setting WHEN 'profile' THEN 2 ELSE 6 END, CASE w.setting WHEN 'profile' THEN 'error' ELSE 'warning' END, 'setting ' || w.setting, w.detail,
            CASE w.setting WHEN 'profile' THEN profile_hint(i.name, i.profile) ELSE format('UPDATE salesdrive.account SET %s = … WHERE name = %L;', w.setting, a.name) END
-    FROM account_settings(ARRAY[a.name]) s CROSS JOIN LATERAL ROWS FROM (few(s.wrong), few(s.wrong_detail)) w (setting, detail) WHERE s.unread IS NULL
+    FROM few(account_settings(ARRAY[a.name])) s CROSS JOIN LATERAL ROWS FROM (few(s.wrong), few(s.wrong_detail)) w (setting, detail) WHERE s.unread IS NULL
     UNION ALL    -- the only one is taken; among several none is, and nothing stops the order before BAS refuses to post it
     SELECT 6, 'warning', 'setting ' || p.concept, format('Infobase "%s" has several elements of %s, BAS does not post a document without %s, and nothing says which one is meant (there: %s).', i.name, p.concept, p.property, c.candidates),
            format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; or tell it by the order: rows of value_map or header_rule for %s.', p.concept, a.name, p.concept)

@@ -245,7 +245,13 @@ CREATE TYPE account_setting AS (
     wrong_detail  text[],
     counterparty  uuid,
     shared_phone  text,
-    creates       boolean
+    creates       boolean,
+    unknown_sku   text,
+    by_characteristics boolean,
+    identity      text,
+    keeps_ref_key boolean,
+    vat_included  boolean,
+    time_zone     text
 );
 COMMENT ON TYPE account_setting IS 'Header values of an account; unread: a dictionary not read yet; wrong: settings that do not fit, with a sentence each';
 COMMENT ON COLUMN account_setting.account IS 'Account';
@@ -262,6 +268,12 @@ COMMENT ON COLUMN account_setting.wrong_detail IS 'Why each does not, in a sente
 COMMENT ON COLUMN account_setting.counterparty IS 'Ref_Key of the one counterparty of all orders; NULL: by phone';
 COMMENT ON COLUMN account_setting.shared_phone IS 'What is done where several counterparties have a phone';
 COMMENT ON COLUMN account_setting.creates IS 'Whether counterparties are created';
+COMMENT ON COLUMN account_setting.unknown_sku IS 'What is done with an SKU that the base does not have';
+COMMENT ON COLUMN account_setting.by_characteristics IS 'Whether products kept by characteristics need one';
+COMMENT ON COLUMN account_setting.identity IS 'Identity of the account';
+COMMENT ON COLUMN account_setting.keeps_ref_key IS 'Whether the base keeps our Ref_Key; NULL: not known yet';
+COMMENT ON COLUMN account_setting.vat_included IS 'Whether prices contain VAT';
+COMMENT ON COLUMN account_setting.time_zone IS 'Time zone of the account';
 
 CREATE FUNCTION profile_problem(infobase text, profile text, by_phone boolean) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -293,7 +305,8 @@ BEGIN
     SELECT (a.name, a.infobase, i.profile, d.refs[1], d.refs[3], d.refs[2], d.refs[4], d.refs[5],
            CASE WHEN metadata_wanted(a.infobase) THEN 'metadata' ELSE d.unread END,
            CASE WHEN p.problem IS NULL THEN d.settings ELSE array_prepend('profile', d.settings) END, CASE WHEN p.problem IS NULL THEN d.details ELSE array_prepend(p.problem, d.details) END,
-           CASE a.counterparty_mode WHEN 'fixed' THEN a.fixed_counterparty END, a.shared_phone, a.create_counterparties)::account_setting
+           CASE a.counterparty_mode WHEN 'fixed' THEN a.fixed_counterparty END, a.shared_phone, a.create_counterparties,
+           a.unknown_sku, a.characteristics = 'required', a.identity, i.keeps_ref_key, a.vat_included, a.time_zone)::account_setting
     FROM account a
     JOIN infobase i ON i.name = a.infobase
     CROSS JOIN LATERAL (SELECT profile_problem(i.name, i.profile, a.counterparty_mode = 'phone') AS problem OFFSET 0) p
@@ -317,11 +330,13 @@ COMMENT ON FUNCTION account_settings(text[]) IS 'What the headers of an account'
 
 -- Lines, with their goods.
 
-CREATE FUNCTION stand_in(a account, order_id bigint, sku text, name text, fresh timestamptz) RETURNS text
+CREATE FUNCTION stand_in(account text, order_id bigint, sku text, name text, fresh timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
+    a        account;
     template text;
 BEGIN
+    SELECT * INTO a FROM account c WHERE c.name = stand_in.account;
     IF sku IS NOT NULL AND NOT EXISTS (SELECT FROM bas_product q LEFT JOIN product_pin h ON h.infobase = q.infobase AND h.sku = q.sku
                                        WHERE q.infobase = a.infobase AND q.sku = stand_in.sku AND q.state = 'absent' AND q.checked_at >= fresh AND q.pinned IS NOT DISTINCT FROM h.product) THEN
         RETURN sku;
@@ -333,7 +348,15 @@ BEGIN
                              WHERE q.infobase = a.infobase AND q.sku = template AND q.state = 'found' AND q.pinned IS NOT DISTINCT FROM h.product) THEN sku
                 WHEN sku IS NOT NULL THEN template END;
 END $$;
-COMMENT ON FUNCTION stand_in(account, bigint, text, text, timestamptz) IS 'SKU whose product a line takes where account.unknown_sku is not park: its own while that is not known to be absent, else the substitute; one that is to be made waits for its template';
+COMMENT ON FUNCTION stand_in(text, bigint, text, text, timestamptz) IS 'SKU whose product a line takes where account.unknown_sku is not park: its own while that is not known to be absent, else the substitute; one that is to be made waits for its template';
+
+CREATE FUNCTION is_to_be_made(account text, profile text, order_id bigint, sku text, name text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    RETURN length(sku) <= coalesce(max_length(profile, 'product', 'article'), 150)
+           AND sku <> (SELECT product_template(a, is_to_be_made.order_id, is_to_be_made.sku, is_to_be_made.name) FROM account a WHERE a.name = is_to_be_made.account);
+END $$;
+COMMENT ON FUNCTION is_to_be_made(text, text, bigint, text, text) IS 'Whether a product can be made for an SKU: it fits, and is no template itself';
 
 CREATE FUNCTION document_lines(orders order_key[], settings account_setting[]) RETURNS document_line[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -345,29 +368,27 @@ BEGIN
            CASE WHEN l.kit_wrong THEN 'kit'
                 WHEN s.sku IS NULL THEN 'no_sku'
                 WHEN p.sku IS NULL OR p.pinned IS DISTINCT FROM pin.product OR p.state <> 'found' AND p.checked_at < fresh THEN 'ask'
-                WHEN p.state = 'absent' AND a.unknown_sku = 'create' AND s.sku = l.sku AND l.sku <> product_template(a, l.order_id, l.sku, l.name) AND p.pinned IS NULL AND p.candidates IS NULL
-                     AND length(l.sku) <= coalesce(max_length(t.profile, 'product', 'article'), 150) THEN 'create'
+                WHEN p.state = 'absent' AND t.unknown_sku = 'create' AND s.sku = l.sku AND p.pinned IS NULL AND p.candidates IS NULL AND is_to_be_made(t.account, t.profile, l.order_id, l.sku, l.name) THEN 'create'
                 WHEN p.state <> 'found' THEN p.state
-                WHEN a.characteristics = 'required' AND p.uses_characteristics IS NULL THEN 'ask'
+                WHEN t.by_characteristics AND p.uses_characteristics IS NULL THEN 'ask'
                 WHEN section.names ? 'unit' AND u.unit IS NULL
-                     OR units.infobase IS NOT NULL AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = a.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
+                     OR units.infobase IS NOT NULL AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.scope = t.infobase AND d.side = 'bas' AND d.dictionary = 'unit' AND d.key = u.unit::text) THEN 'no_unit'
                 WHEN p.vat_rate IS NOT NULL AND v.key IS NULL AND (rate.fixed ? p.vat_rate) IS NOT TRUE THEN 'no_vat'
-                WHEN a.characteristics = 'required' AND p.uses_characteristics AND pin.characteristic IS NULL THEN 'no_characteristic'
+                WHEN t.by_characteristics AND p.uses_characteristics AND pin.characteristic IS NULL THEN 'no_characteristic'
                 ELSE 'ok' END,
            coalesce(pin.product, p.ref_key), pin.characteristic, u.unit, p.is_stock, p.vat_rate,
            CASE WHEN v.key IS NULL THEN json_numeric(rate.fixed -> p.vat_rate) ELSE coalesce(json_numeric(v.attributes -> (rates.names ->> 'rate')), 0) END, l.place,
-           CASE WHEN a.unknown_sku = 'substitute' AND s.sku IS DISTINCT FROM l.sku THEN concat_ws(', ', l.sku, l.name) END)::document_line
+           CASE WHEN t.unknown_sku = 'substitute' AND s.sku IS DISTINCT FROM l.sku THEN concat_ws(', ', l.sku, l.name) END)::document_line
     FROM few(settings) t
-    JOIN account a ON a.name = t.account
     LEFT JOIN profile_resolved section ON section.profile = t.profile AND section.entity = 'order_line'
     LEFT JOIN profile_resolved rates ON rates.profile = t.profile AND rates.entity = 'vat_rate'
     LEFT JOIN profile_resolved rate ON rate.profile = t.profile AND rate.entity = 'vat_value'
-    LEFT JOIN dictionary_load units ON units.infobase = a.infobase AND units.dictionary = 'unit'
-    JOIN composed_lines(orders) l ON l.account = a.name
-    CROSS JOIN LATERAL (SELECT CASE WHEN a.unknown_sku = 'park' THEN l.sku ELSE stand_in(a, l.order_id, l.sku, l.name, fresh) END AS sku OFFSET 0) s    -- OFFSET 0: once for each line
-    LEFT JOIN product_pin pin ON pin.infobase = a.infobase AND pin.sku = s.sku
-    LEFT JOIN bas_product p ON p.infobase = a.infobase AND p.sku = s.sku
-    LEFT JOIN dictionary_value v ON v.scope = a.infobase AND v.side = 'bas' AND v.dictionary = 'vat_rate' AND v.key = p.vat_rate
+    LEFT JOIN dictionary_load units ON units.infobase = t.infobase AND units.dictionary = 'unit'
+    JOIN composed_lines(orders) l ON l.account = t.account
+    CROSS JOIN LATERAL (SELECT CASE WHEN t.unknown_sku = 'park' THEN l.sku ELSE stand_in(t.account, l.order_id, l.sku, l.name, fresh) END AS sku OFFSET 0) s    -- OFFSET 0: once for each line
+    LEFT JOIN product_pin pin ON pin.infobase = t.infobase AND pin.sku = s.sku
+    LEFT JOIN bas_product p ON p.infobase = t.infobase AND p.sku = s.sku
+    LEFT JOIN dictionary_value v ON v.scope = t.infobase AND v.side = 'bas' AND v.dictionary = 'vat_rate' AND v.key = p.vat_rate
     CROSS JOIN LATERAL (SELECT coalesce(pin.unit, p.unit) AS unit) u);
 END $$;
 COMMENT ON FUNCTION document_lines(order_key[], account_setting[]) IS 'Lines with their money and goods; the pin of an SKU wins over the search by article; what was not found is asked again after 10 minutes';
@@ -627,17 +648,15 @@ BEGIN
            named_object(header.fixed, n.names,
                CASE WHEN f.header IS NOT NULL THEN f.header - ARRAY[coalesce(section.entity_set, ''), coalesce(n.names ->> 'customer_reference', ''),    -- by it documents are found again
                     CASE WHEN n.names ? 'customer_reference' AND f.notes IS NULL THEN '' ELSE coalesce(n.names ->> 'comment', '') END] END,    -- the marker, or attributes, stand in it
-               'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE a.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'), 'total', r.total,
-               'comment', left(concat_ws(E'\n', nullif(CASE WHEN n.names ? 'customer_reference' THEN m.text ELSE marked_comment(customer_reference(a.identity, o.order_id, false), m.text, NULL) END, ''), f.notes), coalesce((header.max_lengths ->> 'comment')::integer, 2147483647)),
+               'date', to_char(coalesce(o.order_time, o.update_at, o.received_at AT TIME ZONE s.time_zone), 'YYYY-MM-DD"T"HH24:MI:SS'), 'total', r.total,
+               'comment', left(concat_ws(E'\n', nullif(CASE WHEN n.names ? 'customer_reference' THEN m.text ELSE marked_comment(customer_reference(s.identity, o.order_id, false), m.text, NULL) END, ''), f.notes), coalesce((header.max_lengths ->> 'comment')::integer, 2147483647)),
                'partner', CASE WHEN u.by_phone THEN nullif(p.partner, '00000000-0000-0000-0000-000000000000') ELSE fc.partner END, 'contract', CASE WHEN u.by_phone THEN p.contract ELSE fc.contract END,
                'currency', s.currency, 'agreement', s.agreement,
                'warehouse', CASE WHEN v.given ? 'warehouse' THEN v.given ->> 'warehouse' ELSE s.warehouse::text END,
                'price_type', CASE WHEN v.given ? 'price_type' THEN v.given ->> 'price_type' ELSE s.price_type::text END, 'counterparty', u.ref,
-               'organisation', CASE WHEN v.given ? 'organisation' THEN v.given ->> 'organisation' ELSE s.organisation::text END, 'vat_included', a.vat_included,
-               'customer_reference', coalesce(y.customer_reference, customer_reference(a.identity, o.order_id, i.keeps_ref_key)), 'lines', coalesce(r.rows, 'null'))
+               'organisation', CASE WHEN v.given ? 'organisation' THEN v.given ->> 'organisation' ELSE s.organisation::text END, 'vat_included', s.vat_included,
+               'customer_reference', coalesce(y.customer_reference, customer_reference(s.identity, o.order_id, s.keeps_ref_key)), 'lines', coalesce(r.rows, 'null'))
     FROM few(settings) s
-    JOIN account a ON a.name = s.account
-    JOIN infobase i ON i.name = s.infobase
     LEFT JOIN profile_resolved header ON header.profile = s.profile AND header.entity = 'order'
     LEFT JOIN profile_resolved section ON section.profile = s.profile AND section.entity = 'order_line'
     LEFT JOIN profile_resolved good ON good.profile = s.profile AND good.entity = 'product'
@@ -657,8 +676,8 @@ BEGIN
                     'line_no', l.place, 'product', l.product, 'vat_sum', w.vat, 'discount', l.discount, 'full_sum', l.sum + w.discount, 'is_stock', l.is_stock, 'quantity', l.quantity, 'vat_rate', l.vat_key,
                     'unit_type', n.unit_set, 'discount_sum', w.discount, 'characteristic', l.characteristic) ORDER BY l.place) AS rows
         FROM few(lines) l
-        CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, a.vat_included) AS vat OFFSET 0) v
-        CROSS JOIN LATERAL (SELECT v.vat, greatest(round(l.price * l.quantity, 2) - l.sum, 0) AS discount, l.sum + CASE WHEN a.vat_included THEN 0 ELSE v.vat END AS total OFFSET 0) w
+        CROSS JOIN LATERAL (SELECT line_vat(l.sum, l.vat_rate, s.vat_included) AS vat OFFSET 0) v
+        CROSS JOIN LATERAL (SELECT v.vat, greatest(round(l.price * l.quantity, 2) - l.sum, 0) AS discount, l.sum + CASE WHEN s.vat_included THEN 0 ELSE v.vat END AS total OFFSET 0) w
         WHERE l.order_id = o.order_id AND l.account = o.account) r;
 END $$;
 COMMENT ON FUNCTION order_documents(order_key[], document_line[], account_setting[], order_fields[]) IS 'Documents the orders should be in BAS, in the names of its configuration, mapped fields over all others; without Ref_Key and additional attributes';

@@ -65,11 +65,15 @@ COMMENT ON FUNCTION sums_to_tell(order_key[]) IS 'Orders whose sum was changed i
 
 CREATE FUNCTION tell_documents(orders order_key[]) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    documents boolean;
+    sums      boolean;
 BEGIN
-    IF EXISTS (SELECT FROM account a WHERE a.number_to IS NOT NULL OR a.link_to IS NOT NULL) THEN
+    SELECT bool_or(a.number_to IS NOT NULL OR a.link_to IS NOT NULL), bool_or(a.sum_comment IS NOT NULL) INTO documents, sums FROM account a;
+    IF documents THEN
         PERFORM want_in_crm(ARRAY(SELECT w FROM document_wishes(orders) w));
     END IF;
-    IF EXISTS (SELECT FROM account a WHERE a.sum_comment IS NOT NULL) THEN
+    IF sums THEN
         PERFORM note_lines_told(orders);
         PERFORM want_in_crm(ARRAY(SELECT (s.account, s.order_id, 'comment', s.comment, 'sum')::crm_wish FROM sums_to_tell(orders) s));
         UPDATE order_sync y SET told_sum = s.sum FROM sums_to_tell(orders) s WHERE y.account = s.account AND y.order_id = s.order_id;

@@ -453,16 +453,17 @@ BEGIN
     IF 'tell changed sum' = ANY (purposes) THEN
         PERFORM note_lines_told(array_agg((t.account, t.key::bigint)::order_key)) FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t WHERE s.purpose = 'tell changed sum';
     END IF;
-
-    INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
-    SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key' || coalesce(s.memo -> 'own', '{}'), (s.memo ->> 'version')::bigint, clock()
-    FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
-    JOIN order_sync y ON y.account = t.account AND y.order_id = t.key::bigint
-    WHERE s.purpose IN ('create order', 'change order')
-    ORDER BY 1, 2
-    ON CONFLICT (infobase, ref_key) DO UPDATE SET
-        accepted_body = CASE WHEN b.read_body IS NOT NULL THEN coalesce(b.accepted_body, b.sent_body, '{}') END,
-        sent_body = coalesce(b.sent_body, '{}') || excluded.sent_body, sent_version = excluded.sent_version, sent_at = excluded.sent_at;
+    IF purposes && ARRAY['create order', 'change order'] THEN
+        INSERT INTO bas_order AS b (infobase, ref_key, account, order_id, sent_body, sent_version, sent_at)
+        SELECT t.infobase, coalesce(y.bas_ref, y.ref_key), y.account, y.order_id, s.body - 'Ref_Key' || coalesce(s.memo -> 'own', '{}'), (s.memo ->> 'version')::bigint, clock()
+        FROM few(steps) s CROSS JOIN LATERAL task_of(s.task_id) t
+        JOIN order_sync y ON y.account = t.account AND y.order_id = t.key::bigint
+        WHERE s.purpose IN ('create order', 'change order')
+        ORDER BY 1, 2
+        ON CONFLICT (infobase, ref_key) DO UPDATE SET
+            accepted_body = CASE WHEN b.read_body IS NOT NULL THEN coalesce(b.accepted_body, b.sent_body, '{}') END,
+            sent_body = coalesce(b.sent_body, '{}') || excluded.sent_body, sent_version = excluded.sent_version, sent_at = excluded.sent_at;
+    END IF;
 END $$;
 COMMENT ON FUNCTION note_order_writes(plan_step[]) IS 'Before requests of orders are sent: counts them, and keeps what every write carries';
 

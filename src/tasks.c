@@ -44,7 +44,7 @@
 #include "turn.h"
 
 #define INGEST_ROWS    1000
-#define INGEST_BESIDE  64   /* beside requests: long statements would let connections rest */
+#define INGEST_BESIDE  128  /* beside requests: answers and new requests wait for the end of the turn */
 #define SETTLE_RESULTS 1000 /* in one call of settle() */
 #define SETTLE_BYTES   ((size_t) 64 * 1024 * 1024)
 

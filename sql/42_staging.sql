@@ -36,10 +36,17 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION order_bodies(jsonb) IS 'Orders within a delivery: a webhook, a page of order/list, or a bare row of it';
 
+CREATE FUNCTION url_host(url text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN split_part(split_part(split_part(lower(url), '://', 2), '/', 1), ':', 1);
+COMMENT ON FUNCTION url_host(text) IS 'Host of an address, in small letters';
+
+-- A regular expression that has to tell what it found, not only whether, takes as long as reading half of the body.
 CREATE FUNCTION foreign_delivery(body jsonb, account_url text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN lower(body #>> '{info,webhookType}') <> 'order' THEN 'other_type'
-                WHEN regexp_replace(lower(btrim(body #>> '{info,account}')), '\.salesdrive\.me$', '') <> substring(lower(account_url) FROM '^https?://([a-z0-9-]+)\.salesdrive\.me(?:[:/]|$)') THEN 'other_account' END;
+                WHEN url_host(account_url) NOT IN (lower(btrim(body #>> '{info,account}')), lower(btrim(body #>> '{info,account}')) || '.salesdrive.me')
+                     AND url_host(account_url) ~ '^[a-z0-9-]+\.salesdrive\.me$' THEN 'other_account' END;
 COMMENT ON FUNCTION foreign_delivery(jsonb, text) IS 'Why a webhook is none of this account''s orders: other_type, or other_account when info.account contradicts the account''s address; else NULL';
 
 CREATE TYPE delivered_order AS (
@@ -151,8 +158,8 @@ BEGIN ATOMIC
            json_text(c -> 'company'), p.phone, p.raw, json_text(c -> 'email'), json_text(c -> 'comment')
     FROM jsonb_array_elements(contact_rows(data)) WITH ORDINALITY r (c, n)
     CROSS JOIN LATERAL (
-        SELECT (array_agg(phone_e164(t.phone) ORDER BY t.n) FILTER (WHERE phone_e164(t.phone) IS NOT NULL))[1] AS phone, string_agg(nullif(btrim(t.phone), ''), ', ' ORDER BY t.n) AS raw
-        FROM jsonb_array_elements_text(json_list(c -> 'phone')) WITH ORDINALITY t (phone, n)) p;
+        SELECT (array_agg(t.e164) FILTER (WHERE t.e164 IS NOT NULL))[1] AS phone, string_agg(nullif(btrim(t.phone), ''), ', ') AS raw
+        FROM (SELECT e.phone, phone_e164(e.phone) AS e164 FROM jsonb_array_elements_text(json_list(c -> 'phone')) e (phone) OFFSET 0) t) p;    -- OFFSET 0: each once
 END;
 COMMENT ON FUNCTION order_contacts(jsonb) IS 'Contacts of an order as received, with the first usable phone of each';
 
@@ -216,10 +223,9 @@ BEGIN
     CROSS JOIN LATERAL (SELECT m.data AS d) x
     CROSS JOIN LATERAL (SELECT jsonb_array_length(json_rows(d -> 'products')) AS lines) l
     CROSS JOIN LATERAL (
-        SELECT (array_agg(k.phone ORDER BY k.contact_no) FILTER (WHERE k.phone IS NOT NULL))[1] AS phone,
-               string_agg(nullif(k.phone_raw, ''), ', ' ORDER BY k.contact_no) AS phone_raw,
-               (array_agg(coalesce(nullif(concat_ws(' ', k.last_name, k.first_name, k.middle_name), ''), k.company) ORDER BY k.contact_no))[1] AS name
-        FROM crm_order_contact k WHERE k.account = m.account AND k.order_id = m.order_id) c
+        SELECT (array_agg(k.phone) FILTER (WHERE k.phone IS NOT NULL))[1] AS phone, string_agg(nullif(k.phone_raw, ''), ', ') AS phone_raw,
+               (array_agg(coalesce(nullif(concat_ws(' ', k.last_name, k.first_name, k.middle_name), ''), k.company)))[1] AS name
+        FROM (SELECT n.* FROM crm_order_contact n WHERE n.account = m.account AND n.order_id = m.order_id ORDER BY n.contact_no) k) c
     ORDER BY m.account, m.order_id
     ON CONFLICT (account, order_id) DO UPDATE SET
         version = excluded.version, update_at = excluded.update_at, external_id = excluded.external_id, form_id = excluded.form_id,

@@ -20,6 +20,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION parcel_match(jsonb, jsonb, integer[]) IS 'Which of some parcels this one is: same carrier and TTN, else the first of the carrier that can be it; NULL: none';
 
+CREATE FUNCTION tells_parcels(data jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN data ?| ARRAY['ord_delivery_data', 'ord_novaposhta', 'ord_ukrposhta', 'ord_meest', 'ord_rozetka', 'ord_rozetka_delivery', 'ord_justin'];
+COMMENT ON FUNCTION tells_parcels(jsonb) IS 'Whether a body may say something of parcels: most do not';
+
 CREATE FUNCTION body_parcels(data jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -80,9 +85,6 @@ DECLARE
     n       integer;
     taken   integer[] := '{}';
 BEGIN
-    IF NOT data ?| ARRAY['ord_delivery_data', 'ord_novaposhta', 'ord_ukrposhta', 'ord_meest', 'ord_rozetka', 'ord_rozetka_delivery', 'ord_justin'] THEN
-        RETURN before;
-    END IF;
     said := body_parcels(data);
     IF said IS NULL OR before IS NULL OR before = '[]' THEN
         RETURN coalesce(said -> 'all', said -> 'some', before);
@@ -138,7 +140,7 @@ BEGIN ATOMIC
     FROM few(orders) k
     CROSS JOIN LATERAL (
         SELECT count(*) AS deliveries, min(v.received_at) AS first_at, max(v.received_at) AS last_at, max(v.version) AS version, array_agg(v.update_at) AS times,
-               jsonb_merge(CASE WHEN v.outdated THEN v.data - 'primaryContact' ELSE v.data END) AS data, order_parcels(v.data) AS parcels
+               jsonb_merge(CASE WHEN v.outdated THEN v.data - 'primaryContact' ELSE v.data END) AS data, order_parcels(v.data) FILTER (WHERE tells_parcels(v.data)) AS parcels
         FROM (SELECT o.*, bool_or(o.data ? 'contacts') OVER (ORDER BY o.version, o.update_at NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS outdated
               FROM (SELECT c.version, c.update_at, c.data, c.received_at FROM crm_order_version c WHERE c.account = k.account AND c.order_id = k.order_id
                     ORDER BY c.version, c.update_at NULLS FIRST, c.hash) o) v

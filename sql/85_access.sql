@@ -66,7 +66,7 @@ INSERT INTO access_function VALUES    -- mapped fields
     ('json_blank', 'reader'), ('field_time', 'reader'), ('text_flag', 'reader'), ('empty_value', 'operator'), ('holds_nothing', 'reader'), ('typed_value', 'operator'), ('filled_template', 'reader'),
     ('name_part', 'reader'), ('transformed', 'reader'), ('fields_mapped', 'reader'), ('field_rules', 'reader'), ('field_call', 'operator'), ('called_fields', 'operator'), ('field_elements', 'reader'), ('field_values', 'operator'),
     ('mapped_fields', 'operator'), ('obstacles_fields', 'operator'), ('own_attributes', 'operator'), ('attribute_section', 'operator'), ('fitted_document', 'operator'), ('field_text', 'reader'),
-    ('merged_orders', 'reader'), ('order_parcels', 'reader'), ('carrier_name', 'reader'), ('parcel_keys', 'reader'), ('parcel_part', 'reader'), ('parcel_match', 'reader'), ('body_parcels', 'reader'), ('parcels_after', 'reader'), ('parcels_shown', 'reader'), ('map_field', 'operator'),
+    ('merged_orders', 'reader'), ('order_parcels', 'reader'), ('carrier_name', 'reader'), ('parcel_keys', 'reader'), ('parcel_part', 'reader'), ('parcel_match', 'reader'), ('tells_parcels', 'reader'), ('body_parcels', 'reader'), ('parcels_after', 'reader'), ('parcels_shown', 'reader'), ('map_field', 'operator'),
     ('account_variable', 'reader'), ('crm_name', 'reader'), ('deal_attributes', 'reader'), ('attribute_place', 'reader'), ('lineage_rows', 'reader');
 
 INSERT INTO access_function VALUES    -- goods, stock and prices

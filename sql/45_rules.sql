@@ -655,7 +655,7 @@ BEGIN
                'warehouse', CASE WHEN v.given ? 'warehouse' THEN v.given ->> 'warehouse' ELSE s.warehouse::text END,
                'price_type', CASE WHEN v.given ? 'price_type' THEN v.given ->> 'price_type' ELSE s.price_type::text END, 'counterparty', u.ref,
                'organisation', CASE WHEN v.given ? 'organisation' THEN v.given ->> 'organisation' ELSE s.organisation::text END, 'vat_included', s.vat_included,
-               'customer_reference', coalesce(y.customer_reference, customer_reference(s.identity, o.order_id, s.keeps_ref_key)), 'lines', coalesce(r.rows, 'null'))
+               'customer_reference', coalesce(y.customer_reference, customer_reference(s.identity, o.order_id, s.keeps_ref_key)), 'lines', coalesce(r.rows, '{}'))
     FROM few(settings) s
     LEFT JOIN profile_resolved header ON header.profile = s.profile AND header.entity = 'order'
     LEFT JOIN profile_resolved section ON section.profile = s.profile AND section.entity = 'order_line'
@@ -672,7 +672,7 @@ BEGIN
     LEFT JOIN bas_counterparty fc ON NOT u.by_phone AND fc.infobase = s.infobase AND fc.ref_key = u.ref
     CROSS JOIN LATERAL (
         SELECT sum(w.total) AS total,
-               jsonb_agg(named_object(section.fixed, section.names, f.by_line -> l.line_no::text, 'sum', l.sum, 'unit', l.unit, 'packs', l.quantity, 'price', round(l.price, 2), 'total', w.total, 'content', l.content,
+               array_agg(named_object(section.fixed, section.names, f.by_line -> l.line_no::text, 'sum', l.sum, 'unit', l.unit, 'packs', l.quantity, 'price', round(l.price, 2), 'total', w.total, 'content', l.content,
                     'line_no', l.place, 'product', l.product, 'vat_sum', w.vat, 'discount', l.discount, 'full_sum', l.sum + w.discount, 'is_stock', l.is_stock, 'quantity', l.quantity, 'vat_rate', l.vat_key,
                     'unit_type', n.unit_set, 'discount_sum', w.discount, 'characteristic', l.characteristic) ORDER BY l.place) AS rows
         FROM few(lines) l

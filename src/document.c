@@ -21,6 +21,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -82,18 +83,23 @@ static Kept kept_as_sent(const JsonbValue *sent, const JsonbValue *kept);
 /* ---- arguments and results ---- */
 
 static void
+get_jsonb(Jsonb *jsonb, JsonbValue *value)
+{
+	if (JsonbExtractScalar(&jsonb->root, value))
+		return;
+	value->type = jbvBinary;
+	value->val.binary.data = &jsonb->root;
+	value->val.binary.len = (int) (VARSIZE(jsonb) - VARHDRSZ);
+}
+
+static void
 get_argument(FunctionCallInfo fcinfo, int n, Argument *argument)
 {
 	argument->jsonb = NULL;
 	if (PG_ARGISNULL(n))
 		return;
 	argument->jsonb = PG_GETARG_JSONB_P(n);
-	if (!JsonbExtractScalar(&argument->jsonb->root, &argument->value))
-	{
-		argument->value.type = jbvBinary;
-		argument->value.val.binary.data = &argument->jsonb->root;
-		argument->value.val.binary.len = (int) (VARSIZE(argument->jsonb) - VARHDRSZ);
-	}
+	get_jsonb(argument->jsonb, &argument->value);
 }
 
 static void
@@ -704,6 +710,28 @@ add_pairs(JsonbParseState **state, JsonbContainer *object)
 		add_pair(state, &walk.key, &walk.value);
 }
 
+static void
+get_array(ArrayType *array, JsonbValue *value)
+{
+	Datum      *elements;
+	bool       *nulls;
+	int         n;
+	JsonbValue *element;
+
+	deconstruct_array(array, JSONBOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	value->type = jbvArray;
+	value->val.array.rawScalar = false;
+	value->val.array.nElems = n;
+	value->val.array.elems = element = palloc(Max(n, 1) * sizeof(JsonbValue));
+	for (int i = 0; i < n; i++, element++)
+	{
+		if (nulls[i])
+			element->type = jbvNull;
+		else
+			get_jsonb(DatumGetJsonbP(elements[i]), element);
+	}
+}
+
 /* A datum as jsonb_build_object() takes it, of the types that properties have. */
 static void
 get_value(FunctionCallInfo fcinfo, int n, JsonbValue *value)
@@ -744,12 +772,15 @@ get_value(FunctionCallInfo fcinfo, int n, JsonbValue *value)
 			get_argument(fcinfo, n, &argument);
 			*value = argument.value;
 			return;
+		case JSONBARRAYOID:
+			get_array(PG_GETARG_ARRAYTYPE_P(n), value);
+			return;
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("no property takes the value of argument %d", n + 1),
 			 errdetail("It is of type %s.", format_type_be(type)),
-			 errhint("Give text, uuid, boolean, bigint, numeric (a finite number) or jsonb.")));
+			 errhint("Give text, uuid, boolean, bigint, numeric (a finite number), jsonb or an array of jsonb.")));
 }
 
 /*

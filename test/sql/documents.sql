@@ -63,7 +63,7 @@ SELECT renamed('[]', '{}');
 -- named_object: three layers, of which a later one wins; what is null or has no name falls away
 SELECT named_object('{"A": 0, "Z": 1}', '{"a": "A", "b": "B", "c": "C", "d": "D", "e": "E", "f": "F", "h": "H"}', '{"B": "over"}',
     'a', 1.50, 'b', 'under'::text, 'c', '00000000-0000-5000-8000-00000000000c'::uuid, 'd', true, 'e', 7::bigint, 'f', '[{"x": null}]'::jsonb, 'g', 'no name', 'h', NULL::text);
-SELECT named_object(NULL, '{"a": "X", "b": "X"}', NULL, 'b', 'first', 'a', 'second') AS one_name, named_object(NULL, '{"a": "A"}', NULL, 'a', 'null'::jsonb) AS json_null,
+SELECT named_object(NULL, '{"a": "X", "b": "X"}', NULL, 'b', 'first', 'a', 'second') AS one_name, named_object(NULL, '{"a": "A"}', NULL, 'a', 'null'::jsonb) AS json_null, named_object(NULL, '{"a": "A"}', NULL, 'a', ARRAY['{"b": [1]}', '2', NULL]::jsonb[]) AS rows,
        named_object(NULL, NULL, NULL, 'a', 1.0) AS no_names;
 SELECT named_object('[]', '{}', NULL, 'a', 1.0);
 SELECT named_object(NULL, '{}', NULL, 'a');

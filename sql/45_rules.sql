@@ -639,7 +639,7 @@ CREATE FUNCTION line_vat(sum numeric, rate numeric, included boolean) RETURNS nu
     RETURN CASE WHEN coalesce(rate, 0) = 0 THEN 0 WHEN included THEN round(sum * rate / (100 + rate), 2) ELSE round(sum * rate / 100, 2) END;
 COMMENT ON FUNCTION line_vat(numeric, numeric, boolean) IS 'VAT of a sum: the part contained in it, or the part on top of it';
 
-CREATE FUNCTION order_documents(orders order_key[], lines document_line[], settings account_setting[], fields order_fields[]) RETURNS TABLE (account text, order_id bigint, document jsonb)
+CREATE FUNCTION order_documents(orders order_key[], lines document_line[], settings account_setting[], vals order_value[], fields order_fields[]) RETURNS TABLE (account text, order_id bigint, document jsonb)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -664,7 +664,7 @@ BEGIN
     JOIN few(orders) k ON k.account = s.account
     JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
     LEFT JOIN order_sync y ON y.account = k.account AND y.order_id = k.order_id
-    LEFT JOIN header_values(orders) v ON v.order_id = o.order_id AND v.account = o.account
+    LEFT JOIN header_values(vals) v ON v.order_id = o.order_id AND v.account = o.account
     LEFT JOIN few(fields) f ON f.order_id = o.order_id AND f.account = o.account
     CROSS JOIN LATERAL (SELECT CASE WHEN f.header ? (n.names ->> 'comment') THEN f.header ->> (n.names ->> 'comment') ELSE o.comment END AS text) m
     LEFT JOIN bas_counterparty_phone p ON p.infobase = s.infobase AND p.phone = o.phone AND p.entity = 'counterparty'
@@ -680,4 +680,4 @@ BEGIN
         CROSS JOIN LATERAL (SELECT v.vat, greatest(round(l.price * l.quantity, 2) - l.sum, 0) AS discount, l.sum + CASE WHEN s.vat_included THEN 0 ELSE v.vat END AS total OFFSET 0) w
         WHERE l.order_id = o.order_id AND l.account = o.account) r;
 END $$;
-COMMENT ON FUNCTION order_documents(order_key[], document_line[], account_setting[], order_fields[]) IS 'Documents the orders should be in BAS, in the names of its configuration, mapped fields over all others; without Ref_Key and additional attributes';
+COMMENT ON FUNCTION order_documents(order_key[], document_line[], account_setting[], order_value[], order_fields[]) IS 'Documents the orders should be in BAS, in the names of its configuration, mapped fields over all others; without Ref_Key and additional attributes';

@@ -72,14 +72,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION order_keys_of(crm_order) IS 'Values of an order by dictionary; SalesDrive has no price type of an order, so only a row for all values gives one';
 
-CREATE FUNCTION order_values(orders order_key[]) RETURNS SETOF order_value
+CREATE FUNCTION order_values(orders order_key[]) RETURNS order_value[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     IF NOT EXISTS (SELECT FROM value_map) AND NOT EXISTS (SELECT FROM dictionary_rule) AND NOT EXISTS (SELECT FROM header_rule) THEN
-        RETURN;    -- nobody maps anything here
+        RETURN NULL;    -- nobody maps anything here
     END IF;
-    RETURN QUERY
+    RETURN ARRAY(
     WITH asked AS MATERIALIZED (
         SELECT DISTINCT a.name AS account, a.infobase, d AS dictionary, unmapped_parks(a.name, d) AS parks
         FROM (SELECT DISTINCT account FROM few(orders)) k JOIN account a ON a.name = k.account
@@ -100,27 +100,30 @@ BEGIN
         CROSS JOIN LATERAL (SELECT CASE WHEN u.ruled THEN u.rule_key ELSE m.bas_key END AS bas_key) g
         LEFT JOIN LATERAL (SELECT c.* FROM chosen_value(u.infobase, u.dictionary, g.bas_key, NULL) c WHERE g.bas_key IS NOT NULL AND u.dictionary = ANY (header_dictionaries())) c ON true
     )
-    SELECT c.account, c.order_id, c.dictionary, c.crm_key, n.mapped, n.bas_key, n.ref, n.problem, n.candidates, CASE WHEN c.ruled THEN 'header_rule' ELSE 'value_map' END
+    SELECT (c.account, c.order_id, c.dictionary, c.crm_key, n.mapped, n.bas_key, n.ref, n.problem, n.candidates, CASE WHEN c.ruled THEN 'header_rule' ELSE 'value_map' END)::order_value
     FROM carried c JOIN known n ON n.account = c.account AND n.dictionary = c.dictionary AND coalesce(n.crm_key, '') = coalesce(c.crm_key, '')
-                                   AND n.ruled = c.ruled AND coalesce(n.rule_key, '') = coalesce(c.rule_key, '');
+                                   AND n.ruled = c.ruled AND coalesce(n.rule_key, '') = coalesce(c.rule_key, ''));
 END $$;
 COMMENT ON FUNCTION order_values(order_key[]) IS 'Values of orders that a rule or a mapping looks at; each is looked up once for the whole set';
 
-CREATE FUNCTION header_values(orders order_key[]) RETURNS TABLE (account text, order_id bigint, given jsonb)
+CREATE FUNCTION header_values(vals order_value[]) RETURNS TABLE (account text, order_id bigint, given jsonb)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+    IF vals IS NULL THEN
+        RETURN;
+    END IF;
     RETURN QUERY
-    SELECT v.account, v.order_id, jsonb_object_agg(v.dictionary, v.ref) FROM order_values(orders) v
+    SELECT v.account, v.order_id, jsonb_object_agg(v.dictionary, v.ref) FROM few(vals) v
     WHERE v.mapped AND v.dictionary = ANY (header_dictionaries()) GROUP BY v.account, v.order_id;
 END $$;
-COMMENT ON FUNCTION header_values(order_key[]) IS 'What value_map gives for the header of each document, by concept; null leaves the property out';
+COMMENT ON FUNCTION header_values(order_value[]) IS 'What value_map gives for the header of each document, by concept; null leaves the property out';
 
 CREATE FUNCTION header_lineages(orders order_key[]) RETURNS TABLE (account text, order_id bigint, rules jsonb)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    given order_value[] := ARRAY(SELECT v FROM order_values(orders) v WHERE v.mapped AND v.dictionary = ANY (header_dictionaries()));
+    given order_value[] := ARRAY(SELECT v FROM few(order_values(orders)) v WHERE v.mapped AND v.dictionary = ANY (header_dictionaries()));
 BEGIN
     IF given = '{}' THEN
         RETURN;

@@ -771,7 +771,7 @@ BEGIN
         SELECT s.arguments ->> 'list', json_text(s.value), json_text(crm_name(b.account, s.arguments ->> 'list', s.value)) WHERE s.counts AND s.list IS NULL AND s.steps[cardinality(s.steps)] = 'named' AND jsonb_typeof(s.value) <> 'object'
         UNION ALL
         SELECT v.dictionary, CASE v.source WHEN 'header_rule' THEN (SELECT h.condition::text FROM crm_order o CROSS JOIN LATERAL header_rule_of(o, v.dictionary) h WHERE o.account = b.account AND o.order_id = b.order_id) ELSE (SELECT w.crm_key FROM value_row(b.account, v.dictionary, v.crm_key) w) END, v.bas_key
-        FROM order_values(order_keys(b.account, b.order_id)) v
+        FROM few(order_values(order_keys(b.account, b.order_id))) v
         WHERE s.target = 'order' AND NOT s.counts AND s.rule ~ '^(value_map|header_rule) ' AND v.dictionary = s.concept AND v.mapped AND starts_with(s.rule, v.source || ' ')
         UNION ALL
         SELECT 'status', w.crm_key, w.bas_key FROM order_sync y CROSS JOIN LATERAL value_row(b.account, 'status', y.crm_status) w WHERE s.target = 'order' AND s.concept = 'status' AND NOT s.counts AND y.account = b.account AND y.order_id = b.order_id

@@ -109,7 +109,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION new_document(jsonb, order_fields, status_decision) IS 'A document that is to be made, with its additional attributes and its status';
 
-CREATE FUNCTION begin_decisions(orders order_key[], lines document_line[], settings account_setting[], fields order_fields[], statuses status_decision[], stops obstacle[]) RETURNS TABLE (there boolean, decision order_decision)
+CREATE FUNCTION begin_decisions(orders order_key[], lines document_line[], settings account_setting[], vals order_value[], fields order_fields[], statuses status_decision[], stops obstacle[]) RETURNS TABLE (there boolean, decision order_decision)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -132,7 +132,7 @@ BEGIN
            CASE r.rule WHEN 'unsure' THEN 'unsure' WHEN 'skipped' THEN 'skipped' WHEN 'obstacle' THEN x.reason END,
            CASE r.rule WHEN 'unsure' THEN 'A write without an answer may still be at work in BAS.' WHEN 'obstacle' THEN x.detail END,
            CASE r.rule WHEN 'obstacle' THEN x.hint END, CASE r.rule WHEN 'obstacle' THEN x.blocked_on END, r.document, t)::order_decision
-    FROM order_documents(orders, lines, settings, fields) d
+    FROM order_documents(orders, lines, settings, vals, fields) d
     JOIN crm_order o ON o.account = d.account AND o.order_id = d.order_id
     JOIN account a ON a.name = d.account
     JOIN few(settings) s ON s.account = d.account
@@ -150,7 +150,7 @@ BEGIN
                                     WHEN y.bas_ref IS NULL THEN 'create order' END AS rule,
                                CASE WHEN y.bas_ref IS NULL AND (f.account IS NOT NULL OR t.account IS NOT NULL) THEN new_document(u.document, f, t) ELSE u.document END AS document OFFSET 0) r;    -- OFFSET 0: once for each order
 END $$;
-COMMENT ON FUNCTION begin_decisions(order_key[], document_line[], account_setting[], order_fields[], status_decision[], obstacle[]) IS 'Next step of each order: what an unsure write, skip() and obstacles ask for, else that its document is made; no step where one is there';
+COMMENT ON FUNCTION begin_decisions(order_key[], document_line[], account_setting[], order_value[], order_fields[], status_decision[], obstacle[]) IS 'Next step of each order: what an unsure write, skip() and obstacles ask for, else that its document is made; no step where one is there';
 
 CREATE FUNCTION change_decisions(begun order_decision[], fields order_fields[]) RETURNS order_decision[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -256,10 +256,11 @@ BEGIN
     END IF;
     settings := account_settings(ARRAY(SELECT DISTINCT k.account FROM few(orders) k));
     lines := document_lines(orders, settings);
+    vals := order_values(orders);
     fields := mapped_fields(orders);
-    SELECT (SELECT array_agg(v) FROM order_values(orders) v), (SELECT array_agg(d) FROM status_decisions(orders, cancelled) d) INTO vals, statuses;
+    SELECT array_agg(d) INTO statuses FROM status_decisions(orders, cancelled) d;
     stops := first_obstacles(orders, lines, settings, vals, fields, statuses);
-    SELECT array_agg(b.decision) FILTER (WHERE NOT b.there), array_agg(b.decision) FILTER (WHERE b.there) INTO absent, present FROM begin_decisions(orders, lines, settings, fields, statuses, stops) b;
+    SELECT array_agg(b.decision) FILTER (WHERE NOT b.there), array_agg(b.decision) FILTER (WHERE b.there) INTO absent, present FROM begin_decisions(orders, lines, settings, vals, fields, statuses, stops) b;
     RETURN absent || CASE WHEN present IS NOT NULL THEN change_decisions(present, fields) END;
 END $$;
 COMMENT ON FUNCTION document_decisions(order_key[], cancellation[]) IS 'Next step of each order whose document is to be made, or to be as the order wants it';

@@ -813,6 +813,11 @@ sd_sql_named_object(PG_FUNCTION_ARGS)
 		if (PG_ARGISNULL(n) || PG_ARGISNULL(n + 1))
 			continue;
 		get_value(fcinfo, n, &concept);
+		if (concept.type != jbvString)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument %d is no concept", n + 1),
+					 errhint("A concept is text; its value follows it.")));
 		if (!get_name(&names, &concept, &name))
 			continue;
 		get_value(fcinfo, n + 1, &value);

@@ -67,6 +67,7 @@ SELECT named_object(NULL, '{"a": "X", "b": "X"}', NULL, 'b', 'first', 'a', 'seco
        named_object(NULL, NULL, NULL, 'a', 1.0) AS no_names;
 SELECT named_object('[]', '{}', NULL, 'a', 1.0);
 SELECT named_object(NULL, '{}', NULL, 'a');
+SELECT named_object(NULL, '{"1": "A"}', NULL, 1::bigint, 'value');
 SELECT named_object(NULL, '{"a": null}', NULL, 'a', 1.0);
 SELECT named_object(NULL, '{"a": "A"}', NULL, 'a', 1.5::float8);
 SELECT named_object(NULL, '{"a": "A"}', NULL, 'a', 'NaN'::numeric);

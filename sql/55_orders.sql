@@ -132,11 +132,11 @@ BEGIN
            CASE r.rule WHEN 'unsure' THEN 'unsure' WHEN 'skipped' THEN 'skipped' WHEN 'obstacle' THEN x.reason END,
            CASE r.rule WHEN 'unsure' THEN 'A write without an answer may still be at work in BAS.' WHEN 'obstacle' THEN x.detail END,
            CASE r.rule WHEN 'obstacle' THEN x.hint END, CASE r.rule WHEN 'obstacle' THEN x.blocked_on END, r.document, t)::order_decision
-    FROM order_documents(orders, lines, settings, vals, fields) d
-    JOIN crm_order o ON o.account = d.account AND o.order_id = d.order_id
-    JOIN account a ON a.name = d.account
-    JOIN few(settings) s ON s.account = d.account
+    FROM few(settings) s
+    JOIN account a ON a.name = s.account
     LEFT JOIN profile_resolved n ON n.profile = s.profile AND n.entity = 'order'
+    JOIN order_documents(orders, lines, settings, vals, fields) d ON d.account = s.account
+    JOIN crm_order o ON o.account = d.account AND o.order_id = d.order_id
     LEFT JOIN order_sync y ON y.account = d.account AND y.order_id = d.order_id
     LEFT JOIN few(stops) x ON x.order_id = d.order_id AND x.account = d.account
     LEFT JOIN few(fields) f ON f.order_id = d.order_id AND f.account = d.account

@@ -60,11 +60,14 @@ sd_target_find(SdClient *client, const SdRequest *request)
 	return found;
 }
 
-/* the queue lasts while answers gather and a turn is made of them, whatever the speed */
+/*
+ * For each connection the one on its way, and a queue that lasts while answers
+ * gather and a turn is made of them, whatever the speed.
+ */
 static int
 depth(const Target *target)
 {
-	int64 wanted = AHEAD_US / Max(target->usual_us, 1);
+	int64 wanted = 1 + AHEAD_US / Max(target->usual_us, 1);
 
 	return target->usual_us == 0 ? LEAST_DEPTH : (int) Max(LEAST_DEPTH, Min(wanted, MOST_DEPTH));
 }
@@ -143,7 +146,7 @@ sd_client_saturated(const SdClient *client)
 		Target *target = dlist_container(Target, node, iter.cur);
 
 		if (target->finished > 0 &&
-			(target->queued <= target->max_connections * depth(target) / 2 ||
+			(target->queued <= target->max_connections * (depth(target) - 1) / 2 ||
 			 target->running < target->max_connections))
 			return false;
 	}

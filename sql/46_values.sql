@@ -10,21 +10,17 @@ CREATE FUNCTION crm_dictionary(field text) RETURNS text
 COMMENT ON FUNCTION crm_dictionary(text) IS 'Dictionary that the options of a field of SalesDrive belong to; a field without one of ours names its own';
 
 CREATE FUNCTION option_fields(fields jsonb) RETURNS TABLE (name text, field jsonb)
-    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
+    LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
     SELECT e.key, e.value FROM jsonb_each(CASE jsonb_typeof(fields) WHEN 'object' THEN fields ELSE '{}' END) e
     UNION ALL
     SELECT json_text(e -> 'name'), e FROM jsonb_array_elements(CASE jsonb_typeof(fields) WHEN 'array' THEN fields ELSE '[]' END) e;
-END $$;
+END;
 COMMENT ON FUNCTION option_fields(jsonb) IS 'Fields that the meta of a delivery describes, whether they come by name or as a list';
 
 CREATE FUNCTION crm_options(meta jsonb) RETURNS TABLE (dictionary text, key text, name text, attributes jsonb)
-    LANGUAGE plpgsql IMMUTABLE SET search_path = salesdrive, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
+    LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
     SELECT DISTINCT ON (1, 2) crm_dictionary(f.name), k.key, k.name, o.option
     FROM (SELECT g.name, g.field FROM option_fields(meta -> 'fields') g
           UNION ALL
@@ -35,7 +31,7 @@ BEGIN
     WHERE f.name ~ '^[A-Za-z0-9_]{1,63}$' AND f.name NOT IN ('products', 'contacts') AND f.name NOT LIKE 'ord\_%'    -- goods and parcels are no dictionaries
       AND jsonb_typeof(r.key) IN ('string', 'number') AND jsonb_typeof(r.name) IN ('string', 'number') AND length(k.key) <= 200 AND k.name IS NOT NULL
     ORDER BY 1, 2, o.n DESC;
-END $$;
+END;
 COMMENT ON FUNCTION crm_options(jsonb) IS 'Values of dictionaries in the meta of a delivery, webhook or page of order/list; what is no list of options gives nothing';
 
 CREATE FUNCTION note_crm_values(delivered delivered_order[]) RETURNS void

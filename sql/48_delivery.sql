@@ -32,12 +32,12 @@ DECLARE
     row_keys   CONSTANT jsonb := '{"type": "service", "ukrposhtaType": "service", "trackingNumber": "ttn", "trackingNumberRef": "ttn_ref", "parentTrackingNumber": "parent_ttn", "status": "status", "statusCode": "status_code",
         "areaName": "area", "regionName": "district", "cityName": "city", "cityType": "city_type", "cityRef": "city_ref", "settlementRef": "settlement_ref", "branchNumber": "branch", "branchRef": "branch_ref",
         "address": "branch_name", "streetName": "street", "house": "house", "flat": "flat", "payer": "payer", "paymentMethod": "payment_method", "hasPostpay": "postpay", "backDelivery": "postpay", "postpaySum": "postpay_sum",
-        "postpayPayer": "postpay_payer", "cost": "cost", "cargoType": "cargo_type", "senderId": "sender", "idEntity": "entity", "deliveryDateAndTime": "expected_at"}';
+        "postpayPayer": "postpay_payer", "cost": "cost", "cargoType": "cargo_type", "senderId": "sender", "idEntity": "entity", "deliveryDateAndTime": "expected_at"}'::jsonb;
     block_keys CONSTANT jsonb := '{"EN": "ttn", "barcode": "ttn", "ttn": "ttn", "trackingNumber": "ttn", "ENref": "ttn_ref", "barcodeUuid": "ttn_ref", "status": "status", "statusCode": "status_code", "dateStatusUpdate": "status_at",
         "typeUkrPoshta": "service", "type": "service", "areaName": "area", "regionName": "district", "districtName": "district", "cityName": "city", "city": "city_ref", "settlementRef": "settlement_ref", "branch": "branch_ref",
         "branchNumber": "branch", "branchName": "branch_name", "streetName": "street", "house": "house", "flat": "flat", "note": "note", "payer": "payer", "paymentMethod": "payment_method", "backDelivery": "postpay",
         "hasPostpay": "postpay", "postpaySum": "postpay_sum", "backDeliverySum": "postpay_sum", "postpayPayer": "postpay_payer", "cost": "cost", "cargoType": "cargo_type", "senderId": "sender", "idEntity": "entity",
-        "deliveryDateAndTime": "expected_at", "receiveDateTime": "received_at", "recipientDateTime": "received_at"}';
+        "deliveryDateAndTime": "expected_at", "receiveDateTime": "received_at", "recipientDateTime": "received_at"}'::jsonb;
     ukr_keys   CONSTANT jsonb := block_keys || '{"regionName": "area", "branch": "branch"}';
     listed  boolean := coalesce(jsonb_typeof(data -> 'ord_delivery_data') IN ('array', 'object'), false);
     parcels jsonb;
@@ -121,15 +121,14 @@ CREATE AGGREGATE order_parcels(jsonb) (SFUNC = parcels_after, STYPE = jsonb, FIN
 COMMENT ON AGGREGATE order_parcels(jsonb) IS 'Parcels of an order from all its bodies, in the order of their versions';
 
 CREATE FUNCTION delivery_rows(account text, order_id bigint, parcels jsonb) RETURNS SETOF crm_order_delivery
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
-BEGIN
-    RETURN QUERY
+    LANGUAGE sql IMMUTABLE ROWS 1
+BEGIN ATOMIC
     SELECT delivery_rows.account, delivery_rows.order_id, n::integer, e ->> 'carrier', e ->> 'service', e ->> 'ttn', e ->> 'ttn_ref', e ->> 'parent_ttn', e ->> 'status', e ->> 'status_code', json_time(e -> 'status_at'),
         e ->> 'area', e ->> 'district', e ->> 'city', e ->> 'city_type', e ->> 'city_ref', e ->> 'settlement_ref', e ->> 'branch', e ->> 'branch_name', e ->> 'branch_ref', e ->> 'street', e ->> 'house', e ->> 'flat', e ->> 'address', e ->> 'note',
         e ->> 'payer', e ->> 'payment_method', CASE WHEN e ? 'postpay' THEN json_flag(e -> 'postpay') END, json_numeric(e -> 'postpay_sum'), e ->> 'postpay_payer', json_numeric(e -> 'cost'), e ->> 'cargo_type', e ->> 'sender', e ->> 'entity',
         json_time(e -> 'expected_at'), json_time(e -> 'received_at')
     FROM jsonb_array_elements(parcels) WITH ORDINALITY p (e, n);
-END $$;
+END;
 COMMENT ON FUNCTION delivery_rows(text, bigint, jsonb) IS 'Parcels of an order as rows';
 
 -- The aggregates take the versions as the innermost query sorts them: sorted once, not by each of them.

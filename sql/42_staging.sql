@@ -308,10 +308,9 @@ BEGIN
     END IF;
     PERFORM note_crm_seen(write_orders(fresh));
     IF some_list THEN    -- what only a backfill brought has time
-        old := ARRAY(SELECT (v.account, v.order_id)::order_key FROM few(delivered) v
-                     WHERE (v.account, v.order_id)::order_key = ANY (fresh) GROUP BY v.account, v.order_id HAVING bool_and(v.source = 'backfill'));
+        old := ARRAY(SELECT (v.account, v.order_id)::order_key FROM few(delivered) v GROUP BY v.account, v.order_id HAVING bool_and(v.source = 'backfill') INTERSECT SELECT k FROM few(fresh) k);
         PERFORM enqueue_orders(old, 4::smallint);
-        fresh := ARRAY(SELECT k FROM few(fresh) k WHERE NOT k = ANY (old));
+        fresh := ARRAY(SELECT k FROM few(fresh) k EXCEPT SELECT k FROM few(old) k);
     END IF;
     PERFORM enqueue_orders(fresh);
 END $$;

@@ -567,14 +567,14 @@ COMMENT ON FUNCTION class_step(task, http_result) IS 'What the class of an answe
 CREATE FUNCTION settle_set(results http_result[]) RETURNS integer
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    well  boolean;    -- nothing but writes that went well
-    apis  boolean;
-    live  integer := 0;
+    well    boolean;    -- nothing but writes that went well
+    apis    boolean;
+    live    integer := 0;
     answers http_result[];
-    steps plan_step[];
-    part  plan_step[];
-    given bigint[];
-    k     record;
+    steps   plan_step[];
+    part    plan_step[];
+    given   bigint[];
+    k       record;
 BEGIN
     PERFORM t.id FROM task t WHERE t.id IN (SELECT u.task_id FROM few(results) u) ORDER BY t.id FOR UPDATE;
     SELECT bool_and(u.class = 'ok' AND u.method <> 'GET'), bool_or(u.target LIKE 'account:%') INTO well, apis FROM few(results) u;

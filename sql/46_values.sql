@@ -60,13 +60,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION order_stock(text, bigint) IS 'Warehouse that all lines of an order name; NULL when none does, or they differ';
 
+CREATE FUNCTION order_key_of(o crm_order, dictionary text) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN CASE dictionary WHEN 'organisation' THEN o.organization_id WHEN 'warehouse' THEN order_stock(o.account, o.order_id) WHEN 'status' THEN o.status_id
+                           WHEN 'payment_method' THEN o.payment_method WHEN 'shipping_method' THEN o.shipping_method WHEN 'site' THEN o.site_id WHEN 'manager' THEN o.user_id
+                           WHEN 'order_type' THEN o.type_id WHEN 'source' THEN o.source WHEN 'form' THEN o.form_id::text END;
+COMMENT ON FUNCTION order_key_of(crm_order, text) IS 'Value of an order in a dictionary; SalesDrive has no price type of an order, so only a row for all values gives one';
+
 CREATE FUNCTION order_keys_of(o crm_order) RETURNS TABLE (dictionary text, crm_key text)
     LANGUAGE plpgsql STABLE ROWS 11 SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN QUERY VALUES ('organisation', o.organization_id), ('warehouse', order_stock(o.account, o.order_id)), ('price_type', NULL), ('status', o.status_id),
-        ('payment_method', o.payment_method), ('shipping_method', o.shipping_method), ('site', o.site_id), ('manager', o.user_id), ('order_type', o.type_id), ('source', o.source), ('form', o.form_id::text);
+    RETURN QUERY
+    SELECT d, order_key_of(o, d) FROM few(ARRAY['organisation', 'warehouse', 'price_type', 'status', 'payment_method', 'shipping_method', 'site', 'manager', 'order_type', 'source', 'form']) d;
 END $$;
-COMMENT ON FUNCTION order_keys_of(crm_order) IS 'Values of an order by dictionary; SalesDrive has no price type of an order, so only a row for all values gives one';
+COMMENT ON FUNCTION order_keys_of(crm_order) IS 'Values of an order by dictionary';
 
 CREATE FUNCTION order_values(orders order_key[]) RETURNS order_value[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
@@ -77,18 +84,18 @@ BEGIN
     END IF;
     RETURN ARRAY(
     WITH asked AS MATERIALIZED (
-        SELECT DISTINCT a.name AS account, a.infobase, d AS dictionary, unmapped_parks(a.name, d) AS parks
+        SELECT a.name AS account, a.infobase, d AS dictionary, h.rules
         FROM (SELECT DISTINCT account FROM few(orders)) k JOIN account a ON a.name = k.account
         CROSS JOIN few(ARRAY['organisation', 'warehouse', 'price_type', 'status', 'payment_method', 'shipping_method', 'site', 'manager', 'order_type', 'source']) d
-        WHERE unmapped_parks(a.name, d)
-           OR d = ANY (header_dictionaries()) AND (EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = d AND m.direction IN ('to_bas', 'both'))
-                                                   OR EXISTS (SELECT FROM header_rule r WHERE r.account IN (a.name, '*') AND r.dictionary = d))
+        CROSS JOIN LATERAL (SELECT d = ANY (header_dictionaries()) AND EXISTS (SELECT FROM header_rule r WHERE r.account IN (a.name, '*') AND r.dictionary = d) AS rules OFFSET 0) h
+        WHERE h.rules OR d = ANY (header_dictionaries()) AND EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = d AND m.direction IN ('to_bas', 'both'))
+           OR EXISTS (SELECT FROM dictionary_rule r WHERE r.account IN (a.name, '*') AND r.dictionary = d) AND unmapped_parks(a.name, d)
     ), carried AS MATERIALIZED (
-        SELECT o.account, o.order_id, q.infobase, v.dictionary, v.crm_key, h.account IS NOT NULL AS ruled, h.bas_key AS rule_key
+        SELECT o.account, o.order_id, q.infobase, q.dictionary, order_key_of(o, q.dictionary) AS crm_key, h.account IS NOT NULL AS ruled, h.bas_key AS rule_key
         FROM few(orders) k JOIN crm_order o ON o.account = k.account AND o.order_id = k.order_id
-        CROSS JOIN LATERAL order_keys_of(o) v
-        JOIN asked q ON q.account = o.account AND q.dictionary = v.dictionary
-        LEFT JOIN LATERAL header_rule_of(o, v.dictionary) h ON v.dictionary = ANY (header_dictionaries())
+        JOIN asked q ON q.account = o.account
+        LEFT JOIN LATERAL (SELECT r.account, r.bas_key FROM crm_order w CROSS JOIN LATERAL header_rule_of(w, q.dictionary) r
+                           WHERE q.rules AND w.account = o.account AND w.order_id = o.order_id OFFSET 0) h ON true    -- OFFSET 0: the whole order is read for rules only
     ), known AS MATERIALIZED (
         SELECT u.*, u.ruled OR m.account IS NOT NULL AS mapped, g.bas_key, c.ref, c.problem, c.candidates
         FROM (SELECT DISTINCT account, infobase, dictionary, crm_key, ruled, rule_key FROM carried) u

@@ -241,7 +241,7 @@ is(lacking([ keys %states ], \@described_states), '', 'every SQLSTATE is describ
 is(lacking(\@described_states, [ keys %states ]), '', 'and no other');
 
 # reasons: of obstacles, of steps of a plan, of classes, of the views
-for my $source (column("SELECT replace(p.prosrc, E'\\n', ' ') FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace AND (p.proname LIKE 'obstacles%' OR p.proname ~ '^plan_|_steps\$|^(order|cancel)_decisions\$|^gate_|^claim\$|^settle\$|^(class|denied|api)_step\$')"))
+for my $source (column("SELECT replace(p.prosrc, E'\\n', ' ') FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace AND (p.proname LIKE 'obstacles%' OR p.proname ~ '^plan_|_steps\$|^(order|cancel|change)_decisions\$|^gate_|^claim\$|^settle\$|^(class|denied|api)_step\$')"))
 {
 	push @reasons, $source =~ /'(?:park|wait|done)'(?:, (?:NULL(?:::\w+)?|[\w.()]+))+, '([a-z_]+)'/g;
 	push @reasons, $source =~ /reason := '([a-z_]+)'/g;

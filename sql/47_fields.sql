@@ -511,15 +511,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION mapped_fields(order_key[]) IS 'What field_map gives for the documents of orders, one row each; orders without a mapped field have none';
 
-CREATE FUNCTION obstacles_fields(fields order_fields[]) RETURNS SETOF obstacle
-    LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT f.account, f.order_id, 27,
+CREATE FUNCTION obstacles_fields(fields order_fields[]) RETURNS obstacle[]
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF fields IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN ARRAY(
+    SELECT (f.account, f.order_id, 27,
            CASE f.problem WHEN 'unread' THEN 'dictionary' WHEN 'unknown' THEN 'metadata' WHEN 'unmapped' THEN 'value' WHEN 'superuser' THEN 'superuser'
                 WHEN 'required' THEN 'field' WHEN 'unreadable' THEN 'field' WHEN 'error' THEN 'field' WHEN 'no_list' THEN 'field' WHEN 'refused' THEN 'field' WHEN 'element' THEN 'field' ELSE 'value_wrong' END,
-           f.detail, f.hint, f.blocked_on, f.problem IN ('unread', 'unknown')
-    FROM few(fields) f WHERE f.problem IS NOT NULL;
-END;
+           f.detail, f.hint, f.blocked_on, f.problem IN ('unread', 'unknown'))::obstacle
+    FROM few(fields) f WHERE f.problem IS NOT NULL);
+END $$;
 COMMENT ON FUNCTION obstacles_fields(order_fields[]) IS 'Orders with a mapped field that cannot be filled: the first of them';
 
 -- A document that is there: whose properties are whose.

@@ -156,7 +156,7 @@ BEGIN
         UNION ALL SELECT 'park', NULL, NULL, 'contact_kind', format('Infobase "%s" has no kind of contact information with the predefined name that phones of a %s have.', t.scope, t.kind),
                       'Publish the catalog of contact kinds for OData, or name the kind in salesdrive.profile_entity (origin user, concept contact_kind or partner_contact_kind); then call resume().',
                       format('dictionary:%s:%s', t.scope, n.contact_kind) WHERE kind.ref IS NULL
-        UNION ALL SELECT CASE WHEN o.waits THEN 'wait' ELSE 'park' END, NULL, NULL, o.reason, o.detail, o.hint, o.blocked_on FROM counterparty_fields(t.scope, t.kind, t.key) f CROSS JOIN LATERAL obstacles_fields(ARRAY[f]) o
+        UNION ALL SELECT CASE WHEN o.waits THEN 'wait' ELSE 'park' END, NULL, NULL, o.reason, o.detail, o.hint, o.blocked_on FROM counterparty_fields(t.scope, t.kind, t.key) f CROSS JOIN LATERAL few(obstacles_fields(ARRAY[f])) o
         UNION ALL SELECT 'request', 'create counterparty', NULL, NULL, NULL, NULL, NULL
         LIMIT 1) w
     WHERE t.id = ANY (tasks);

@@ -84,11 +84,8 @@ COMMENT ON FUNCTION undecided(order_key[], order_decision[]) IS 'Those of the or
 CREATE FUNCTION first_obstacles(orders order_key[], lines document_line[], settings account_setting[], vals order_value[], fields order_fields[], statuses status_decision[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    found obstacle[] := obstacles_money(orders, lines) || obstacles_rules(orders) || obstacles_settings(orders, settings, vals) || obstacles_values(orders, vals) || obstacles_goods(lines, settings) || obstacles_customer(orders, settings);
+    found obstacle[] := obstacles_money(orders, lines) || obstacles_rules(orders) || obstacles_settings(orders, settings, vals) || obstacles_values(orders, vals) || obstacles_fields(fields) || obstacles_goods(lines, settings) || obstacles_customer(orders, settings);
 BEGIN
-    IF fields IS NOT NULL THEN
-        found := found || ARRAY(SELECT x FROM obstacles_fields(fields) x);
-    END IF;
     IF statuses IS NOT NULL THEN
         found := found || ARRAY(SELECT x FROM obstacles_statuses(statuses) x);
     END IF;

@@ -171,12 +171,14 @@ CREATE TABLE request (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, state 
     max_bytes integer DEFAULT 1000000, connections integer DEFAULT 64, ca_file text, allow_http boolean DEFAULT false,
     leave_before timestamptz, answer text);
 CREATE TABLE answer OF salesdrive.http_result;
+CREATE TABLE asked (depth integer);
 CREATE OR REPLACE FUNCTION salesdrive.engine_begin() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE public.request SET state = 'ready' WHERE state = 'in_flight';
     RETURN NULL;
 END $$;
 CREATE OR REPLACE FUNCTION salesdrive.claim(max_requests integer, known text[] DEFAULT NULL, depths integer[] DEFAULT NULL) RETURNS SETOF salesdrive.http_request LANGUAGE sql AS $$
+    INSERT INTO public.asked VALUES (depths[1]);
     WITH due AS (SELECT id FROM public.request WHERE state = 'ready' ORDER BY id LIMIT max_requests FOR UPDATE SKIP LOCKED)
     UPDATE public.request q SET state = 'in_flight' FROM due WHERE due.id = q.id
     RETURNING q.id, 1, 'bad peer', q.method, q.url, q.body, q.username, q.password, q.headers, q.connect_timeout, q.total_timeout, q.max_bytes, q.connections, q.ca_file, q.allow_http, q.leave_before, q.answer
@@ -209,7 +211,7 @@ sub sql
 sub ask
 {
 	my @all = @_;
-	sql('TRUNCATE request, answer RESTART IDENTITY');
+	sql('TRUNCATE request, answer, asked RESTART IDENTITY');
 	for my $one (@all)
 	{
 		my ($method, $path, %more) = @$one;
@@ -353,6 +355,10 @@ is(count('GET close_reused'), 2, 'the GET arrived twice');
 
 # ---- connections are kept, and limited ----
 
+ask(map { [ 'GET', '/delay/0.4', connections => 1 ] } 1 .. 6);
+is(sql('SELECT max(depth) FROM asked'), 4, 'of a slow peer four requests are in hand for each connection');
+ask(map { [ 'GET', '/delay/0.02', connections => 1 ] } 1 .. 24);
+cmp_ok(sql('SELECT max(depth) FROM asked'), '>', 4, 'of a quicker one as many as last while a turn is made');
 ask(map { [ 'GET', '/delay/0.05', connections => 4 ] } 1 .. 24);
 is(sql('SELECT count(*) FROM answer WHERE class = \'ok\''), '24', '24 requests over 4 connections');
 cmp_ok(sql('SELECT count(*) FROM answer WHERE ms_connect > 0'), '<=', 4, 'no more than 4 were opened');

@@ -171,7 +171,7 @@ CREATE TABLE request (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, state 
     max_bytes integer DEFAULT 1000000, connections integer DEFAULT 64, ca_file text, allow_http boolean DEFAULT false,
     leave_before timestamptz, answer text);
 CREATE TABLE answer OF salesdrive.http_result;
-CREATE TABLE asked (depth integer);
+CREATE TABLE asked (depth integer, long_until timestamptz);
 CREATE OR REPLACE FUNCTION salesdrive.engine_begin() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE public.request SET state = 'ready' WHERE state = 'in_flight';
@@ -188,6 +188,10 @@ BEGIN
     INSERT INTO public.answer SELECT * FROM unnest(results);
     IF EXISTS (SELECT FROM unnest(results) r WHERE r.url LIKE '%poison%' AND r.class NOT IN ('bug', 'unknown_outcome')) THEN
         RAISE EXCEPTION 'this answer is poison';
+    END IF;
+    IF EXISTS (SELECT FROM unnest(results) r WHERE r.task_id = 1 AND r.url LIKE '%/delay/0.03') THEN
+        PERFORM count(*) FROM generate_series(1, 2000) a CROSS JOIN generate_series(1, 2000) b;
+        UPDATE public.asked SET long_until = clock_timestamp();
     END IF;
     UPDATE public.request q SET state = 'done' FROM unnest(results) r WHERE q.id = r.task_id;
     RETURN cardinality(results);
@@ -359,6 +363,8 @@ ask(map { [ 'GET', '/delay/0.4', connections => 1 ] } 1 .. 6);
 is(sql('SELECT max(depth) FROM asked'), 4, 'of a slow peer four requests are in hand for each connection');
 ask(map { [ 'GET', '/delay/0.02', connections => 1 ] } 1 .. 24);
 cmp_ok(sql('SELECT max(depth) FROM asked'), '>', 4, 'of a quicker one as many as last while a turn is made');
+ask(map { [ 'GET', '/delay/0.03', connections => 1 ] } 1 .. 16);
+cmp_ok(sql('SELECT count(*) FROM answer r WHERE r.started_at < (SELECT min(long_until) FROM asked)'), '>', 7, 'requests go on leaving while a long statement is at work');
 ask(map { [ 'GET', '/delay/0.05', connections => 4 ] } 1 .. 24);
 is(sql('SELECT count(*) FROM answer WHERE class = \'ok\''), '24', '24 requests over 4 connections');
 cmp_ok(sql('SELECT count(*) FROM answer WHERE ms_connect > 0'), '<=', 4, 'no more than 4 were opened');

@@ -131,7 +131,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION delivery_rows(text, bigint, jsonb) IS 'Parcels of an order as rows';
 
--- The aggregates take the versions as the innermost query sorts them: sorted once, not by each of them.
+-- The innermost query sorts the versions once for all aggregates, and || takes the data out of its compression once for all that look into it.
 CREATE FUNCTION merged_orders(orders order_key[]) RETURNS SETOF merged_order
     LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -141,7 +141,7 @@ BEGIN ATOMIC
         SELECT count(*) AS deliveries, min(v.received_at) AS first_at, max(v.received_at) AS last_at, max(v.version) AS version, array_agg(v.update_at) AS times,
                jsonb_merge(CASE WHEN v.outdated THEN v.data - 'primaryContact' ELSE v.data END) AS data, order_parcels(v.data) FILTER (WHERE tells_parcels(v.data)) AS parcels
         FROM (SELECT o.*, bool_or(o.data ? 'contacts') OVER (ORDER BY o.version, o.update_at NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS outdated
-              FROM (SELECT c.version, c.update_at, c.data, c.received_at FROM crm_order_version c WHERE c.account = k.account AND c.order_id = k.order_id
+              FROM (SELECT c.version, c.update_at, c.data || '{}' AS data, c.received_at FROM crm_order_version c WHERE c.account = k.account AND c.order_id = k.order_id
                     ORDER BY c.version, c.update_at NULLS FIRST, c.hash) o) v
         HAVING count(*) > 0) m;
 END;

@@ -55,6 +55,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION accept_webhook(text, text) IS 'Takes in the body of a webhook that was received elsewhere; returns its inbox id, NULL when an equal one is kept already';
 
+CREATE FUNCTION read_rejected(account text, reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    again bigint;
+BEGIN
+    PERFORM require_account(account);
+    WITH freed AS (
+        DELETE FROM inbox_reject r WHERE r.account = read_rejected.account AND r.reason <> 'not_json' AND (read_rejected.reason IS NULL OR r.reason = read_rejected.reason) RETURNING r.inbox_id, r.received_at
+    )
+    INSERT INTO inbox_pending (id, received_at) SELECT f.inbox_id, f.received_at FROM freed f ORDER BY f.inbox_id;
+    GET DIAGNOSTICS again = ROW_COUNT;
+    RETURN again;
+END $$;
+COMMENT ON FUNCTION read_rejected(text, text) IS 'Has the rejected deliveries of an account, or those rejected for one reason, read once more, all but what is not JSON; returns how many';
+
 CREATE FUNCTION receiver_health(OUT queue_rows bigint, OUT oldest_seconds double precision, OUT last_exchange timestamptz, OUT quiet text) RETURNS record
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN

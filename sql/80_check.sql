@@ -321,7 +321,7 @@ BEGIN
            concat_ws(' ', (array_agg(p.hint ORDER BY p.parked_at))[1], format('SELECT * FROM salesdrive.parked WHERE kind = %L; shows them, resume(task_id) lets one go on.', p.kind))
     FROM parked p WHERE (p.account = a.name OR p.account IS NULL AND p.scope = i.name) AND p.kind NOT IN ('order', 'payment', 'payment_out', 'goods', 'push') GROUP BY p.kind
     UNION ALL
-    SELECT 8, 'warning', 'rejected deliveries', format('%s deliveries of the last day could not be read.', count(*)), 'SELECT * FROM salesdrive.inbox_reject;'
+    SELECT 8, 'warning', 'rejected deliveries', format('%s deliveries of the last day could not be read.', count(*)), format('SELECT * FROM salesdrive.inbox_reject; once the cause is mended, SELECT salesdrive.read_rejected(%L); has them read again.', a.name)
     FROM inbox_reject r WHERE r.account = a.name AND r.received_at > clock() - interval '1 day' HAVING count(*) > 0;
 END $$;
 COMMENT ON FUNCTION check_orders(account, infobase) IS 'For check(): orders and other tasks that wait for somebody, deliveries that could not be read';

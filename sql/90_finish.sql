@@ -59,6 +59,9 @@ CREATE FUNCTION account_changed() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
     PERFORM wake_later(format('account:%s:', NEW.name));
+    IF NEW.url <> OLD.url AND lower(NEW.url) ~ '^https?://[^/]+\.salesdrive\.me(:|/|$)' THEN    -- another one lets every account in
+        PERFORM read_rejected(NEW.name, 'other_account');
+    END IF;
     IF (NEW.documents, NEW.edit_policy, NEW.posting) IS DISTINCT FROM (OLD.documents, OLD.edit_policy, OLD.posting) THEN
         PERFORM wake_later(format('wanted:%s:', NEW.name));
     END IF;
@@ -70,7 +73,7 @@ BEGIN
     PERFORM wake_later(format('value:%s:%s/*', NEW.name, d)) FROM unnest(header_dictionaries()) d;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION account_changed() IS 'Trigger: a setting of an account changed, orders parked for it become due';
+COMMENT ON FUNCTION account_changed() IS 'Trigger: a setting of an account changed, orders parked for it become due, and deliveries rejected for its address are read again';
 CREATE TRIGGER changed AFTER UPDATE ON account FOR EACH ROW EXECUTE FUNCTION account_changed();
 
 -- What was read under other names may mean something else now: it is read anew.

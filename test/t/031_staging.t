@@ -96,6 +96,27 @@ deliver($foreign, 2, { info => { webhookType => 'order', account => 'y' }, data 
 is(sql("SELECT string_agg(order_id || coalesce(comment, ''), ' ' ORDER BY order_id) FROM salesdrive.crm_order WHERE account = '$foreign'"), '17of x 19 20', 'an order of another SalesDrive account is not merged into ours');
 is(sql("SELECT string_agg(reason, ' ' ORDER BY inbox_id) FROM salesdrive.inbox_reject WHERE account = '$foreign'"), 'other_account other_type', 'rejected with the reason');
 like(sql("SELECT detail FROM salesdrive.inbox_reject WHERE account = '$foreign' AND reason = 'other_account'"), qr/"y".*x\.salesdrive\.me/, 'that names both accounts');
+
+# what was rejected is read again once its cause is mended
+my $moved = new_account();
+deliver($moved, 1, ({ info => { webhookType => 'order', account => 'y' }, data => { id => 31 } }) x 2, { info => { webhookType => 'order', account => 'z' }, data => { id => 32 } }, { info => { webhookType => 'product', account => 'y' }, data => { id => 33 } });
+sub staged { return sql("SELECT string_agg(order_id::text, ' ' ORDER BY order_id) FROM salesdrive.crm_order WHERE account = '$moved'") }
+sub rejected { return sql("SELECT string_agg(reason, ' ' ORDER BY inbox_id) FROM salesdrive.inbox_reject WHERE account = '$moved'") }
+is(staged() . rejected(), 'other_account other_account other_type', 'a wrong address keeps all orders out, and an equal body that comes again');
+sql("UPDATE salesdrive.account SET url = 'https://proxy.example' WHERE name = '$moved'; UPDATE salesdrive.account SET url = 'https://y.salesdrive.me' WHERE name = '$moved'; SELECT salesdrive.ingest(100)");
+is(staged() . ' ' . rejected(), '31 other_account other_type', 'the right one lets them in by itself, and no others');
+sql("ALTER TABLE salesdrive.crm_order ADD CONSTRAINT odd CHECK (order_id <> 34)");
+deliver($moved, 1, { data => { id => 34 } });
+is(rejected(), 'other_account other_type 23514', 'an error rejects a delivery');
+sql("ALTER TABLE salesdrive.crm_order DROP CONSTRAINT odd");
+is(sql("SELECT salesdrive.read_rejected('$moved', '23514')"), 1, 'which is read again when it is asked for');
+sql('SELECT salesdrive.ingest(100)');
+is(staged() . ' ' . rejected(), '31 34 other_account other_type', 'and it alone');
+sql("SELECT salesdrive.keep_deliveries(ARRAY['$moved'], ARRAY['nope'::bytea], ARRAY['no value'], ARRAY['127.0.0.1'])");
+is(sql("SELECT salesdrive.read_rejected('$moved')"), 2, 'all are, but what is not JSON');
+sql('SELECT salesdrive.ingest(100)');
+is(staged() . ' ' . rejected(), '31 34 other_account other_type not_json', 'and rejected again, where nothing was mended');
+
 sql("UPDATE salesdrive.account SET url = 'https://proxy.example' WHERE name = '$foreign'");
 deliver($foreign, 1, { info => { webhookType => 'order', account => 'y' }, data => { id => 21 } });
 is(sql("SELECT count(*) FROM salesdrive.crm_order WHERE account = '$foreign' AND order_id = 21"), 1, 'an address that is not of salesdrive.me tells nothing of the account');

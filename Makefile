@@ -35,6 +35,7 @@ OBJS = \
 	src/engine.o \
 	src/turn.o \
 	src/tasks.o \
+	src/kinds.o \
 	src/messages.o \
 	src/probe.o \
 	src/functions.o \

@@ -130,6 +130,14 @@ CREATE FUNCTION worker_state(OUT role text, OUT pid integer, OUT state text, OUT
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sd_sql_worker_state';
 COMMENT ON FUNCTION worker_state() IS 'Launcher, receiver and exchanger as shared memory knows them; view worker_status shows more';
 
+CREATE FUNCTION kind_steps(function text, argument anyarray) RETURNS plan_step[]
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'sd_sql_kind_steps';
+COMMENT ON FUNCTION kind_steps(text, anyarray) IS 'Steps that the plan or settle function of a kind, given by name, decides on; its plan is kept';
+
+CREATE FUNCTION kind_note(function text, argument anyarray) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'sd_sql_kind_note';
+COMMENT ON FUNCTION kind_note(text, anyarray) IS 'Calls the note function of a kind, given by name; its plan is kept';
+
 CREATE FUNCTION engine_alive() RETURNS boolean
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'sd_sql_engine_alive';
 COMMENT ON FUNCTION engine_alive() IS 'True while a worker or a session runs the exchange engine in this database';

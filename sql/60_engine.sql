@@ -325,7 +325,7 @@ BEGIN
         RETURN superuser_steps(kind, tasks);
     END IF;
     BEGIN
-        EXECUTE format('SELECT array_agg(s) FROM %s($1) s', k.plan_function) INTO steps USING tasks;
+        steps := kind_steps(k.plan_function, tasks);
     EXCEPTION WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS err_state = RETURNED_SQLSTATE, err_message = MESSAGE_TEXT, err_context = PG_EXCEPTION_CONTEXT;
         IF is_passing_error(err_state) THEN RAISE; END IF;
@@ -381,7 +381,7 @@ BEGIN
             IF cardinality(k.tasks) < cardinality(steps) THEN
                 noted := ARRAY(SELECT s FROM few(steps) s WHERE s.task_id = ANY (k.tasks) AND s.step = 'request');
             END IF;
-            EXECUTE format('SELECT %s($1)', k.note_function) USING noted;
+            PERFORM kind_note(k.note_function, noted);
         END IF;
     END LOOP;
     IF asked < cardinality(steps) THEN
@@ -606,7 +606,8 @@ BEGIN
         END IF;
         given := NULL;
         IF k.settle_function IS NOT NULL THEN    -- NULL: a user's kind that is gone
-            EXECUTE format('SELECT array_agg(s), array_agg(s.task_id) FROM %s($1) s', k.settle_function) INTO part, given USING answers;
+            part := kind_steps(k.settle_function, answers);
+            given := ARRAY(SELECT s.task_id FROM few(part) s);
             steps := steps || part;
         END IF;
         IF (k.tasks <@ given) IS NOT TRUE THEN    -- what its function has no step for

@@ -34,6 +34,7 @@ COMMENT ON TABLE inbox_pending IS 'Deliveries not read into staging yet';
 COMMENT ON COLUMN inbox_pending.id IS 'Number of the delivery';
 COMMENT ON COLUMN inbox_pending.received_at IS 'Its time: finds the partition';
 COMMENT ON COLUMN inbox_pending.put_off_until IS 'Not read before: another session held rows of its order';
+CREATE INDEX inbox_pending_put_off ON inbox_pending (put_off_until) WHERE put_off_until IS NOT NULL;
 ALTER TABLE inbox_pending SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 CREATE TABLE inbox_digest (

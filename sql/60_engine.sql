@@ -660,10 +660,11 @@ DECLARE
 BEGIN
     IF quiet_reason() IS NOT NULL THEN
         RETURN NULL;
-    ELSIF EXISTS (SELECT FROM inbox_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= now_at) OR EXISTS (SELECT FROM wake_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= now_at) THEN
+    ELSIF EXISTS (SELECT FROM (SELECT FROM inbox_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= now_at ORDER BY p.id LIMIT 1) d)    -- by the index: after a rush the table is many pages of nothing
+          OR EXISTS (SELECT FROM wake_pending p WHERE p.put_off_until IS NULL OR p.put_off_until <= now_at) THEN
         RETURN '-infinity';
     END IF;
-    RETURN least((SELECT min(p.put_off_until) FROM inbox_pending p), (SELECT min(p.put_off_until) FROM wake_pending p), (
+    RETURN least((SELECT min(p.put_off_until) FROM inbox_pending p WHERE p.put_off_until IS NOT NULL), (SELECT min(p.put_off_until) FROM wake_pending p), (
         SELECT min(greatest(q.run_at, b.open_at)) FROM open_targets() b CROSS JOIN LATERAL (
             SELECT t.run_at FROM task t
             WHERE t.target = b.name AND t.state = 'ready' AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))

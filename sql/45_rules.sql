@@ -499,7 +499,7 @@ BEGIN
     SELECT DISTINCT ON (l.account, l.order_id, l.goods = 'ask') (l.account, l.order_id, CASE l.goods WHEN 'ask' THEN 35 ELSE 40 END,
            CASE l.goods WHEN 'ask' THEN 'ask' WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.reason ELSE 'product' END WHEN 'absent' THEN 'product_unknown' WHEN 'several' THEN 'product_several' WHEN 'no_sku' THEN 'product_no_sku'
                         WHEN 'no_unit' THEN 'product_unit' WHEN 'no_characteristic' THEN 'product_characteristic' WHEN 'kit' THEN 'kit' ELSE 'product_vat' END,
-           CASE l.goods WHEN 'ask' THEN NULL ELSE format('Line %s, %s%s: ', l.line_no, coalesce('SKU "' || l.sku || '", ', ''), coalesce('"' || l.name || '"', 'no name'))
+           CASE l.goods WHEN 'ask' THEN NULL ELSE format('%s, %s%s: ', CASE l.line_no WHEN 0 THEN 'The line for delivery' ELSE 'Line ' || l.line_no END, coalesce('SKU "' || l.sku || '", ', ''), coalesce('"' || l.name || '"', 'no name'))
            || CASE l.goods WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.detail ELSE format('the product is being made in infobase "%s".', s.infobase) END
                            WHEN 'absent' THEN format('infobase "%s" has no product with this article%s.', s.infobase,
                                 coalesce(' (only: ' || (SELECT string_agg(c ->> 'name', ', ') FROM jsonb_array_elements(p.candidates) c) || ', marked for deletion or a folder)', ''))

@@ -127,6 +127,7 @@ like(status(25, 'detail'), qr/add up to 100\.00, paymentAmount is 99/, 'nor coun
 option("delivery_line = 'charged', delivery_sku = 'NO-SUCH'");
 deliver_and_run(26, 100, [ { sku => 'SKU-0001' } ], shipping_costs => 10);
 is(state_of(26), 'parked product_unknown', 'a product for delivery that is not there parks the order');
+like(status(26, 'detail'), qr/^The line for delivery, SKU "NO-SUCH", /, 'and says which line');
 option("delivery_sku = 'SKU-9004'");
 run_engine();
 is(state_of(26), 'synced', 'until the setting is right');

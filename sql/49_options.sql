@@ -180,10 +180,11 @@ DECLARE
     keys     order_key[] := order_keys(account, order_id);
     fields   order_fields[] := mapped_fields(keys);
     settings account_setting[] := account_settings(ARRAY[account]);
+    lines    document_line[] := document_lines(keys, settings);    -- goods are those of the account's own base
 BEGIN
     IF profile IS NOT NULL THEN
         settings[1].profile := profile;
     END IF;
-    RETURN (SELECT CASE WHEN fields IS NULL THEN d.document ELSE fitted_document(d.document, fields[1], NULL, false, false) END FROM order_documents(keys, document_lines(keys, settings), settings, order_values(keys), fields) d);
+    RETURN (SELECT CASE WHEN fields IS NULL THEN d.document ELSE fitted_document(d.document, fields[1], NULL, false, false) END FROM order_documents(keys, lines, settings, order_values(keys), fields) d);
 END $$;
 COMMENT ON FUNCTION order_document(text, bigint, text) IS 'Document an order would be, also while it is not wanted; under another profile: in its names, with the keys of the account''s own base';

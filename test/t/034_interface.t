@@ -138,6 +138,8 @@ is(status(5, 'state'), 'synced', 'and it goes on when the file is back');
 # the same order in the names of another configuration
 my $some = sql("SELECT max(order_id) FROM salesdrive.crm_order WHERE account = 'shop'");
 is(sql("SELECT step || ' ' || url || ' ' || (body ? 'Товары') || ' ' || (body ? 'Запасы') FROM salesdrive.preview('shop', $some, profile => 'trade32')"), 'document under profile trade32 Document_ЗаказКлиента true false', 'preview() under another profile');
+is(sql("SELECT o.body #>> '{Товары,0,СуммаНДС}' = d.body #>> '{Запасы,0,СуммаНДС}' AND (o.body #>> '{Товары,0,СуммаНДС}')::numeric > 0
+	FROM salesdrive.preview('shop', $some, profile => 'trade32') o, salesdrive.preview('shop', $some) d WHERE d.step = 'document as it should be'"), 't', 'with the VAT of the rates of its own base');
 like(failure("SELECT * FROM salesdrive.preview('shop', $some, profile => 'nosuch')"), qr/ERROR:  SD006:.*Profiles: .*trade32/s, 'under one that is none');
 
 like(sql("SELECT string_agg(subject, ', ') FROM salesdrive.check('shop')"), qr/parked orders/, 'check() tells of parked orders');

@@ -187,11 +187,15 @@ expect_rows(PlannerInfo *root, Oid relation, bool inhparent, RelOptInfo *rel)
 	}
 }
 
+/* once in a process: a library loaded since may have put its own hooks before ours */
 static void
 hook_server(void)
 {
-	if (ExecutorStart_hook == serve_network)
+	static bool hooked;
+
+	if (hooked)
 		return;
+	hooked = true;
 	next_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = serve_network;
 	next_relation_info = get_relation_info_hook;

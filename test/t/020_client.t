@@ -412,9 +412,11 @@ $node->psql('postgres', "SET statement_timeout = '300ms'; CALL salesdrive.run()"
 like($err, qr/statement timeout/, 'statement_timeout works');
 is(sql('SELECT salesdrive.engine_alive()'), 'f', 'and gives the lock back');
 
+sql('TRUNCATE request, answer RESTART IDENTITY');
+is(sql("CALL salesdrive.run(); LOAD 'auto_explain'; CALL salesdrive.run(); SELECT 'here'"), 'here', 'a library with hooks of its own may be loaded between two calls');
+
 # ---- wait() ----
 
-sql('TRUNCATE request, answer RESTART IDENTITY');
 sql(<<'SQL');
 INSERT INTO salesdrive.task (id, scope, kind, key, infobase, state, run_at, reason, detail, hint) VALUES
     (900001, 'base', 'order', '1', 'base', 'parked', now(), 'sku', 'One SKU is unknown.', 'Pin it.'),

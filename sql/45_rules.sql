@@ -432,7 +432,7 @@ BEGIN
         SELECT l.account, l.order_id,
                (array_agg(l.line_no ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS bad, (array_agg(l.quantity ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS quantity,
                (array_agg(l.price ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS price, (array_agg(l.discount ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS discount,
-               sum(l.sum) FILTER (WHERE l.line_no > 0) AS total, bool_and(l.sum IS NOT NULL) AND max(abs(l.kopecks)) <= max(l.places) AND max(l.kopecks) = trunc(max(l.kopecks)) AS fits
+               sum(l.sum) FILTER (WHERE l.line_no > 0) AS total, bool_and((l.sum IS NOT NULL AND abs(l.kopecks) <= l.places AND l.kopecks = trunc(l.kopecks)) IS TRUE) AS fits
         FROM few(lines) l
         CROSS JOIN LATERAL (SELECT NOT is_proper(l.quantity, l.price, l.discount, l.sum) AS bad) b
         GROUP BY l.account, l.order_id

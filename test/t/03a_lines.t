@@ -124,6 +124,10 @@ is(brief(24) . ' ' . total(24), '1: 1 x 100 - 0% = 100, 2: 1 x 55.83 - 100% = 0 
 deliver_and_run(25, 99, [ { sku => 'SKU-0001', price => 100 } ], shipping_costs => 1);
 is(state_of(25), 'parked sum', 'delivery does not help lines that do not add up');
 like(status(25, 'detail'), qr/add up to 100\.00, paymentAmount is 99/, 'nor count in the sentence');
+deliver_and_run(27, 'x', [ { sku => 'SKU-0001', price => 100 } ], shipping_costs => 1);
+is(state_of(27), 'parked sum', 'nor where paymentAmount is no number');
+deliver_and_run(28, 89.995, [ { sku => 'SKU-0001', price => 100, discount => 10, percentDiscount => 1 } ], shipping_costs => 1);
+is(state_of(28), 'parked sum', 'nor where it is no whole number of kopecks');
 option("delivery_line = 'charged', delivery_sku = 'NO-SUCH'");
 deliver_and_run(26, 100, [ { sku => 'SKU-0001' } ], shipping_costs => 10);
 is(state_of(26), 'parked product_unknown', 'a product for delivery that is not there parks the order');

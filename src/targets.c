@@ -78,20 +78,22 @@ sd_target_took(Target *target, int64 us)
 	target->usual_us = target->usual_us == 0 ? us : target->usual_us + (us - target->usual_us) / 8;
 }
 
-/* may be negative: more in hand than wanted */
+/* what a target has in hand beyond what it wants, having become slow, is not taken from others */
 static int
 missing(const SdClient *client)
 {
-	int        wanted = 0;
+	int        count = 0;
 	dlist_iter iter;
 
+	if (dlist_is_empty((dlist_head *) &client->targets))
+		return FIRST_ROOM;
 	dlist_foreach(iter, (dlist_head *) &client->targets)
 	{
 		Target *target = dlist_container(Target, node, iter.cur);
 
-		wanted += depth(target) * target->max_connections;
+		count += Max(depth(target) * target->max_connections - target->running - target->queued, 0);
 	}
-	return (wanted == 0 ? FIRST_ROOM : wanted) - sd_client_open(client);
+	return count;
 }
 
 bool
@@ -106,7 +108,7 @@ sd_client_room(SdClient *client)
 {
 	int room = missing(client);
 
-	if (room <= 0 && monotonic_us() - client->probed_at >= PROBE_US)
+	if (room == 0 && monotonic_us() - client->probed_at >= PROBE_US)
 	{
 		client->probed_at = monotonic_us();
 		room = PROBE_ROOM;

@@ -169,7 +169,7 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE request (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, state text NOT NULL DEFAULT 'ready', method text NOT NULL DEFAULT 'GET', url text, body text,
     username text, password text, headers text[], connect_timeout integer DEFAULT 10000, total_timeout integer DEFAULT 30000,
     max_bytes integer DEFAULT 1000000, connections integer DEFAULT 64, ca_file text, allow_http boolean DEFAULT false,
-    leave_before timestamptz, answer text);
+    leave_before timestamptz, answer text, target text DEFAULT 'bad peer');
 CREATE TABLE answer OF salesdrive.http_result;
 CREATE TABLE asked (depth integer, long_until timestamptz);
 CREATE OR REPLACE FUNCTION salesdrive.engine_begin() RETURNS text LANGUAGE plpgsql AS $$
@@ -181,7 +181,7 @@ CREATE OR REPLACE FUNCTION salesdrive.claim(max_requests integer, known text[] D
     INSERT INTO public.asked VALUES (depths[1]);
     WITH due AS (SELECT id FROM public.request WHERE state = 'ready' ORDER BY id LIMIT max_requests FOR UPDATE SKIP LOCKED)
     UPDATE public.request q SET state = 'in_flight' FROM due WHERE due.id = q.id
-    RETURNING q.id, 1, 'bad peer', q.method, q.url, q.body, q.username, q.password, q.headers, q.connect_timeout, q.total_timeout, q.max_bytes, q.connections, q.ca_file, q.allow_http, q.leave_before, q.answer
+    RETURNING q.id, 1, q.target, q.method, q.url, q.body, q.username, q.password, q.headers, q.connect_timeout, q.total_timeout, q.max_bytes, q.connections, q.ca_file, q.allow_http, q.leave_before, q.answer
 $$;
 CREATE OR REPLACE FUNCTION salesdrive.settle(results salesdrive.http_result[]) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
@@ -365,6 +365,9 @@ ask(map { [ 'GET', '/delay/0.02', connections => 1 ] } 1 .. 24);
 cmp_ok(sql('SELECT max(depth) FROM asked'), '>', 4, 'of a quicker one as many as last while a turn is made');
 ask(map { [ 'GET', '/delay/0.03', connections => 1 ] } 1 .. 16);
 cmp_ok(sql('SELECT count(*) FROM answer r WHERE r.started_at < (SELECT min(long_until) FROM asked)'), '>', 7, 'requests go on leaving while a long statement is at work');
+ask((map { [ 'GET', '/fast', connections => 8 ] } 1 .. 32), (map { [ 'GET', '/delay/0.3', connections => 8 ] } 1 .. 128), map { [ 'GET', '/delay/0.02', connections => 1, target => 'another' ] } 1 .. 80);
+is(sql("SELECT count(*) FROM answer WHERE target = 'another' AND started_at < (SELECT started_at FROM answer WHERE url LIKE '%/delay/0.3' ORDER BY started_at OFFSET 79 LIMIT 1)"), '80',
+	'a peer that becomes slow takes nothing from another one');
 ask(map { [ 'GET', '/delay/0.05', connections => 4 ] } 1 .. 24);
 is(sql('SELECT count(*) FROM answer WHERE class = \'ok\''), '24', '24 requests over 4 connections');
 cmp_ok(sql('SELECT count(*) FROM answer WHERE ms_connect > 0'), '<=', 4, 'no more than 4 were opened');

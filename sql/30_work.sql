@@ -38,7 +38,7 @@ COMMENT ON COLUMN task_kind_effective.note_function IS 'Function that keeps what
 CREATE SEQUENCE task_id_seq;
 COMMENT ON SEQUENCE task_id_seq IS 'Numbers of tasks';
 CREATE SEQUENCE claim_turn_seq CYCLE;
-COMMENT ON SEQUENCE claim_turn_seq IS 'Counts claims: each eighth takes the oldest task of any lane, so that none starves';
+COMMENT ON SEQUENCE claim_turn_seq IS 'Counts claims: an eighth of what they take is the oldest of any lane, so that none starves';
 
 CREATE TABLE task (
     id           bigint PRIMARY KEY DEFAULT nextval('task_id_seq'),

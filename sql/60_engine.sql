@@ -248,9 +248,11 @@ CREATE FUNCTION pick_due(max_requests integer, known text[], depths integer[]) R
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     now_at timestamptz := clock();
-    oldest boolean := nextval('claim_turn_seq') % 8 = 0;
+    turn   bigint := nextval('claim_turn_seq');
     i      record;
     room   integer := max_requests;
+    wanted integer;
+    spared integer;    -- for the oldest of any lane
     picked bigint[];
     part   bigint[];
 BEGIN
@@ -258,28 +260,29 @@ BEGIN
              FROM open_targets(known, depths) b
              WHERE (b.open_at IS NULL OR b.open_at <= now_at) AND EXISTS (SELECT FROM task t WHERE t.target = b.name AND t.state = 'ready' AND t.run_at <= now_at) ORDER BY b.name
     LOOP
-        CONTINUE WHEN i.slots <= 0 OR room <= 0 OR NOT secret_at_hand(i.name);
-        IF oldest THEN
-            SELECT array_agg(q.id) INTO part FROM (
+        wanted := least(i.slots, room);
+        CONTINUE WHEN wanted <= 0 OR NOT secret_at_hand(i.name);
+        spared := wanted / 8 + (turn % 8 < wanted % 8)::integer;
+        part := ARRAY(
+            SELECT l.id FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
                 SELECT t.id FROM task t
-                WHERE t.target = i.name AND t.state = 'ready' AND t.run_at <= now_at
+                WHERE t.target = i.name AND t.state = 'ready' AND t.lane = g.lane AND t.run_at <= now_at
                   AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
-                ORDER BY t.run_at LIMIT least(i.slots, room) FOR UPDATE SKIP LOCKED) q;
-        ELSE
-            SELECT array_agg(q.id) INTO part FROM (
-                SELECT l.id FROM generate_series(1, 4) g (lane) CROSS JOIN LATERAL (
-                    SELECT t.id FROM task t
-                    WHERE t.target = i.name AND t.state = 'ready' AND t.lane = g.lane AND t.run_at <= now_at
-                      AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
-                    ORDER BY t.run_at LIMIT least(i.slots, room) FOR UPDATE SKIP LOCKED) l
-                LIMIT least(i.slots, room)) q;
+                ORDER BY t.run_at LIMIT wanted - spared FOR UPDATE SKIP LOCKED) l
+            LIMIT wanted - spared);
+        IF spared > 0 AND cardinality(part) = wanted - spared THEN
+            part := part || ARRAY(
+                SELECT t.id FROM task t
+                WHERE t.target = i.name AND t.state = 'ready' AND t.run_at <= now_at AND t.id <> ALL (part)
+                  AND (t.account IS NULL OR NOT EXISTS (SELECT FROM account a WHERE a.name = t.account AND a.paused_at IS NOT NULL))
+                ORDER BY t.run_at LIMIT spared FOR UPDATE SKIP LOCKED);
         END IF;
         picked := picked || part;
-        room := room - coalesce(cardinality(part), 0);
+        room := room - cardinality(part);
     END LOOP;
-    RETURN picked;
+    RETURN nullif(picked, '{}');
 END $$;
-COMMENT ON FUNCTION pick_due(integer, text[], integer[]) IS 'Locks due tasks, lane by lane (each eighth time the oldest of any lane), within the room of each infobase and API; an open circuit lets one probe pass';
+COMMENT ON FUNCTION pick_due(integer, text[], integer[]) IS 'Locks due tasks, lane by lane (an eighth of them the oldest of any lane), within the room of each infobase and API; an open circuit lets one probe pass';
 
 CREATE FUNCTION runs_as_superuser() RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$

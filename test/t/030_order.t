@@ -440,6 +440,14 @@ is(status(1082, 'state'), 'synced', 'for an order');
 is(status(1083, 'state'), 'synced', 'and for another one beside a crowd of tasks');
 sql('ALTER TABLE salesdrive.task RESET (autovacuum_enabled)');
 
+# Lanes: an eighth of what each claim takes, be it large or small, is the oldest of any lane.
+my $lanes = sub { my ($most, $claims) = @_; my ($counts) = grep { /: / } split /\n/, sql("BEGIN; UPDATE salesdrive.infobase SET max_connections = 30;
+	INSERT INTO salesdrive.task (scope, kind, key, infobase, lane, run_at) SELECT 'main', 'dictionary', 'crowd ' || n, 'main', CASE WHEN n <= 50 THEN 1 ELSE 4 END, now() - CASE WHEN n <= 50 THEN interval '1 s' ELSE '1 h' END FROM generate_series(1, 100) n;
+	SELECT string_agg(lane || ': ' || n, ', ' ORDER BY lane) FROM (SELECT t.lane, count(*) AS n FROM generate_series(1, $claims) c CROSS JOIN LATERAL unnest(salesdrive.pick_due($most + 0 * c, NULL, NULL)) p JOIN salesdrive.task t ON t.id = p GROUP BY t.lane) l; ROLLBACK"); return $counts };
+is($lanes->(16, 1), '1: 14, 4: 2', 'of a claim of 16 tasks 2 are the oldest of all');
+is($lanes->(3, 8), '1: 21, 4: 3', 'of eight claims of 3 tasks 3 are');
+is($lanes->(1, 8), '1: 7, 4: 1', 'of eight claims of one task one is');
+
 # As many requests are in hand as keep the connections of a base busy while a turn lasts: the client says how many.
 my $hand = sub { my ($arguments) = @_; return (sql("BEGIN; UPDATE salesdrive.infobase SET max_connections = 1;
 	SELECT min(salesdrive.enqueue('main', 'dictionary', d, 'main')) FROM unnest(salesdrive.dictionaries() || salesdrive.field_dictionaries()) d; SELECT 'claimed ' || count(*) FROM salesdrive.claim($arguments); ROLLBACK") =~ /^claimed (\d+)/m)[0] };

@@ -82,7 +82,7 @@ sub survive_outage
 		$sql->("SELECT salesdrive.fetch_orders('shop')");
 		$sql->("SELECT salesdrive.fetch_orders('shop', '2026-08-01')") if $hour >= 21 && $hours->($step - 1) < 21;
 		$taken_in->();
-		is($sql->("SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM salesdrive.incident_open"), 'circuit_open order_late', 'somebody is told') if $hour >= 6 && $hours->($step - 1) < 6;
+		ok(wait_for_sql($node, 'postgres', "SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM salesdrive.incident_open", 'circuit_open order_late', 20), 'somebody is told') if $hour >= 6 && $hours->($step - 1) < 6;
 	}
 	is($crm->control(GET => '/deliveries')->{failed} ? scalar %{ $crm->control(GET => '/deliveries')->{failed} } : 0, 0, 'every webhook was taken in');
 	for (1 .. 200)

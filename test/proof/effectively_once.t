@@ -8,6 +8,7 @@ use Test::More;
 use SalesDrive::Proof;
 
 my $orders = $ENV{PROOF_ORDERS} // 10_000;
+$ENV{PG_TEST_TIMEOUT_DEFAULT} //= 300;    # one call of the simulator makes all of them
 for my $keeps (1, 0)
 {
 	subtest $keeps ? 'a base that keeps our keys' : 'a base that makes its own' => sub {

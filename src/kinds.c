@@ -87,6 +87,24 @@ execute_call(const char *head, const char *name, const char *tail, Oid type, Dat
 		elog(ERROR, "could not execute \"%s\"", text);
 }
 
+/* as an assignment does, with the same errors: what a user's function returns is not known before */
+static Datum
+converted(Datum value, Oid from, Oid to)
+{
+	Oid   output;
+	Oid   input;
+	Oid   element;
+	bool  varlena;
+	char *text;
+
+	if (from == to)
+		return value;
+	getTypeOutputInfo(from, &output, &varlena);
+	getTypeInputInfo(to, &input, &element);
+	text = OidOutputFunctionCall(output, value);
+	return OidInputFunctionCall(input, text, element, -1);
+}
+
 /* kind_steps(function, argument): all rows of the function as an array, NULL when there are none */
 Datum
 sd_sql_kind_steps(PG_FUNCTION_ARGS)
@@ -102,7 +120,7 @@ sd_sql_kind_steps(PG_FUNCTION_ARGS)
 		elog(ERROR, "unexpected number of rows of an aggregate");
 	steps = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (!isnull)
-		steps = SPI_datumTransfer(steps, false, -1);
+		steps = SPI_datumTransfer(converted(steps, SPI_gettypeid(SPI_tuptable->tupdesc, 1), get_fn_expr_rettype(fcinfo->flinfo)), false, -1);
 	SPI_finish();
 	if (isnull)
 		PG_RETURN_NULL();

@@ -242,6 +242,16 @@ do_as('adm', 'CALL salesdrive.run()');
 is(sql("SELECT count(*) FROM salesdrive.task WHERE id = $task"), 0, 'under a role that is no superuser the task is done');
 is(sql('SELECT string_agg(by, \' \') FROM app.called'), 'adm', 'by that role');
 
+do_as('adm', "CREATE FUNCTION app.number(tasks bigint[]) RETURNS SETOF bigint LANGUAGE sql AS 'SELECT unnest(tasks)';
+	CREATE FUNCTION app.pair(tasks bigint[]) RETURNS TABLE (task_id bigint, step text) LANGUAGE sql AS 'SELECT id, ''done'' FROM unnest(tasks) id';
+	CREATE FUNCTION app.columns(tasks bigint[]) RETURNS TABLE (task_id bigint, step text, purpose text, method text, path text, body jsonb, memo jsonb, creates boolean, run_at timestamptz, reason text, detail text, hint text, blocked_on text)
+		LANGUAGE sql AS 'SELECT s.* FROM app.plan(tasks) s';
+	INSERT INTO salesdrive.task_kind (kind, plan_function, settle_function) SELECT k, 'app.' || k, 'app.settle' FROM unnest(ARRAY['number', 'pair', 'columns']) k");
+do_as('adm', "SELECT salesdrive.enqueue('main', k, '1', 'main') FROM unnest(ARRAY['number', 'pair', 'columns']) k");
+do_as('adm', 'CALL salesdrive.run()');
+is(sql("SELECT string_agg(concat_ws(' ', kind, state, reason, substring(detail FROM 'failed with [^:]*')), '; ' ORDER BY kind) FROM salesdrive.task WHERE kind IN ('number', 'pair', 'columns')"),
+	'number parked bug failed with 22P02; pair parked bug failed with 22P02', 'what a function returns that is no step parks its own tasks, and columns of one are one');
+
 # ---- workers, and secrets
 
 my $seen = '';

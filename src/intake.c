@@ -19,6 +19,7 @@
  */
 #include "connection.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,19 @@ typedef struct Framing
 	size_t length;
 } Framing;
 
+/*
+ * A blank before its colon stands in the name the library gives, and so does,
+ * without one, the value of a header that is folded; a hyphen and a letter, or
+ * an underscore, make it the name of another header.
+ */
+static bool
+is_bent(const char *name, const char *header)
+{
+	size_t len = strlen(header);
+
+	return strncasecmp(name, header, len) == 0 && name[len] != '_' && !(name[len] == '-' && isalpha((unsigned char) name[len + 1]));
+}
+
 /* callback: one header */
 static enum MHD_Result
 on_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
@@ -175,8 +189,8 @@ on_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *valu
 		f->encodings++;
 		f->chunked = value && strcasecmp(value, "chunked") == 0;
 	}
-	else if (strncasecmp(name, "Content-Length", 14) == 0 || strncasecmp(name, "Transfer-Encoding", 17) == 0)
-		f->lengths = 99; /* a blank before its colon, or folded: another server may read it */
+	else if (is_bent(name, "Content-Length") || is_bent(name, "Transfer-Encoding"))
+		f->lengths = 99; /* another server may read it */
 	else if (strcasecmp(name, "Expect") == 0)
 		f->expects = true;
 	return MHD_YES;

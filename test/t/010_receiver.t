@@ -145,6 +145,7 @@ is(status_of(head('POST', $path, 'Content-Length: +2') . '{}'), 400, 'a length t
 is(status_of(head('POST', $path, 'Transfer-Encoding: gzip') . '{}'), 400, 'an encoding that is not chunked');
 is(status_of(head('POST', $path, 'Content-Length: 2', 'Transfer-Encoding : chunked') . '{}'), 400, 'both, one of them with a blank before its colon');
 is(status_of(head('POST', $path, 'Content-Length: 2', "Transfer-Encoding:\r\n chunked") . '{}'), 400, 'both, one of them folded');
+is(status_of(head('POST', $path, 'Content-Length: 2', 'Content-Length-Hint: 7', 'Transfer-Encoding_x: none') . '{}'), 200, 'a longer name is another header');
 is(status_of(head('POST', $path, 'Content-Length: 2', "X-A: b\r\n Transfer-Encoding: chunked") . '{}'), 200, 'a folded value of another header is no header');
 
 $line = raw_connect($port);

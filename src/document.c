@@ -27,6 +27,7 @@
 #include "utils/numeric.h"
 
 #include "compat.h"
+#include "functions.h"
 
 PG_FUNCTION_INFO_V1(sd_sql_renamed);
 PG_FUNCTION_INFO_V1(sd_sql_named_object);
@@ -82,8 +83,8 @@ static Kept kept_as_sent(const JsonbValue *sent, const JsonbValue *kept);
 
 /* ---- arguments and results ---- */
 
-static void
-get_jsonb(Jsonb *jsonb, JsonbValue *value)
+void
+sd_jsonb_root(Jsonb *jsonb, JsonbValue *value)
 {
 	if (JsonbExtractScalar(&jsonb->root, value))
 		return;
@@ -99,7 +100,7 @@ get_argument(FunctionCallInfo fcinfo, int n, Argument *argument)
 	if (PG_ARGISNULL(n))
 		return;
 	argument->jsonb = PG_GETARG_JSONB_P(n);
-	get_jsonb(argument->jsonb, &argument->value);
+	sd_jsonb_root(argument->jsonb, &argument->value);
 }
 
 static void
@@ -728,7 +729,7 @@ get_array(ArrayType *array, JsonbValue *value)
 		if (nulls[i])
 			element->type = jbvNull;
 		else
-			get_jsonb(DatumGetJsonbP(elements[i]), element);
+			sd_jsonb_root(DatumGetJsonbP(elements[i]), element);
 	}
 }
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * functions.h
- *	  What the SQL-callable functions of functions.c give to other C files.
+ *	  What the files of SQL-callable functions give to other C files.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "utils/jsonb.h"
 
 /*
  * The time every rule of business uses: the wall clock moved by
@@ -23,5 +24,8 @@ extern TimestampTz sd_clock(void);
  * Reports an ERROR that names the reference but never a value.
  */
 extern char *sd_secret_value(const char *reference);
+
+/* the value at the root; a container is jbvBinary; what it points to is in the jsonb (document.c) */
+extern void sd_jsonb_root(Jsonb *jsonb, JsonbValue *value);
 
 #endif /* SD_FUNCTIONS_H */

@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "functions.h"
 
 PG_FUNCTION_INFO_V1(sd_sql_json_text);
 PG_FUNCTION_INFO_V1(sd_sql_json_numeric);
@@ -50,17 +51,6 @@ typedef struct Span
 } Span;
 
 /* ---- what a value is ---- */
-
-/* The value at the root; a container is jbvBinary. */
-static void
-root_of(Jsonb *jsonb, JsonbValue *value)
-{
-	if (JsonbExtractScalar(&jsonb->root, value))
-		return;
-	value->type = jbvBinary;
-	value->val.binary.data = &jsonb->root;
-	value->val.binary.len = (int) (VARSIZE(jsonb) - VARHDRSZ);
-}
 
 static Span
 span_of(const char *string)
@@ -101,7 +91,7 @@ first_text(Jsonb *jsonb)
 	JsonbValue  value;
 	JsonbValue *first;
 
-	root_of(jsonb, &value);
+	sd_jsonb_root(jsonb, &value);
 	if (value.type != jbvBinary || !JsonContainerIsArray(value.val.binary.data))
 		return value_text(&value);
 	first = getIthJsonbValueFromContainer(value.val.binary.data, 0);
@@ -275,7 +265,7 @@ sd_sql_json_numeric(PG_FUNCTION_ARGS)
 	JsonbValue value;
 	Numeric    number;
 
-	root_of(PG_GETARG_JSONB_P(0), &value);
+	sd_jsonb_root(PG_GETARG_JSONB_P(0), &value);
 	number = value_number(&value);
 	if (number == NULL)
 		PG_RETURN_NULL();
@@ -288,7 +278,7 @@ sd_sql_json_bigint(PG_FUNCTION_ARGS)
 	JsonbValue value;
 	Numeric    number;
 
-	root_of(PG_GETARG_JSONB_P(0), &value);
+	sd_jsonb_root(PG_GETARG_JSONB_P(0), &value);
 	number = value_number(&value);
 	if (number == NULL || !is_bigint(number))
 		PG_RETURN_NULL();
@@ -303,7 +293,7 @@ sd_sql_json_flag(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(false);
-	root_of(PG_GETARG_JSONB_P(0), &value);
+	sd_jsonb_root(PG_GETARG_JSONB_P(0), &value);
 	if (value.type == jbvBinary)
 		PG_RETURN_BOOL(false);
 	text = value_text(&value);
@@ -317,7 +307,7 @@ sd_sql_json_time(PG_FUNCTION_ARGS)
 	JsonbValue value;
 	Timestamp  time;
 
-	root_of(PG_GETARG_JSONB_P(0), &value);
+	sd_jsonb_root(PG_GETARG_JSONB_P(0), &value);
 	if (value.type != jbvString || !read_time(value_text(&value), &time))
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMP(time);
@@ -342,7 +332,7 @@ sd_sql_order_number(PG_FUNCTION_ARGS)
 	Span       text;
 	int64      number = 0;
 
-	root_of(PG_GETARG_JSONB_P(0), &value);
+	sd_jsonb_root(PG_GETARG_JSONB_P(0), &value);
 	if (value.type != jbvString && value.type != jbvNumeric)
 		PG_RETURN_NULL();
 	text = value_text(&value);

@@ -72,7 +72,8 @@ execute_call(const char *head, const char *name, const char *tail, Oid type, Dat
 		snprintf(key, sizeof(key), "%u %s", type, text) >= (int) sizeof(key))
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("the name of a function in salesdrive.task_kind is too long: \"%s\"", name)));
+				 errmsg("the name of a function in salesdrive.task_kind is too long: \"%s\"", name),
+				 errhint("Give the function a shorter name, and write that into the row of the kind.")));
 	call = find_call(key);
 	if (call->plan == NULL)
 	{

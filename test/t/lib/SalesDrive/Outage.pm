@@ -23,7 +23,8 @@ sub survive_outage
 {
 	my (%o) = @_;
 	my $node = new_node($o{name}, workers => 1, conf => "fsync = off\nsalesdrive.sweep_interval = '1 s'\nlog_min_messages = warning");
-	my $bas = start_peer('bas', '--config', '{"latency_ms": 2}');
+	# so slow that the requests in hand, which nothing overtakes, are few beside the orders of a lane
+	my $bas = start_peer('bas', '--config', '{"latency_ms": 20}');
 	my $crm = start_peer('salesdrive');
 	my $clock = 0;
 	my $sql = sub { my ($query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql('postgres', $query); utf8::decode($out); return $out };

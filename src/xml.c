@@ -211,8 +211,8 @@ parse(SdXml *reader, const char *data, size_t len, bool last)
 				 "%s needs more memory than is allowed: a name or a tag has no end", reader->what);
 	else if (reader->problem[0] == '\0')
 		snprintf(reader->problem, sizeof(reader->problem), "the answer is not %s: %s at line %lu, column %lu",
-				 reader->what, XML_ErrorString(error), (unsigned long) XML_GetCurrentLineNumber(reader->parser),
-				 (unsigned long) XML_GetCurrentColumnNumber(reader->parser) + 1);
+				 reader->what, XML_ErrorString(error), (unsigned long) XML_GetCurrentLineNumber64(reader->parser),
+				 (unsigned long) XML_GetCurrentColumnNumber64(reader->parser) + 1);
 	return false;
 }
 

@@ -12,6 +12,12 @@
 
 #include "xml.h"
 
+/* Where a parser stands has had names of its own for 64 bits since expat 2.9, and the old ones are deprecated. */
+#if XML_MAJOR_VERSION * 100 + XML_MINOR_VERSION < 209
+#define XML_GetCurrentLineNumber64(parser)   XML_GetCurrentLineNumber(parser)
+#define XML_GetCurrentColumnNumber64(parser) XML_GetCurrentColumnNumber(parser)
+#endif
+
 struct SdXml
 {
 	XML_Parser  parser;

@@ -72,7 +72,7 @@ sd_loop_free(SdLoop *loop)
 static void
 leave_if_told(void)
 {
-	if (ProcDiePending && IsBackgroundWorker && MyBgworkerEntry != NULL)
+	if (ProcDiePending && MyBgworkerEntry != NULL)
 		proc_exit(MyBgworkerEntry->bgw_restart_time == BGW_NEVER_RESTART ? 0 : 1);
 }
 

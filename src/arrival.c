@@ -189,7 +189,6 @@ describe_failure(Transfer *transfer, CURLcode code)
 {
 	const SdRequest *request = &transfer->exchange.request;
 	curl_off_t       name_at = 0;
-	curl_off_t       connect_at = 0;
 	const char      *phase;
 	size_t           len;
 
@@ -206,7 +205,7 @@ describe_failure(Transfer *transfer, CURLcode code)
 		transfer->exchange.error = TOO_LATE;
 		return;
 	}
-	if (code == CURLE_OK)
+	if (code == CURLE_OK || code == CURLE_PARTIAL_FILE)
 	{
 		transfer->exchange.error = "the connection closed before the answer was complete";
 		return;
@@ -233,14 +232,13 @@ describe_failure(Transfer *transfer, CURLcode code)
 		return;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T, &name_at);
-	curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connect_at);
 	if (transfer->first_byte_at != 0)
 		phase = "receiving the answer";
 	else if (transfer->departures > 0 && transfer->body_sent < transfer->body_len)
 		phase = "sending the body of the request";
 	else if (transfer->departures > 0)
 		phase = "waiting for the first byte of the answer";
-	else if (connect_at > 0 || strncmp(transfer->error, "SSL", 3) == 0)
+	else if (transfer->connected)
 		phase = "waiting for the TLS handshake";
 	else if (name_at > 0)
 		phase = "waiting for the connection";

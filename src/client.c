@@ -74,13 +74,28 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
+/*
+ * A connection that libcurl wants to read from has been made, though its TLS
+ * may have to come.  Since 8 libcurl tells when only after the handshake.
+ */
+static void
+note_connection(CURL *easy)
+{
+	Transfer  *transfer = NULL;
+	curl_off_t name_at = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+	curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &name_at);
+	if (transfer != NULL && name_at > 0) /* else its resolver is read */
+		transfer->connected = true;
+}
+
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	SdClient          *client = arg;
 	struct epoll_event event;
 
-	(void) easy;
 	(void) socket_arg;
 	memset(&event, 0, sizeof(event));
 	event.data.fd = fd;
@@ -90,7 +105,10 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 		return 0;
 	}
 	if (what & CURL_POLL_IN)
+	{
 		event.events |= EPOLLIN;
+		note_connection(easy);
+	}
 	if (what & CURL_POLL_OUT)
 		event.events |= EPOLLOUT;
 	if (epoll_ctl(client->epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0 &&

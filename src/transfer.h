@@ -66,6 +66,7 @@ typedef struct Transfer
 	size_t                body_sent;
 	int                   departures; /* times the request began to leave */
 	bool                  is_read;
+	bool                  connected; /* a new connection, be it without its TLS yet */
 	bool                  resend_refused;
 	bool                  left_too_late;
 	bool                  too_large;

@@ -249,8 +249,8 @@ my @table = (
 	[ 'POST', '/half_body_hang', '{}', qr/^- unknown_outcome .*time went into receiving the answer/ ],
 	[ 'GET', '/hang', undef, qr/^- transient .*time went into waiting for the first byte/ ],
 	[ 'POST', '/hang', '{}', qr/^- unknown_outcome .*time went into waiting for the first byte/ ],
-	[ 'GET', '/short', undef, qr/^- transient .*remaining to read/ ],
-	[ 'POST', '/short', '{}', qr/^- unknown_outcome .*remaining to read/ ],
+	[ 'GET', '/short', undef, qr/^- transient the connection closed before the answer was complete/ ],
+	[ 'POST', '/short', '{}', qr/^- unknown_outcome the connection closed before the answer was complete/ ],
 	[ 'GET', '/big/300000', undef, qr/^200 ok$/ ],
 	[ 'GET', '/big/3000000', undef, qr/^- transient the answer is larger than the limit of 1000000 bytes/ ],
 	[ 'POST', '/big/3000000', '{}', qr/^- unknown_outcome the answer is larger/ ],
@@ -284,10 +284,13 @@ cmp_ok(sql(q{SELECT ms_first_byte FROM answer WHERE url LIKE '%/delay/0.3'}), '>
 
 # ---- what is never sent ----
 
+my $full = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
+my @waiting = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $full->sockport, Blocking => 0) } 1 .. 8;
 @answers = ask(
 	[ 'GET', 'http://127.0.0.1:1/x' ], [ 'GET', 'http://192.0.2.1/x' ], [ 'GET', 'ftp://127.0.0.1/x' ], [ 'GET', 'http://u:p@127.0.0.1/x' ],
 	[ 'GET', 'http://127.0.0.1/a b' ], [ 'GET', '/fast', headers => '{"X-A: 1\\r\\nEvil: 2"}' ], [ 'TRACE', '/fast' ],
-	[ 'GET', $url =~ s/^http/https/r . '/fast', connect_timeout => 1000 ]);
+	[ 'GET', $url =~ s/^http/https/r . '/fast', connect_timeout => 1000 ],
+	[ 'POST', 'http://127.0.0.1:' . $full->sockport . '/x', connect_timeout => 1000 ]);
 like($answers[0], qr/^- transient .*connect/i, 'nobody listens');
 like($answers[1], qr/^- config plain http is allowed to the local machine only/, 'plain http beyond loopback');
 like($answers[2], qr/^- config the URL is neither http nor https/, 'another scheme');
@@ -296,6 +299,7 @@ like($answers[4], qr/^- config the URL is not percent-encoded/, 'a blank in the 
 like($answers[5], qr/^- config a header is not of the form/, 'a header with a line break');
 like($answers[6], qr/^- config the method is not one of/, 'an unusual method');
 like($answers[7], qr/^- transient .*time went into waiting for the TLS handshake/, 'a TLS handshake that never comes is known not to have sent anything');
+like($answers[8], qr/^- transient .*time went into waiting for the connection/, 'nor has a connection that is not accepted');
 
 my $sent = count('POST fast');
 @answers = ask([ 'POST', '/fast', body => '{}', leave_before => 'yesterday' ], [ 'POST', '/fast', body => '{}', leave_before => 'tomorrow' ]);

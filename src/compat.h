@@ -44,6 +44,11 @@
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* A function that does not return is marked in front of it since 18. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* Backends are numbered from 0 as ProcNumber since 17. */
 #if PG_VERSION_NUM >= 170000
 #define sd_my_proc_number() ((int) MyProcNumber)

@@ -21,6 +21,8 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
+#include "compat.h"
+
 #define SD_EXTENSION     "salesdrive"
 #define SD_MAX_DATABASES 64
 #define SD_ERROR_LEN     160
@@ -151,7 +153,7 @@ extern void sd_wake_launcher_now(void);
 extern void sd_worker_attach(SdRole role);
 
 /* ends the process with code 0; the launcher leaves it so until woken */
-extern void sd_worker_exit(SdWorkerState why, const char *reason) pg_attribute_noreturn();
+pg_noreturn extern void sd_worker_exit(SdWorkerState why, const char *reason);
 
 /* a short text for worker_status; NULL = all is well */
 extern void sd_worker_report(const char *error);

@@ -213,8 +213,8 @@ set_method(Transfer *transfer, CURL *easy)
 	if (!is_post && strcmp(request->method, "HEAD") != 0)
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 
-		/* see the invariants at the top */
 #ifdef HAVE_PREREQ
+	/* see the invariants at the top */
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_departure);
 	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
 #else

@@ -242,7 +242,7 @@ json_copy(Output *out, const char *p, const char *end)
 	{
 		const char *stop = json_skip_value(p, end);
 
-		while (p<stop && * p> ' ')
+		while (p != stop && *p > ' ')
 			p = out_copy(out, p, stop);
 		return;
 	}

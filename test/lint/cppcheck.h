@@ -16,4 +16,6 @@
 #define PG_FUNCTION_INFO_V1(name) extern Datum name(FunctionCallInfo fcinfo)
 #define PG_MODULE_MAGIC extern int pg_module_magic
 #define pg_attribute_noreturn() __attribute__((noreturn))
+#define INT64_FORMAT "%lld"
+#define UINT64_FORMAT "%llu"
 #define PGDLLEXPORT

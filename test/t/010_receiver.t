@@ -142,7 +142,7 @@ is(status_of(head('POST', $path)), 411, 'neither length nor chunked');
 is(status_of(head('POST', $path, 'Content-Length: 2', 'Transfer-Encoding: chunked') . "2\r\n{}\r\n0\r\n\r\n"), 400, 'both');
 is(status_of(head('POST', $path, 'Content-Length: 2', 'Content-Length: 9') . '{}'), 400, 'two lengths');
 is(status_of(head('POST', $path, 'Content-Length: +2') . '{}'), 400, 'a length that is no number');
-is(status_of(head('POST', $path, 'Transfer-Encoding: gzip') . '{}'), 400, 'an encoding that is not chunked');
+like(status_of(head('POST', $path, 'Transfer-Encoding: gzip') . '{}'), qr/^(400|501)$/, 'an encoding that is not chunked: libmicrohttpd 1.0 answers itself');
 is(status_of(head('POST', $path, 'Content-Length: 2', 'Transfer-Encoding : chunked') . '{}'), 400, 'both, one of them with a blank before its colon');
 is(status_of(head('POST', $path, 'Content-Length: 2', "Transfer-Encoding:\r\n chunked") . '{}'), 400, 'both, one of them folded');
 is(status_of(head('POST', $path, 'Content-Length: 2', 'Content-Length-Hint: 7', 'Transfer-Encoding_x: none') . '{}'), 200, 'a longer name is another header');
@@ -194,12 +194,12 @@ ok(!$answer || $answer->{status} == 413, 'or in chunks beyond swallow_limit');
 
 # ---- what the library answers itself ----
 
-for ([ 400, 'a Content-Length that is no number', 'Content-Length: abc' ], [ 400, 'a negative one', 'Content-Length: -2' ], [ 413, 'one that no machine holds', 'Content-Length: 99999999999999999999999' ],
+for ([ 400, 'a Content-Length that is no number', 'Content-Length: abc' ], [ 400, 'a negative one', 'Content-Length: -2' ], [ '400|413', 'one that no machine holds', 'Content-Length: 99999999999999999999999' ],
 	[ 431, 'a header of 40 kB', 'X-Long: ' . 'x' x 40_000 ])
 {
 	my ($status, $what, @lines) = @$_;
 	($answer, $line) = ask(head('POST', $path, @lines));
-	is($answer->{status}, $status, "$what: $status");
+	like($answer->{status}, qr/^(?:$status)$/, "$what: $status");
 	$line->read_all(10);
 	ok($line->closed, 'and closed');
 }

@@ -38,6 +38,13 @@ our @EXPORT = qw(
 );
 our @EXPORT_OK = qw(sql error_of run_engine uri);
 
+# What tests say may be characters; the tee into the log takes bytes, and since PostgreSQL 17 a wide one is the end of the test.
+{
+	no warnings 'redefine';
+	my $print = \&PostgreSQL::Test::SimpleTee::PRINT;
+	*PostgreSQL::Test::SimpleTee::PRINT = sub { my ($tee, @said) = @_; utf8::is_utf8($_) and utf8::encode($_) for @said; return $print->($tee, @said) };
+}
+
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my @peers;
 my %ports_given;

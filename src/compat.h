@@ -44,6 +44,11 @@
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* Why a hash could not be computed is told since 15. */
+#if PG_VERSION_NUM < 150000
+#define pg_cryptohash_error(hash) "the cryptographic library refused"
+#endif
+
 /* A function that does not return is marked in front of it since 18. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

@@ -212,24 +212,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION known_elements(text, text) IS 'Elements of a BAS dictionary, in words';
 
-CREATE FUNCTION chosen_value(infobase text, dictionary text, wanted text, fallback_code text, OUT ref uuid, OUT problem text, OUT candidates text) RETURNS record
+CREATE FUNCTION chosen_value(infobase text, dictionary text, wanted text, OUT ref uuid, OUT problem text, OUT candidates text) RETURNS record
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 DECLARE
-    found    bigint;
-    one      text;
-    fallback text;
+    found bigint;
+    one   text;
 BEGIN
-    SELECT count(*) FILTER (WHERE is_meant(wanted, d.key, d.code, d.name)), min(d.key) FILTER (WHERE is_meant(wanted, d.key, d.code, d.name)), min(d.key) FILTER (WHERE btrim(d.code) = fallback_code)
-    INTO found, one, fallback
+    SELECT count(*) FILTER (WHERE is_meant(wanted, d.key, d.code, d.name)), min(d.key) FILTER (WHERE is_meant(wanted, d.key, d.code, d.name)) INTO found, one
     FROM dictionary_value d WHERE d.scope = infobase AND d.side = 'bas' AND d.dictionary = chosen_value.dictionary;
-    problem := choice_problem(found, wanted, fallback_code, fallback);
+    problem := choice_problem(found, wanted, NULL, NULL);
     IF problem IS NULL THEN
-        ref := CASE WHEN found = 1 THEN one ELSE fallback END::uuid;
+        ref := one::uuid;
     ELSE
         candidates := known_elements(infobase, dictionary);
     END IF;
 END $$;
-COMMENT ON FUNCTION chosen_value(text, text, text, text) IS 'Element of a BAS dictionary by Ref_Key, code or name; without a wish the only one, else the one with the fallback code';
+COMMENT ON FUNCTION chosen_value(text, text, text) IS 'Element of a BAS dictionary by Ref_Key, code or name; without a wish the only one';
 
 CREATE TYPE account_setting AS (
     account       text,
@@ -310,7 +308,7 @@ BEGIN
     FROM account a
     JOIN infobase i ON i.name = a.infobase
     CROSS JOIN LATERAL (SELECT profile_problem(i.name, i.profile, a.counterparty_mode = 'phone') AS problem OFFSET 0) p
-    CROSS JOIN LATERAL (    -- as chosen_value() does, all at once
+    CROSS JOIN LATERAL (    -- as chosen_value() does, all at once; without a wish, of several currencies the one with the code counts
         SELECT array_agg(CASE WHEN w.problem IS NULL THEN CASE WHEN f.found = 1 THEN f.one ELSE f.fallback END END::uuid ORDER BY s.n) AS refs,
                (array_agg(s.dictionary ORDER BY s.n) FILTER (WHERE r.entity_set IS NOT NULL AND l.dictionary IS NULL))[1] AS unread,
                array_agg(s.dictionary ORDER BY s.n) FILTER (WHERE w.wrong) AS settings,

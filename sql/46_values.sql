@@ -101,7 +101,7 @@ BEGIN
         FROM (SELECT DISTINCT account, infobase, dictionary, crm_key, ruled, rule_key FROM carried) u
         LEFT JOIN LATERAL value_row(u.account, u.dictionary, u.crm_key) m ON NOT u.ruled
         CROSS JOIN LATERAL (SELECT CASE WHEN u.ruled THEN u.rule_key ELSE m.bas_key END AS bas_key) g
-        LEFT JOIN LATERAL (SELECT c.* FROM chosen_value(u.infobase, u.dictionary, g.bas_key, NULL) c WHERE g.bas_key IS NOT NULL AND u.dictionary = ANY (header_dictionaries())) c ON true
+        LEFT JOIN LATERAL (SELECT c.* FROM chosen_value(u.infobase, u.dictionary, g.bas_key) c WHERE g.bas_key IS NOT NULL AND u.dictionary = ANY (header_dictionaries())) c ON true
     )
     SELECT (c.account, c.order_id, c.dictionary, c.crm_key, n.mapped, n.bas_key, n.ref, n.problem, n.candidates, CASE WHEN c.ruled THEN 'header_rule' ELSE 'value_map' END)::order_value
     FROM carried c JOIN known n ON n.account = c.account AND n.dictionary = c.dictionary AND coalesce(n.crm_key, '') = coalesce(c.crm_key, '')
@@ -313,7 +313,7 @@ BEGIN
             USING ERRCODE = '22023', DETAIL = 'Orders carry ids; a name would never match.', HINT = format('Its id: %s.', named);
     END IF;
     IF bas_key IS NOT NULL AND EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = a.infobase AND l.dictionary = dictionary) THEN
-        SELECT * INTO found FROM chosen_value(a.infobase, dictionary, bas_key, NULL);
+        SELECT * INTO found FROM chosen_value(a.infobase, dictionary, bas_key);
         IF found.problem IS NOT NULL THEN
             RAISE EXCEPTION '% "%" % "%"', dictionary, bas_key, found.problem, a.infobase
                 USING ERRCODE = '22023', DETAIL = format('There: %s.', coalesce(found.candidates, 'nothing')),

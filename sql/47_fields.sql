@@ -397,7 +397,7 @@ BEGIN
               FROM valued v WHERE v.dictionary IS NOT NULL AND NOT json_blank(v.value) AND jsonb_typeof(v.value) <> 'object') u
         LEFT JOIN LATERAL value_row(u.account, u.dictionary, u.crm_key) w ON true
         CROSS JOIN LATERAL (SELECT CASE WHEN u.refers THEN list_state(u.infobase, u.profile, u.dictionary) END AS lacks) l
-        LEFT JOIN LATERAL (SELECT c.* FROM chosen_value(u.infobase, u.dictionary, w.bas_key, NULL) c WHERE u.refers AND l.lacks IS NULL AND w.bas_key IS NOT NULL) c ON true
+        LEFT JOIN LATERAL (SELECT c.* FROM chosen_value(u.infobase, u.dictionary, w.bas_key) c WHERE u.refers AND l.lacks IS NULL AND w.bas_key IS NOT NULL) c ON true
     ), looked AS MATERIALIZED (
         SELECT v.*, json_text(v.value) AS crm_key, d.entry,
                CASE WHEN v.answer ? 'superuser' THEN 'superuser' WHEN v.answer ? 'error' THEN 'error'
@@ -417,7 +417,7 @@ BEGIN
     ), element AS MATERIALIZED (    -- attributes and kinds of contact information are elements of BAS
         SELECT u.infobase, u.list, u.property, list_state(u.infobase, u.profile, u.list) AS lacks, c.ref, c.problem, c.candidates, d.attributes -> (property_names(u.profile, u.list) ->> 'kind') AS kind
         FROM (SELECT DISTINCT t.infobase, t.profile, t.list, t.property FROM typed t WHERE t.list IS NOT NULL AND t.final IS NOT NULL) u
-        CROSS JOIN LATERAL chosen_value(u.infobase, u.list, u.property, NULL) c
+        CROSS JOIN LATERAL chosen_value(u.infobase, u.list, u.property) c
         LEFT JOIN dictionary_value d ON d.scope = u.infobase AND d.side = 'bas' AND d.dictionary = u.list AND d.key = c.ref::text
     ), whole AS (
         SELECT t.*, e.ref AS element, e.candidates AS elements, e.problem AS element_problem, e.kind AS element_kind, p.way,
@@ -704,7 +704,7 @@ BEGIN
         SELECT w.target, w.property, string_agg(CASE w.target WHEN 'order' THEN '' ELSE w.property || ' from ' END || w.text, '; ' ORDER BY w.rank) AS texts FROM words w GROUP BY w.target, w.property
     ), attribute AS MATERIALIZED (
         SELECT u.ref, min(u.property) AS property
-        FROM (SELECT c.ref::text AS ref, m.property FROM mapped m CROSS JOIN LATERAL chosen_value(b.infobase, 'attribute', m.property, NULL) c WHERE m.target = 'attribute') u WHERE u.ref IS NOT NULL GROUP BY u.ref
+        FROM (SELECT c.ref::text AS ref, m.property FROM mapped m CROSS JOIN LATERAL chosen_value(b.infobase, 'attribute', m.property) c WHERE m.target = 'attribute') u WHERE u.ref IS NOT NULL GROUP BY u.ref
     ), line AS MATERIALIZED (    -- kits and delivery have lines of their own
         SELECT c.place::integer AS place, c.line_no, c.sku, json_rows(data -> 'products') -> (c.line_no - 1) AS base FROM composed_lines(order_keys(b.account, b.order_id)) c WHERE c.line_no > 0
         UNION ALL SELECT c.place::integer, 0, c.sku, NULL FROM composed_lines(order_keys(b.account, b.order_id)) c WHERE c.line_no = 0

@@ -56,7 +56,7 @@ BEGIN
         key := CASE WHEN wanted ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN lower(wanted) END;
         problem := CASE WHEN key IS NULL THEN format('profile "%s" names no list of them, so that it must be a Ref_Key', i.profile) END;
     ELSIF NOT unread THEN
-        SELECT c.ref, CASE WHEN c.problem IS NOT NULL THEN format('it %s (there: %s)', c.problem, left(coalesce(c.candidates, 'nothing'), 300)) END INTO refs, problem FROM chosen_value(i.name, entity, wanted, NULL) c;
+        SELECT c.ref, CASE WHEN c.problem IS NOT NULL THEN format('it %s (there: %s)', c.problem, left(coalesce(c.candidates, 'nothing'), 300)) END INTO refs, problem FROM chosen_value(i.name, entity, wanted) c;
         key := refs::text;
     END IF;
 END $$;

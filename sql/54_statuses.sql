@@ -65,7 +65,7 @@ BEGIN
     END IF;
     problem := list_state(infobase, profile, 'status');
     IF problem IS NULL THEN
-        SELECT * INTO found FROM chosen_value(infobase, 'status', bas_key, NULL);
+        SELECT * INTO found FROM chosen_value(infobase, 'status', bas_key);
         value := found.ref;
         problem := found.problem;
         candidates := found.candidates;

@@ -156,7 +156,7 @@ BEGIN
             problem := 'dictionary';
             RETURN;
         END IF;
-        SELECT * INTO found FROM chosen_value(f.infobase, 'status', word, NULL);
+        SELECT * INTO found FROM chosen_value(f.infobase, 'status', word);
         IF found.ref IS NULL THEN
             problem := 'close_status';
             detail := format('Infobase "%s" has no status "%s" (there: %s).', f.infobase, word, coalesce(found.candidates, 'nothing'));

@@ -307,7 +307,7 @@ DECLARE
 BEGIN
     FOR i IN SELECT DISTINCT b.* FROM few(causes) c JOIN account a ON c IN (format('followup_rule:%s:', a.name), 'followup_rule:*:') JOIN infobase b ON b.name = a.infobase ORDER BY 1 LOOP
         IF list_state(i.name, i.profile, 'status') IS DISTINCT FROM 'no_list' AND EXISTS (
-            SELECT FROM account a CROSS JOIN LATERAL followup_rules(a.name, 'bas') r CROSS JOIN LATERAL chosen_value(i.name, 'status', r.status, NULL) v WHERE a.infobase = i.name AND v.ref IS NULL AND r.status !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$') THEN
+            SELECT FROM account a CROSS JOIN LATERAL followup_rules(a.name, 'bas') r CROSS JOIN LATERAL chosen_value(i.name, 'status', r.status) v WHERE a.infobase = i.name AND v.ref IS NULL AND r.status !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$') THEN
             PERFORM enqueue(i.name, 'dictionary', 'status', i.name, 2::smallint);
         END IF;
         IF property_names(i.profile, 'order') ?| ARRAY['status', 'total'] THEN

@@ -249,7 +249,7 @@ BEGIN
         ref := lower(bas_key)::uuid;
     ELSIF bas_key IS NOT NULL THEN
         unread := NOT EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = payment_place.infobase AND l.dictionary = payment_place.dictionary);
-        SELECT * INTO c FROM chosen_value(infobase, dictionary, bas_key, NULL);
+        SELECT * INTO c FROM chosen_value(infobase, dictionary, bas_key);
         ref := c.ref;
         problem := CASE WHEN NOT unread AND c.problem IS NOT NULL THEN format('payment_rule gives %s "%s", which %s "%s" (there: %s).', dictionary, bas_key, c.problem, infobase, coalesce(c.candidates, 'nothing')) END;
     END IF;

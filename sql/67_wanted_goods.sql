@@ -219,7 +219,7 @@ BEGIN
     RETURN QUERY
     SELECT DISTINCT ON (c.ref) c.ref, m.crm_key
     FROM account a JOIN value_map m ON m.account IN (a.name, '*') AND m.dictionary = 'warehouse' AND m.direction IN ('to_crm', 'both') AND m.crm_key <> '*' AND m.bas_key IS NOT NULL
-    CROSS JOIN LATERAL chosen_value(a.infobase, 'warehouse', m.bas_key, NULL) c
+    CROSS JOIN LATERAL chosen_value(a.infobase, 'warehouse', m.bas_key) c
     WHERE a.name = stock_map.account AND c.ref IS NOT NULL
     ORDER BY c.ref, m.direction = 'both', m.account = '*', length(m.crm_key), m.crm_key;
 END $$;
@@ -315,7 +315,7 @@ CREATE FUNCTION push_price_types(account text) RETURNS TABLE (role text, price_t
 BEGIN
     RETURN QUERY
     SELECT p.role, p.price_type, p.name, c.ref, c.problem, c.candidates
-    FROM account a JOIN account_price p ON p.account = a.name CROSS JOIN LATERAL chosen_value(a.infobase, 'price_type', p.price_type, NULL) c WHERE a.name = push_price_types.account;
+    FROM account a JOIN account_price p ON p.account = a.name CROSS JOIN LATERAL chosen_value(a.infobase, 'price_type', p.price_type) c WHERE a.name = push_price_types.account;
 END $$;
 COMMENT ON FUNCTION push_price_types(text) IS 'Rows of account_price with the price type of the base that each names, or why it names none';
 

@@ -105,7 +105,7 @@ BEGIN
     SELECT 6, 'warning', 'setting ' || p.concept, format('Infobase "%s" has several elements of %s, BAS does not post a document without %s, and nothing says which one is meant (there: %s).', i.name, p.concept, p.property, c.candidates),
            format('UPDATE salesdrive.account SET %s = ''name, code or Ref_Key'' WHERE name = %L; or tell it by the order: rows of value_map or header_rule for %s.', p.concept, a.name, p.concept)
     FROM profile_property_effective p JOIN dictionary_load l ON l.infobase = i.name AND l.dictionary = p.concept
-    CROSS JOIN LATERAL chosen_value(i.name, p.concept, NULL, NULL) c
+    CROSS JOIN LATERAL chosen_value(i.name, p.concept, NULL) c
     WHERE p.profile = i.profile AND p.entity = 'order' AND p.needed AND p.property IS NOT NULL AND p.constant IS NULL AND p.concept IN ('warehouse', 'price_type', 'agreement')
       AND to_jsonb(a) ->> p.concept IS NULL AND c.ref IS NULL AND c.candidates IS NOT NULL
       AND NOT EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = p.concept AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL)
@@ -122,13 +122,13 @@ BEGIN
     SELECT 6, 'warning', format('value %s %s', m.dictionary, m.crm_key), format('value_map gives "%s", which %s "%s" (there: %s).', m.bas_key, c.problem, a.infobase, coalesce(c.candidates, 'nothing')),
            map_call(m.account, m.dictionary, m.crm_key)
     FROM value_map m JOIN dictionary_load l ON l.infobase = a.infobase AND l.dictionary = m.dictionary
-    CROSS JOIN LATERAL chosen_value(a.infobase, m.dictionary, m.bas_key, NULL) c
+    CROSS JOIN LATERAL chosen_value(a.infobase, m.dictionary, m.bas_key) c
     WHERE m.account IN (a.name, '*') AND m.direction IN ('to_bas', 'both') AND m.bas_key IS NOT NULL AND c.problem IS NOT NULL
     UNION ALL
     SELECT 6, 'warning', 'rule ' || r.dictionary, format('header_rule %s gives "%s", which %s "%s" (there: %s).', r.condition, r.bas_key, c.problem, a.infobase, coalesce(c.candidates, 'nothing')),
            format('UPDATE salesdrive.header_rule SET bas_key = … WHERE account = %L AND dictionary = %L AND condition = %L;', r.account, r.dictionary, r.condition)
     FROM header_rule r JOIN dictionary_load l ON l.infobase = a.infobase AND l.dictionary = r.dictionary
-    CROSS JOIN LATERAL chosen_value(a.infobase, r.dictionary, r.bas_key, NULL) c
+    CROSS JOIN LATERAL chosen_value(a.infobase, r.dictionary, r.bas_key) c
     WHERE r.account IN (a.name, '*') AND r.bas_key IS NOT NULL AND c.problem IS NOT NULL
     UNION ALL
     SELECT 6, 'warning', format('value %s %s', u.dictionary, u.crm_key),
@@ -226,7 +226,7 @@ BEGIN
         UNION ALL
         SELECT 'error', format('The %s %s "%s" (there: %s).', CASE r.target WHEN 'attribute' THEN 'additional attribute' ELSE 'kind of contact information' END, c.problem, i.name, coalesce(left(c.candidates, 2000), 'nothing')),
                'Correct the name in field_map. If it is new in BAS: SELECT salesdrive.load_dictionaries(…).'
-        FROM chosen_value(i.name, s.list, r.property, NULL) c
+        FROM chosen_value(i.name, s.list, r.property) c
         WHERE c.problem IS NOT NULL AND EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = i.name AND l.dictionary = s.list)
         UNION ALL
         SELECT 'error', format('There is no function %s(jsonb, jsonb, jsonb), or it may not be called.', r.source), 'Create it, and GRANT EXECUTE on it, and USAGE of its schema, to the role of the workers.'
@@ -299,7 +299,7 @@ BEGIN
       AND NOT EXISTS (SELECT FROM crm_order o WHERE o.account = a.name AND o.status_id = r.status)
     UNION ALL
     SELECT 6, 'warning', 'followup ' || r.status, CASE WHEN c.problem IS NULL THEN format('Profile "%s" has no status of the document: the rule does nothing.', i.profile) ELSE format('followup_rule names status "%s", which %s "%s" (there: %s).', r.status, c.problem, i.name, coalesce(c.candidates, 'nothing')) END, 'Correct the row of followup_rule.'
-    FROM rule r LEFT JOIN LATERAL chosen_value(i.name, 'status', r.status, NULL) c ON EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = i.name AND l.dictionary = 'status')
+    FROM rule r LEFT JOIN LATERAL chosen_value(i.name, 'status', r.status) c ON EXISTS (SELECT FROM dictionary_load l WHERE l.infobase = i.name AND l.dictionary = 'status')
     WHERE r.side = 'bas' AND (NOT property_names(i.profile, 'order') ? 'status' AND entity_set(i.profile, 'order_state') IS NULL OR c.problem IS NOT NULL)
     UNION ALL
     SELECT DISTINCT 6, 'warning', 'followup bas', 'Rules look at the status of documents in BAS, and nobody asks for it.', format('Call pull_statuses(%L) by a schedule.', i.name)
@@ -443,7 +443,7 @@ BEGIN
     WHERE s.warehouse NOT IN (SELECT m.warehouse FROM stock_map(a.name) m)
     UNION ALL
     SELECT 6, 'warning', 'stock ' || coalesce(m.bas_key, ''), format('Stock %s of SalesDrive gets nothing: its warehouse counts for stock %s.', m.crm_key, t.stock), format('One warehouse of BAS is one stock: DELETE FROM salesdrive.value_map WHERE account = %L AND dictionary = ''warehouse'' AND crm_key = %L; or give it direction to_bas.', m.account, m.crm_key)
-    FROM value_map m CROSS JOIN LATERAL chosen_value(i.name, 'warehouse', m.bas_key, NULL) c JOIN stock_map(a.name) t ON t.warehouse = c.ref
+    FROM value_map m CROSS JOIN LATERAL chosen_value(i.name, 'warehouse', m.bas_key) c JOIN stock_map(a.name) t ON t.warehouse = c.ref
     WHERE m.account IN (a.name, '*') AND m.dictionary = 'warehouse' AND m.direction IN ('to_crm', 'both') AND m.crm_key NOT IN ('*', t.stock) AND NOT EXISTS (SELECT FROM stock_map(a.name) x WHERE x.stock = m.crm_key)
       AND EXISTS (SELECT FROM account_goods g WHERE g.account = a.name AND g.stock_by = 'warehouse')
     UNION ALL

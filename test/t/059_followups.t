@@ -553,7 +553,7 @@ rule('salesdrive', 3, 'return', posting => 1);
 is(found(), '', 'nor with rules that work');
 rule('salesdrive', 555, 'close');
 rule('bas', 'Немає такого', 'close');
-is(found(), qq{warning followup_rule names status "Немає такого", which is not in the base "main" (there: } . sql("SELECT candidates FROM salesdrive.chosen_value('main', 'status', 'x', NULL)") . qq{).\nwarning followup_rule names status 555, which neither SalesDrive lists nor any order has.}, 'statuses that nobody knows');
+is(found(), qq{warning followup_rule names status "Немає такого", which is not in the base "main" (there: } . sql("SELECT candidates FROM salesdrive.chosen_value('main', 'status', 'x')") . qq{).\nwarning followup_rule names status 555, which neither SalesDrive lists nor any order has.}, 'statuses that nobody knows');
 sql("UPDATE salesdrive.status_poll SET done_at = done_at - interval '2 days'");
 like(found(), qr/Rules look at the status of documents in BAS, and nobody asks for it\./, 'and nobody who asks for them');
 no_rules();

@@ -502,16 +502,19 @@ CREATE FUNCTION order_answers(results http_result[]) RETURNS SETOF order_answer
 BEGIN
     RETURN QUERY
     SELECT t.id, t.account, t.key::bigint, t.infobase, i.profile, t.purpose,
-           CASE WHEN u.class = 'ok' AND t.purpose IN ('create order', 'change order', 'tell changed sum', 'close order', 'mark order', 'unmark order') AND nil_free(j.body ->> 'Ref_Key') IS NULL THEN 'unknown_outcome' ELSE u.class END,
-           u.odata_code, t.memo, j.body, nil_free(j.body ->> 'Ref_Key'), u.started_at,
+           CASE WHEN u.class = 'ok' AND (t.purpose = 'create order' AND k.ref IS NULL    -- the base may give it a key of its own
+                                         OR t.purpose IN ('change order', 'tell changed sum', 'close order', 'mark order', 'unmark order') AND k.ref IS DISTINCT FROM y.bas_ref) THEN 'unknown_outcome' ELSE u.class END,
+           u.odata_code, t.memo, j.body, k.ref, u.started_at,
            answered_write(i, u.started_at)
     FROM few(results) u
     JOIN task t ON t.id = u.task_id
     JOIN infobase i ON i.name = t.infobase
+    LEFT JOIN order_sync y ON y.account = t.account AND y.order_id = t.key::bigint
     CROSS JOIN LATERAL (SELECT result_json(u) AS body OFFSET 0) j    -- OFFSET 0: read the body once
+    CROSS JOIN LATERAL (SELECT nil_free(j.body ->> 'Ref_Key') AS ref) k
     ORDER BY t.account, t.key::bigint;
 END $$;
-COMMENT ON FUNCTION order_answers(http_result[]) IS 'Answers with what is known of their orders; a write answered with 2xx but without its object counts as unknown';
+COMMENT ON FUNCTION order_answers(http_result[]) IS 'Answers with what is known of their orders; a write answered with 2xx but without its object, or with another, counts as unknown';
 
 CREATE FUNCTION settle_order(results http_result[]) RETURNS SETOF plan_step
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -6,7 +6,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
-use SalesDrive::Test qw(:DEFAULT sql run_engine);
+use SalesDrive::Test qw(:DEFAULT sql run_engine uri);
 
 my $node = new_node('edits', preload => 0);
 my $bas = start_peer('bas');
@@ -17,6 +17,7 @@ sub patch { my ($id) = @_; return sql("SELECT request_body FROM salesdrive.excha
 sub told { my ($id) = @_; return sql("SELECT text FROM salesdrive.order_event WHERE order_id = $id AND event IN ('created', 'changed', 'differs') ORDER BY id DESC LIMIT 1") }
 sub changes { my ($id) = @_; return sql("SELECT string_agg(concat_ws(' ', c ->> 'property', c ->> 'line', coalesce(c ->> 'old', '-'), coalesce(c ->> 'new', '-'), c ->> 'version', c ->> 'rule'), '|' ORDER BY n)
 	FROM (SELECT detail FROM salesdrive.order_event WHERE order_id = $id AND event IN ('created', 'changed', 'differs') ORDER BY id DESC LIMIT 1) e, jsonb_array_elements(e.detail -> 'changes') WITH ORDINALITY c (c, n)") }
+sub in_bas { my ($key) = @_; return $bas->control(GET => '/objects?set=' . uri('Document_ЗаказПокупателя') . "&key=$key") }
 my %version;
 sub deliver
 {
@@ -106,6 +107,24 @@ deliver(4, comment => 'без відповіді');
 ok(wait_for('the end', sub { run_engine(); state_of(4) eq 'synced' }, 30), 'a change without an answer is read back');
 like(told(4), qr/changed, as reading it back shows: Комментарий "зразок" → "без відповіді"/, 'and told as well');
 is(sql("SELECT lineage -> 'Комментарий' ->> 'version' FROM salesdrive.bas_order WHERE order_id = 4"), 2, 'its lineage is that of the change');
+
+# ---- a change whose answer is another document: of another order, or one that nobody knows
+
+my $other = held(3);
+for my $case ([ 1, 1, {} ], [ 0, 1, {} ], [ 0, 0, { Ref_Key => '8c1f4a10-0bad-11ee-8000-000000000001' } ])
+{
+	my ($done, $known, $stranger) = @$case;
+	my $text = "чужа відповідь $done$known";
+	my $before = sql("SELECT bas_ref FROM salesdrive.order_sync WHERE order_id = 4");
+	my $answer = json_encode({ %$other, %$stranger });
+	utf8::decode($answer);
+	$bas->control(POST => '/faults', { method => 'PATCH', action => 'status', status => 200, body => 'json', text => $answer, times => 1, $done ? (after => JSON::PP::true()) : () });
+	deliver(4, comment => $text);
+	ok(wait_for('the end', sub { run_engine(); state_of(4) eq 'synced' }, 30), 'an answer that shows another document is none: the document is read back');
+	is(sql("SELECT bas_ref || ' ' || write_unsure FROM salesdrive.order_sync WHERE order_id = 4"), "$before false", 'the order keeps its own');
+	is(in_bas($before)->{'Комментарий'}, $text, 'which holds the change' . ($done ? '' : ', sent again'));
+	is_deeply(held(3), $other, 'and of the other one nothing is taken in');
+}
 
 is_deeply([ grep { $_->{kind} ne 'document_sum' } @{ $bas->control(GET => '/state')->{violations} } ], [], 'the base reports no violation but the sum changed here by hand');
 

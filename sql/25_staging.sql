@@ -28,12 +28,14 @@ COMMENT ON TABLE inbox_default IS 'Holds deliveries of a month that has no parti
 CREATE TABLE inbox_pending (
     id            bigint PRIMARY KEY,
     received_at   timestamptz NOT NULL,
-    put_off_until timestamptz
+    put_off_until timestamptz,
+    again         boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE inbox_pending IS 'Deliveries not read into staging yet';
 COMMENT ON COLUMN inbox_pending.id IS 'Number of the delivery';
 COMMENT ON COLUMN inbox_pending.received_at IS 'Its time: finds the partition';
 COMMENT ON COLUMN inbox_pending.put_off_until IS 'Not read before: another session held rows of its order';
+COMMENT ON COLUMN inbox_pending.again IS 'It was read before, and rejected';
 CREATE INDEX inbox_pending_put_off ON inbox_pending (put_off_until) WHERE put_off_until IS NOT NULL;
 ALTER TABLE inbox_pending SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 

@@ -64,7 +64,7 @@ BEGIN
     WITH freed AS (
         DELETE FROM inbox_reject r WHERE r.account = read_rejected.account AND r.reason <> 'not_json' AND (read_rejected.reason IS NULL OR r.reason = read_rejected.reason) RETURNING r.inbox_id, r.received_at
     )
-    INSERT INTO inbox_pending (id, received_at) SELECT f.inbox_id, f.received_at FROM freed f ORDER BY f.inbox_id;
+    INSERT INTO inbox_pending (id, received_at, again) SELECT f.inbox_id, f.received_at, true FROM freed f ORDER BY f.inbox_id;
     GET DIAGNOSTICS again = ROW_COUNT;
     RETURN again;
 END $$;

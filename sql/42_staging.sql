@@ -268,7 +268,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION note_unreadable(order_key[], bigint[]) IS 'Tells what of the versions that these deliveries brought cannot be read';
 
-CREATE FUNCTION stage_deliveries(ids bigint[], times timestamptz[]) RETURNS void
+CREATE FUNCTION stage_deliveries(ids bigint[], times timestamptz[], again bigint[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
     delivered delivered_order[];
@@ -286,6 +286,9 @@ BEGIN
         FROM (SELECT v.inbox_id, v.received_at FROM few(delivered) v GROUP BY v.inbox_id, v.received_at HAVING count(v.order_id) = 0) r;
     END IF;
 
+    IF again IS NOT NULL THEN    -- the log tells of a delivery once, as it was read last
+        DELETE FROM exchange_log l USING few(delivered) v WHERE v.inbox_id = ANY (again) AND l.at = v.received_at AND l.direction = 'in' AND l.inbox_id = v.inbox_id;
+    END IF;
     INSERT INTO exchange_log (at, direction, account, infobase, order_id, purpose, method, http_status, class, request_bytes, inbox_id)
     SELECT DISTINCT ON (v.inbox_id) v.received_at, 'in', v.account, v.infobase, v.order_id, v.source, 'POST', 200, 'ok', v.bytes, v.inbox_id    -- with the first order of each delivery
     FROM few(delivered) v WHERE v.source NOT IN ('poll', 'backfill') ORDER BY v.inbox_id, v.order_id;    -- those are in the log as answers
@@ -314,7 +317,7 @@ BEGIN
     END IF;
     PERFORM enqueue_orders(fresh);
 END $$;
-COMMENT ON FUNCTION stage_deliveries(bigint[], timestamptz[]) IS 'Reads a set of deliveries into staging and asks for a task for every order that got something new';
+COMMENT ON FUNCTION stage_deliveries(bigint[], timestamptz[], bigint[]) IS 'Reads a set of deliveries into staging and asks for a task for every order that got something new; again: those of them that were read before';
 
 CREATE FUNCTION is_passing_error(state text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -327,6 +330,7 @@ CREATE FUNCTION ingest(max_rows integer) RETURNS integer
 DECLARE
     ids    bigint[];
     times  timestamptz[];
+    again  bigint[];
     locked bigint[] := '{}';
     patience text := current_setting('lock_timeout');
     why    text;
@@ -334,19 +338,19 @@ BEGIN
     IF quiet_reason() IS NOT NULL THEN    -- a copy waits for adopt(); one that is being restored must not be written to
         RETURN 0;
     END IF;
-    SELECT array_agg(id), array_agg(received_at) INTO ids, times
-    FROM (SELECT id, received_at FROM inbox_pending WHERE put_off_until IS NULL OR put_off_until <= clock() ORDER BY id LIMIT max_rows FOR UPDATE SKIP LOCKED) p;
+    SELECT array_agg(p.id), array_agg(p.received_at), array_agg(p.id) FILTER (WHERE p.again) INTO ids, times, again
+    FROM (SELECT q.id, q.received_at, q.again FROM inbox_pending q WHERE q.put_off_until IS NULL OR q.put_off_until <= clock() ORDER BY q.id LIMIT max_rows FOR UPDATE SKIP LOCKED) p;
     IF ids IS NULL THEN
         RETURN 0;
     END IF;
     BEGIN
-        PERFORM stage_deliveries(ids, times);
+        PERFORM stage_deliveries(ids, times, again);
     EXCEPTION WHEN OTHERS THEN
         IF is_passing_error(SQLSTATE) AND SQLSTATE <> '55P03' THEN RAISE; END IF;
         PERFORM set_config('lock_timeout', '100ms', true);
         FOR i IN 1 .. cardinality(ids) LOOP    -- one bad delivery fails alone, and one whose order another session holds waits alone
             BEGIN
-                PERFORM stage_deliveries(ids[i : i], times[i : i]);
+                PERFORM stage_deliveries(ids[i : i], times[i : i], again);
             EXCEPTION WHEN lock_not_available THEN
                 locked := locked || ids[i];
             WHEN OTHERS THEN

@@ -101,10 +101,13 @@ like(sql("SELECT detail FROM salesdrive.inbox_reject WHERE account = '$foreign' 
 my $moved = new_account();
 deliver($moved, 1, ({ info => { webhookType => 'order', account => 'y' }, data => { id => 31 } }) x 2, { info => { webhookType => 'order', account => 'z' }, data => { id => 32 } }, { info => { webhookType => 'product', account => 'y' }, data => { id => 33 } });
 sub staged { return sql("SELECT string_agg(order_id::text, ' ' ORDER BY order_id) FROM salesdrive.crm_order WHERE account = '$moved'") }
+sub logged { return sql("SELECT string_agg(concat_ws(' ', inbox_id - (SELECT min(id) FROM salesdrive.inbox WHERE account = '$moved'), order_id), ', ' ORDER BY inbox_id, id) FROM salesdrive.exchange_log WHERE account = '$moved' AND direction = 'in'") }
 sub rejected { return sql("SELECT string_agg(reason, ' ' ORDER BY inbox_id) FROM salesdrive.inbox_reject WHERE account = '$moved'") }
 is(staged() . rejected(), 'other_account other_account other_type', 'a wrong address keeps all orders out, and an equal body that comes again');
 sql("UPDATE salesdrive.account SET url = 'https://proxy.example' WHERE name = '$moved'; UPDATE salesdrive.account SET url = 'https://y.salesdrive.me' WHERE name = '$moved'; SELECT salesdrive.ingest(100)");
 is(staged() . ' ' . rejected(), '31 other_account other_type', 'the right one lets them in by itself, and no others');
+is(logged(), '0 31, 1, 2', 'each delivery is in the log once, with its order where there is one by now');
+is(sql("SELECT string_agg(what, ', ' ORDER BY what) FROM salesdrive.order_timeline WHERE account = '$moved' AND order_id = 31"), 'in call, received', 'and the timeline shows it once');
 sql("ALTER TABLE salesdrive.crm_order ADD CONSTRAINT odd CHECK (order_id <> 34)");
 deliver($moved, 1, { data => { id => 34 } });
 is(rejected(), 'other_account other_type 23514', 'an error rejects a delivery');
@@ -116,6 +119,7 @@ sql("SELECT salesdrive.keep_deliveries(ARRAY['$moved'], ARRAY['nope'::bytea], AR
 is(sql("SELECT salesdrive.read_rejected('$moved')"), 2, 'all are, but what is not JSON');
 sql('SELECT salesdrive.ingest(100)');
 is(staged() . ' ' . rejected(), '31 34 other_account other_type not_json', 'and rejected again, where nothing was mended');
+is(logged(), '0 31, 1, 2, 3 34', 'and none of them is in the log twice');
 
 sql("UPDATE salesdrive.account SET url = 'https://proxy.example' WHERE name = '$foreign'");
 deliver($foreign, 1, { info => { webhookType => 'order', account => 'y' }, data => { id => 21 } });

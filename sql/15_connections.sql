@@ -79,7 +79,7 @@ COMMENT ON COLUMN infobase.connect_timeout IS 'Longest time to a connection';
 COMMENT ON COLUMN infobase.total_timeout IS 'Longest time of one request; the first after a rest may take 30 s';
 COMMENT ON COLUMN infobase.unsure_margin IS 'After a write without an answer, absence in BAS counts only when total_timeout and this margin have passed';
 COMMENT ON COLUMN infobase.max_answer IS 'Largest answer taken, bytes';
-COMMENT ON COLUMN infobase.max_url IS 'Longest query string of a search: web servers cut at 2048 (IIS) or 8190 (Apache)';
+COMMENT ON COLUMN infobase.max_url IS 'Longest query string of a search: web servers cut at 2048 (IIS) or 8190 (Apache); halved when one answers that it was too long (414)';
 COMMENT ON COLUMN infobase.retry_base IS 'Upper bound of the first random delay of a retry; doubles each time';
 COMMENT ON COLUMN infobase.retry_cap IS 'Upper bound of any delay of a retry';
 COMMENT ON COLUMN infobase.circuit_after IS 'So many failures of the connection or the server in a row open the circuit';

@@ -84,7 +84,7 @@ COMMENT ON COLUMN task.wish IS 'Raised each time someone asks for it';
 COMMENT ON COLUMN task.claimed_wish IS 'wish when it was claimed: the task ends only when they are equal';
 COMMENT ON COLUMN task.attempt IS 'Number of the last request; a late answer of an older one changes nothing';
 COMMENT ON COLUMN task.failures IS 'Failures in a row';
-COMMENT ON COLUMN task.refusals IS 'Of these, errors raised in BAS: after the fifth retry it is parked';
+COMMENT ON COLUMN task.refusals IS 'Of these, errors raised in BAS, and addresses too long for it: after the fifth retry it is parked';
 COMMENT ON COLUMN task.failed IS 'Purpose of the first of them: they are over when it succeeds, not when another request of the task does, such as the reading before each write';
 COMMENT ON COLUMN task.lease_until IS 'Until when a request in flight can be at work in BAS; after it the task is taken back, unless the engine has it in hand';
 COMMENT ON COLUMN task.purpose IS 'What the last request was for';

@@ -507,7 +507,7 @@ BEGIN
            u.odata_code, t.memo, j.body, k.ref, u.started_at,
            answered_write(i, u.started_at)
     FROM few(results) u
-    JOIN task t ON t.id = u.task_id
+    CROSS JOIN LATERAL task_of(u.task_id) t
     JOIN infobase i ON i.name = t.infobase
     LEFT JOIN order_sync y ON y.account = t.account AND y.order_id = t.key::bigint
     CROSS JOIN LATERAL (SELECT result_json(u) AS body OFFSET 0) j    -- OFFSET 0: read the body once

@@ -169,10 +169,10 @@ classify_plain(const SdOutcome *outcome)
 		case 401:
 		case 404:
 		case 405:
-		case 414:
 			return SD_CLASS_CONFIG;
-		case 403: /* a firewall or a limit that this body met */
+		case 403: /* a firewall or a limit that this body, or address, met */
 		case 413:
+		case 414:
 			return SD_CLASS_DENIED;
 		case 406: /* the session had ended */
 		case 408:

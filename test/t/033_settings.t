@@ -167,6 +167,31 @@ run_engine();
 is(join(' ', map { status($_, 'state') } 40 .. 42), 'synced synced synced', 'a substitute stands for it, too');
 sql("UPDATE salesdrive.account SET unknown_sku = 'park'");
 
+# an address that is too long for a proxy: shorter ones are tried, and only what cannot be shorter is parked
+$bas->control(POST => '/config', { max_query => 1000, long_url_status => 414 });
+sql('DELETE FROM salesdrive.bas_product');
+deliver_and_run(50, sum => 60, lines => [ map { { sku => sprintf('SKU-%04d', $_), amount => 1, price => 1 } } 1 .. 60 ]);
+is(status(50, 'state'), 'synced', 'an order whose searches are too long for a proxy (414) arrives');
+is(sql("SELECT string_agg(DISTINCT (http_status = 414) || ' ' || (length(url) - strpos(url, '?') > 1000), ', ') FROM salesdrive.exchange_log WHERE order_id = 50 AND purpose = 'find products'"), 'false false, true true', 'by shorter ones');
+is(sql('SELECT paused_at IS NULL AND max_url BETWEEN 500 AND 1000 FROM salesdrive.infobase'), 't', 'the base is not paused, and max_url says how long they are by now');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/WARNING:  searches of infobase "main" are too long/, 'a warning tells it');
+is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 50 AND http_status = 414"), 1, 'after one refusal');
+$bas->control(POST => '/config', { max_query => 300 });
+sql("DELETE FROM salesdrive.bas_product WHERE sku = 'SKU-0055'");
+deliver(51, lines => [ { sku => 'SKU-0055', amount => 1, price => 120 } ]);
+deliver(52);
+deliver(53, lines => [ { sku => $named =~ tr/Д/Г/r, amount => 1, price => 120 } ]);
+run_engine();
+is(join(', ', map { parked($_) } 51, 53), 'parked denied, parked denied', 'one that cannot be shorter is parked');
+is(sql("SELECT string_agg(n::text, ' ' ORDER BY order_id) FROM (SELECT order_id, count(*) AS n FROM salesdrive.exchange_log WHERE order_id IN (51, 53) AND http_status = 414 GROUP BY order_id) l"), '1 6', 'at once, or after a few attempts');
+like(status(51, 'hint'), qr/too long.*max_url.*resume/s, 'and the hint says what of');
+is(status(52, 'state') . sql('SELECT paused_reason FROM salesdrive.infobase'), 'synced', 'the others go on');
+$bas->control(POST => '/config', { max_query => 2048, long_url_status => 404 });
+sql("UPDATE salesdrive.infobase SET max_url = 2000; SELECT salesdrive.resume('shop', 51)");
+run_engine();
+is(status(51, 'state'), 'synced', 'resume() sends it again');
+sql("SELECT salesdrive.skip('shop', 53, 'no SKU')");
+
 is_deeply([ grep { $_->{kind} ne 'duplicate_phone' } @{ $bas->control(GET => '/state')->{violations} } ], [], 'the base reports no violation but the pair made here');
 
 done_testing();

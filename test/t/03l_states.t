@@ -5,11 +5,13 @@ use warnings FATAL => 'all';
 use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use POSIX qw(strftime);
 use Test::More;
 use SalesDrive::Test qw(:DEFAULT sql run_engine error_of);
 
 my $node = new_node('states', preload => 0);
 my $crm = start_peer('salesdrive');
+my $DAY = strftime('%Y-%m-%d', gmtime time - 10 * 86400);    # states of the orders of a month are read
 my %bas = (alfa_auto6 => start_peer('bas', '--configuration', 'alfa_auto6'), trade32 => start_peer('bas', '--configuration', 'trade32'));
 
 sub pull { my ($infobase) = @_; my $task = sql("SELECT salesdrive.pull_statuses('$infobase')"); run_engine(); return sql("SELECT count(*) FROM salesdrive.task WHERE id = $task") }
@@ -24,7 +26,7 @@ sub deliver
 	for (@ids)
 	{
 		my ($id, $version, $status) = ref ? @$_ : ($_, 1, 1);
-		my $body = json_encode({ data => { id => $id, version => $version, statusId => $status, orderTime => '2026-11-20 10:00:00', updateAt => '2026-11-20 10:00:00', paymentAmount => 120,
+		my $body = json_encode({ data => { id => $id, version => $version, statusId => $status, orderTime => "$DAY 10:00:00", updateAt => "$DAY 10:00:00", paymentAmount => 120,
 			contacts => [ { fName => 'Зразок', phone => '0671000001' } ], products => [ { sku => 'SKU-0001', amount => 1, price => 120 } ] } });
 		utf8::decode($body);
 		sql("SELECT salesdrive.accept_webhook('$account', '$body')");

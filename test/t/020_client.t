@@ -190,7 +190,7 @@ BEGIN
         RAISE EXCEPTION 'this answer is poison';
     END IF;
     IF EXISTS (SELECT FROM unnest(results) r WHERE r.task_id = 1 AND r.url LIKE '%/delay/0.03') THEN
-        PERFORM count(*) FROM generate_series(1, 2000) a CROSS JOIN generate_series(1, 2000) b;
+        PERFORM FROM generate_series(1, 2000) a CROSS JOIN generate_series(1, 2000) b CROSS JOIN generate_series(1, 2000) c WHERE clock_timestamp() > now() + interval '2 s' LIMIT 1;
         UPDATE public.asked SET long_until = clock_timestamp();
     END IF;
     UPDATE public.request q SET state = 'done' FROM unnest(results) r WHERE q.id = r.task_id;
@@ -268,7 +268,8 @@ my @table = (
 	[ 'GET', '/bad_type', undef, qr/^200 ok$/ ],
 	[ 'POST', '/odata', '{}', qr/^400 business / ],
 );
-my @answers = ask(map { [ $_->[0], $_->[1], defined $_->[2] ? (body => $_->[2]) : (), $_->[1] =~ /hang/ ? (total_timeout => 1000) : () ] } @table);
+# a hanging peer has long enough to do what it does before it hangs, also when it is busy with all the others
+my @answers = ask(map { [ $_->[0], $_->[1], defined $_->[2] ? (body => $_->[2]) : (), $_->[1] =~ /hang/ ? (total_timeout => 5000) : () ] } @table);
 for my $i (0 .. $#table)
 {
 	my ($method, $path, $body, $expected) = @{ $table[$i] };
@@ -365,13 +366,15 @@ is(count('GET close_reused'), 2, 'the GET arrived twice');
 
 ask(map { [ 'GET', '/delay/0.4', connections => 1 ] } 1 .. 6);
 is(sql('SELECT max(depth) FROM asked'), 4, 'of a slow peer four requests are in hand for each connection');
-ask(map { [ 'GET', '/delay/0.02', connections => 1 ] } 1 .. 24);
-cmp_ok(sql('SELECT max(depth) FROM asked'), '>', 4, 'of a quicker one as many as last while a turn is made');
+ask(map { [ 'GET', '/fast', connections => 1 ] } 1 .. 24);
+cmp_ok(sql('SELECT max(depth) FROM asked'), '>', 4, 'of a quick one as many as last while a turn is made');
 ask(map { [ 'GET', '/delay/0.03', connections => 1 ] } 1 .. 16);
 cmp_ok(sql('SELECT count(*) FROM answer r WHERE r.started_at < (SELECT min(long_until) FROM asked)'), '>', 7, 'requests go on leaving while a long statement is at work');
-ask((map { [ 'GET', '/fast', connections => 8 ] } 1 .. 32), (map { [ 'GET', '/delay/0.3', connections => 8 ] } 1 .. 128), map { [ 'GET', '/delay/0.02', connections => 1, target => 'another' ] } 1 .. 80);
-is(sql("SELECT count(*) FROM answer WHERE target = 'another' AND started_at < (SELECT started_at FROM answer WHERE url LIKE '%/delay/0.3' ORDER BY started_at OFFSET 79 LIMIT 1)"), '80',
-	'a peer that becomes slow takes nothing from another one');
+# The first claim takes 32, and with the last of them this peer has many more in hand than it wants. Were these taken from another one, it had no room but
+# the eight that are looked for in a second: 56 when the last of these leaves, after 24 times 0.3 s.
+ask((map { [ 'GET', '/delay/0.3', connections => $_ < 32 ? 8 : 1 ] } 1 .. 32), map { [ 'GET', '/fast', connections => 1, target => 'another' ] } 1 .. 80);
+is(sql("SELECT count(*) FROM answer WHERE target = 'another' AND started_at < (SELECT max(started_at) FROM answer WHERE url LIKE '%/delay/0.3')"), '80',
+	'a peer that has become slow, or has fewer connections, takes nothing from another one');
 ask(map { [ 'GET', '/delay/0.05', connections => 4 ] } 1 .. 24);
 is(sql('SELECT count(*) FROM answer WHERE class = \'ok\''), '24', '24 requests over 4 connections');
 cmp_ok(sql('SELECT count(*) FROM answer WHERE ms_connect > 0'), '<=', 4, 'no more than 4 were opened');
@@ -406,7 +409,7 @@ my ($out, $err) = ('', '');
 $node->psql('postgres', 'CALL salesdrive.run()', stderr => \$err);
 like($err, qr/NOTICE: .*already runs the exchange/, 'a second run() says so and returns');
 sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'runner'});
-ok(wait_for_sql($node, 'postgres', 'SELECT NOT salesdrive.engine_alive()', 't', 5), 'a cancel gives the lock back');
+ok(wait_for_sql($node, 'postgres', 'SELECT NOT salesdrive.engine_alive()', 't'), 'a cancel gives the lock back');
 $runner->{stdin} .= "\\q\n";
 $runner->{run}->finish;
 
@@ -441,14 +444,14 @@ like($err, qr/task 900003 is done/, 'a task that is gone is done');
 $node->psql('postgres', "\\set VERBOSITY verbose\nCALL salesdrive.wait(900002, '300 ms')", stderr => \$err);
 like($err, qr/ERROR:  SD008: task 900002 was not done in time.*HINT/s, 'the time-out is an error of its own');
 is(sql('SELECT salesdrive.engine_alive()'), 'f', 'and gives the lock back');
-sql("INSERT INTO request (method, url, body) SELECT 'POST', '$url/delay/1.5', '{}' FROM generate_series(1, 3)");
-$node->psql('postgres', "CALL salesdrive.wait(900002, '300 ms')", stderr => \$err);
+sql("INSERT INTO request (method, url, body) SELECT 'POST', '$url/delay/4', '{}' FROM generate_series(1, 3)");
+$node->psql('postgres', "CALL salesdrive.wait(900002, '2 s')", stderr => \$err);
 like($err, qr/ERROR:  task 900002 was not done in time/, 'the time-out passes while requests of others are out');
 is(sql(q{SELECT string_agg(class, ' ') FROM answer}), 'ok ok ok', 'their answers are awaited');
 sql('TRUNCATE request, answer RESTART IDENTITY');
 sql("INSERT INTO request (method, url, body, total_timeout) VALUES ('POST', '$url/hang', '{}', 60000)");
 $hung = count('POST hang');
-$node->psql('postgres', "SET statement_timeout = '1500 ms'; CALL salesdrive.wait(900002, '300 ms')", stderr => \$err);
+$node->psql('postgres', "SET statement_timeout = '5 s'; CALL salesdrive.wait(900002, '2 s')", stderr => \$err);
 like($err, qr/statement timeout/, 'which can be cancelled');
 is(count('POST hang'), $hung + 1, 'after the request has left');
 sql('DELETE FROM salesdrive.task WHERE id >= 900001');
@@ -468,6 +471,6 @@ my $started = time;
 $node->stop('fast');
 my $took = time - $started;
 note(sprintf 'fast shutdown with 64 hung peers: %.2f s', $took);
-cmp_ok($took, '<', 5, 'a fast shutdown does not wait for hung peers');
+cmp_ok($took, '<', 30, 'a fast shutdown does not wait for hung peers');    # whose requests may take a minute
 
 done_testing();

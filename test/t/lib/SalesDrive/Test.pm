@@ -47,7 +47,6 @@ our @EXPORT_OK = qw(sql error_of run_engine uri);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my @peers;
-my %ports_given;
 my $first_node;
 
 sub json_encode { return $json->encode($_[0]) }
@@ -128,14 +127,8 @@ sub run_engine { return sql("SET statement_timeout = '120 s'; CALL salesdrive.ru
 # A port of 127.0.0.1 that nobody listens at, never given twice.
 sub free_port
 {
-	for (1 .. 100)
-	{
-		my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1)
-		  or croak "no free port: $!";
-		my $port = $socket->sockport;
-		return $port unless $ports_given{$port}++;
-	}
-	croak 'no free port';
+	my $give = PostgreSQL::Test::Cluster->can('get_free_port') // PostgresNode->can('get_free_port');
+	return $give->();
 }
 
 # Text as it stands in an address.

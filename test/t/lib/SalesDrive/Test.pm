@@ -36,7 +36,7 @@ our @EXPORT = qw(
   wait_for wait_for_sql http post_json raw_connect
   json_encode json_decode default_timeout tree
 );
-our @EXPORT_OK = qw(sql error_of run_engine uri);
+our @EXPORT_OK = qw(sql error_of run_engine uri sessions_told);
 
 # What tests say may be characters; the tee into the log takes bytes, and since PostgreSQL 17 a wide one is the end of the test.
 {
@@ -123,6 +123,21 @@ sub error_of
 }
 
 sub run_engine { return sql("SET statement_timeout = '120 s'; CALL salesdrive.run()") }
+# What a session has counted is told by its end, which nobody waits for. This gives a function that runs statements as sql() does, and returns when
+# the views pg_stat_* know of them: with the statements comes a row of a table of its own, and that is told last.
+sub sessions_told
+{
+	my $n = 0;
+	sql('CREATE TABLE public.session_told ()');
+	return sub {
+		my ($statements) = @_;
+		my $answer = sql("$statements; INSERT INTO public.session_told DEFAULT VALUES");
+		$n++;
+		wait_for('the counts of a session', sub { sql("SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'session_told'") eq $n });
+		return $answer;
+	};
+}
+
 
 # A port of 127.0.0.1 that nobody listens at, never given twice.
 sub free_port

@@ -48,19 +48,17 @@ ok(wait_for_sql($node, 'postgres', $settings, "running 127.0.0.1 $port 127.0.0.1
 my $mark = log_size();
 sql('SELECT salesdrive.restart_workers()');
 ok(wait_for_sql($node, 'postgres', $settings, "not listening 127.0.0.1 $busy"), 'a port in use: not listening');
-like(sql("SELECT last_error FROM salesdrive.worker_status WHERE role = 'receiver'"), qr/^cannot listen at 127\.0\.0\.1 port $busy: /, 'and the reason');
+ok(wait_for_sql($node, 'postgres', "SELECT last_error LIKE 'cannot listen at 127.0.0.1 port $busy: %' FROM salesdrive.worker_status WHERE role = 'receiver'"), 'and the reason');
 unlike(log_since($mark), qr/FATAL|terminating/, 'restart_workers() leaves no FATAL in the log');
 close $taken;
 ok(wait_for_sql($node, 'postgres', $settings, "running 127.0.0.1 $busy 127.0.0.1 $busy"), 'it listens by itself when the port is free');
-is(sql("SELECT last_error IS NULL FROM salesdrive.worker_status WHERE role = 'receiver'"), 't', 'and the error is gone');
+ok(wait_for_sql($node, 'postgres', "SELECT last_error IS NULL FROM salesdrive.worker_status WHERE role = 'receiver'"), 'and the error is gone');
 
 # ---- wake at COMMIT ----
 
 ok(wait_for_sql($node, 'postgres', 'SELECT salesdrive.engine_alive()'), 'the exchanger has the engine');
-my $started = Time::HiRes::time();
 deliver(1);
-ok(wait_for_sql($node, 'postgres', "SELECT state FROM salesdrive.order_status WHERE order_id = 1", 'parked', 20), 'a commit wakes the exchanger, with a sweep of an hour');
-cmp_ok(Time::HiRes::time() - $started, '<', 10, 'at once');
+ok(wait_for_sql($node, 'postgres', "SELECT state FROM salesdrive.order_status WHERE order_id = 1", 'parked'), 'a commit wakes the exchanger, with a sweep of an hour');
 cmp_ok(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'out' AND order_id = 1"), '>', 0, 'it asked BAS');
 
 # ---- idle is silent ----
@@ -107,21 +105,28 @@ sub order
 	return $node->safe_psql('postgres', ($o{set} // '') . "SELECT salesdrive.accept_webhook('shop', '$text')");
 }
 
-sub synced { my ($what, @ids) = @_; return wait_for_sql($node, 'postgres', 'SELECT string_agg(concat_ws(\' \', order_id, state, synced_version), \', \' ORDER BY order_id) FROM salesdrive.order_status WHERE order_id IN (' . join(', ', map { (split / /)[0] } @ids) . ')', join(', ', map { s/ / synced /r } @ids), 40) }
+sub synced { my ($what, @ids) = @_; return wait_for_sql($node, 'postgres', 'SELECT string_agg(concat_ws(\' \', order_id, state, synced_version), \', \' ORDER BY order_id) FROM salesdrive.order_status WHERE order_id IN (' . join(', ', map { (split / /)[0] } @ids) . ')', join(', ', map { s/ / synced /r } @ids)) }
 sub exchanges { my ($id, $where) = @_; return sql("SELECT count(*) FROM salesdrive.exchange_log WHERE direction = 'out' AND order_id = $id AND $where") }
 sub documents { my ($id) = @_; return grep { $_->{reference} =~ /(?:^|\/)$id\z/ } @{ $bas->control(GET => '/state?full=1')->{documents}{list} } }
 my $POST = '^POST [^?]*/Document_[^/(]*(?:\\?|\z)';
 
-sql("UPDATE salesdrive.infobase SET total_timeout = '4 s', unsure_margin = '500 ms', retry_base = '10 ms', retry_cap = '100 ms', circuit_after = 1000;
+# The next document is made, and BAS keeps its answer back until release().
+sub hold_answer { return $bas->control(POST => '/faults', { path => $POST, action => 'hold_after', times => 1 }) }
+sub held_answer { wait_for('the request', sub { grep { $_->{action} eq 'hold_after' && $_->{fired} } @{ $bas->control(GET => '/faults')->{rules} } }); return $bas->control(DELETE => '/faults') }
+sub release { return $bas->control(POST => '/release') }
+
+sql("UPDATE salesdrive.infobase SET total_timeout = '10 min', unsure_margin = '500 ms', retry_base = '10 ms', retry_cap = '100 ms', circuit_after = 1000;
 ALTER DATABASE postgres SET salesdrive.sweep_interval = '1 s'; SELECT salesdrive.restart_workers()");
 order(50);
 ok(synced('one order', '50 1'), 'customer and goods are known');
 
-$bas->control(POST => '/faults', { path => $POST, action => 'delay_after', ms => 1500, times => 1 });
+hold_answer();
 order(51);
 ok(wait_for_sql($node, 'postgres', "SELECT count(*) FROM salesdrive.task WHERE kind = 'order' AND key = '51' AND purpose = 'create order' AND state = 'in_flight'", 1), 'an order is on its way');
+held_answer();
 $mark = log_size();
 my $held = hold("SELECT salesdrive.resume('shop', 51)");
+release();
 ok(wait_for('a lock timeout', sub { log_since($mark) =~ /salesdrive could not .*lock timeout/ }), 'a session holds its task in an open transaction: the engine does not wait for ever');
 order(51, version => 2, comment => 'second');
 order($_) for 52 .. 60;
@@ -153,12 +158,14 @@ ok(synced('the one', '65 1'), 'and the wake is not lost');
 
 # ---- leases ----
 
-$bas->control(POST => '/faults', { path => $POST, action => 'delay_after', ms => 3000, times => 1 });
+hold_answer();
 order(62);
 ok(wait_for_sql($node, 'postgres', "SELECT count(*) FROM salesdrive.task WHERE kind = 'order' AND key = '62' AND purpose = 'create order' AND state = 'in_flight'", 1), 'an order is on its way');
+held_answer();
 sql("UPDATE salesdrive.task SET state = 'in_flight', attempt = attempt + 1, claimed_wish = wish, purpose = 'x' WHERE kind = 'order' AND key = '1';
 UPDATE salesdrive.task SET lease_until = now() - interval '1 hour' WHERE state = 'in_flight'");
 ok(wait_for_sql($node, 'postgres', "SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 1 AND error = 'The answer was not taken in.'", 1), 'what nobody has in hand is taken back when its lease is over');
+release();
 ok(synced('the one', '62 1'), 'the order arrives');
 is(exchanges(62, "error = 'The answer was not taken in.'"), 0, 'what the engine has in hand is not, whatever its lease says');
 is(exchanges(62, 'true'), 1, 'it was sent once');
@@ -188,6 +195,7 @@ $node->reload;
 sql('SELECT salesdrive.restart_workers()');
 ok(wait_for_sql($node, 'postgres', 'SELECT salesdrive.engine_alive()'), 'the exchanger is back, with synchronous_commit = off');
 $bas->control(DELETE => '/requests');
+sql("UPDATE salesdrive.infobase SET total_timeout = '15 s'");    # long enough to end before it
 $bas->control(POST => '/faults', { path => $POST, action => 'hang', times => 1 });
 order(64, set => 'SET synchronous_commit = on; ');
 wait_for('the POST', sub { grep { $_->{fault} } @{ $bas->control(GET => '/requests?method=POST')->{requests} } });
@@ -217,17 +225,17 @@ sql('SELECT salesdrive.start_workers()');
 # ---- fast shutdown with 64 hung peers ----
 
 $bas->control(POST => '/faults', { action => 'hang' });
-sql("UPDATE salesdrive.infobase SET max_connections = 64, circuit_after = 1000, total_timeout = '1 min'");
+sql("UPDATE salesdrive.infobase SET max_connections = 64, circuit_after = 1000, total_timeout = '10 min'");
 deliver(100 .. 163);
 my $hung = eval {
-	wait_for('hanging requests', sub { sql("SELECT count(*) FROM salesdrive.task WHERE state = 'in_flight'") >= 64 }, 20);
+	wait_for('hanging requests', sub { sql("SELECT count(*) FROM salesdrive.task WHERE state = 'in_flight'") >= 64 });
 };
 ok($hung, '64 requests hang') or diag(sql("SELECT state, count(*) FROM salesdrive.task GROUP BY 1"));
 $mark = log_size();
-$started = Time::HiRes::time();
+my $started = Time::HiRes::time();
 $node->stop('fast');
 my $took = Time::HiRes::time() - $started;
-cmp_ok($took, '<', 2, sprintf 'fast shutdown does not wait for BAS (%.2f s)', $took);
+cmp_ok($took, '<', 30, sprintf 'fast shutdown does not wait for BAS (%.2f s)', $took);    # which has ten minutes
 unlike(log_since($mark), qr/FATAL.*\n?.*salesdrive|PANIC|TRAP|terminated by signal/, 'and nothing alarming is in the log');
 
 done_testing();

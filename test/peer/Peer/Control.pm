@@ -4,7 +4,7 @@
 #   GET    /requests?limit=&label=&method=&match=&after=         log of requests, counts by label, counts by status
 #   DELETE /requests                   clears log and counts
 #   GET    /faults                     rules with seen and fired POST /faults   one rule or a list; answers {"ids": [...]}
-#   DELETE /faults                     all rules; DELETE /faults?id=N one
+#   DELETE /faults                     all rules; DELETE /faults?id=N one      POST /release    what is held goes on; {"released": n}
 #   GET    /connections                {open, peak, accepted, requests_in_flight, requests_peak}
 #   DELETE /connections                peaks begin again         POST /connections {"action": "reset"|"close"} drops all open ones
 #   GET    /ping                       {"ok": true}
@@ -86,6 +86,7 @@ sub _common ($self)
 			$traffic->{rules}->@* = defined $id ? grep { $_->{id} != $id } $traffic->{rules}->@* : ();
 			return { ok => true };
 		},
+		'POST /release' => sub { { released => $traffic->release } },
 		'GET /connections' => sub {
 			return { open => $server->{open} + 0, peak => $server->{peak} + 0, accepted => $server->{accepted} + 0,
 				requests_in_flight => $traffic->{in_flight} + 0, requests_peak => $traffic->{peak_in_flight} + 0 };

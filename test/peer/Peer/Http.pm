@@ -201,7 +201,7 @@ sub _flush ($c)
 package Peer::Http::Request;
 
 # Answers. $headers is a flat list of names and values. Options (ways to answer badly):
-#   drip => [bytes, seconds]   the body leaves in pieces with pauses
+#   drip => [bytes, seconds]   the body leaves in pieces with pauses; a function in place of seconds gets what sends the rest
 #   truncate => n              only the first n bytes of the body leave, then the connection closes
 #   reset => 1                 with truncate: reset instead of a close
 sub respond ($self, $status, $headers, $body, %bad)
@@ -254,6 +254,7 @@ sub _drip ($self, $head, $body, $bytes, $pause)
 			return;
 		}
 		Peer::Http::_write($c, $piece);
+		if (ref $pause) { $bytes = length $rest; return $pause->($step) }
 		$self->{srv}{loop}->after($pause, $step);
 	};
 	$step->();

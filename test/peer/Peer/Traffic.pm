@@ -15,8 +15,10 @@
 #     reset_before  reset, nothing done              reset_after   work done, reset instead of the answer
 #     close_before, close_after                      the same with an orderly close
 #     delay         ms: wait, then work              delay_after   ms: work, then wait before the answer
+#     hold          the same, but until released     hold_after    (POST /release, or action release of a later request, once it is answered)
 #     hang          nothing done, never an answer    hang_after    work done, never an answer
-#     drip          bytes (16), interval_ms (50)     truncate      keep: bytes kept (default half), reset: true|false
+#     drip          bytes (16), interval_ms (50;     truncate      keep: bytes kept (default half), reset: true|false
+#                   or hold: the rest when released)
 #     status        status, body: odata|text|html|exception|empty|json, code, text, headers {}; work not done unless after: true
 #     unauthorized  401            unavailable  503 (retry_after, body: empty)   throttle  429 (retry_after)
 #     lock_conflict the text of a lock conflict, not done      session_expired  406 exception, not done
@@ -28,7 +30,7 @@ no feature 'unicode_strings';
 use Time::HiRes ();
 use Peer::Json qw(encode);
 
-my %KNOWN = map { $_ => 1 } qw(reset_before reset_after close_before close_after delay delay_after hang hang_after drip truncate
+my %KNOWN = map { $_ => 1 } qw(reset_before reset_after close_before close_after delay delay_after hold hold_after release hang hang_after drip truncate
   status unauthorized unavailable throttle lock_conflict session_expired html_ok garbage);
 
 # Options: loop; body => sub ($kind, $rule, $req) returning (content type, body) of a fault answer; config => hash with
@@ -36,7 +38,7 @@ my %KNOWN = map { $_ => 1 } qw(reset_before reset_after close_before close_after
 sub new ($class, %opt)
 {
 	return bless {
-		%opt, rules => [], rule_serial => 0, log => [], counts => {}, statuses => {}, serial => 0, in_flight => 0,
+		%opt, rules => [], rule_serial => 0, log => [], counts => {}, statuses => {}, held => [], serial => 0, in_flight => 0,
 		peak_in_flight => 0, random => 1,
 	}, $class;
 }
@@ -113,14 +115,18 @@ sub serve ($self, $req, $label, $work)
 	$delay += rand $config->{latency_jitter_ms} if $config->{latency_jitter_ms};
 	return $self->_answer($req, $work->(), {}) if !@hit && $delay <= 0;
 
-	my ($fault, $late) = (undef, 0);
+	my ($fault, $late, $hold) = (undef, 0, 0);
 	for my $r (@hit) {
 		if    ($r->{action} eq 'delay')       { $delay += $r->{ms} // 0 }
 		elsif ($r->{action} eq 'delay_after') { $late  += $r->{ms} // 0 }
+		elsif ($r->{action} eq 'hold')        { $hold = 1 }
+		elsif ($r->{action} eq 'hold_after')  { $late = 'release' }
+		elsif ($r->{action} eq 'release')     { $self->{loop}->after(0, sub { $self->release }) }
 		else                                  { $fault //= $r }
 	}
 	$req->{entry}{fault} = join ',', map { $_->{action} } @hit if @hit;
 	my $go = sub { $self->_work($req, $work, $fault, $late) };
+	return $self->_later('release', $go) if $hold;
 	return $go->() if $delay <= 0;
 	$self->{loop}->after($delay / 1000, $go);
 }
@@ -146,7 +152,7 @@ sub _work ($self, $req, $work, $fault, $late)
 	}
 	my %bad;
 	if ($fault && !($action eq 'drip' || $action eq 'truncate')) { $answer = $self->_fault_answer($fault, $req) }
-	elsif ($action eq 'drip') { $bad{drip} = [ $fault->{bytes} // 16, ($fault->{interval_ms} // 50) / 1000 ] }
+	elsif ($action eq 'drip') { $bad{drip} = [ $fault->{bytes} // 16, $fault->{hold} ? sub ($go_on) { $self->_later('release', $go_on) } : ($fault->{interval_ms} // 50) / 1000 ] }
 	elsif ($action eq 'truncate') {
 		$bad{truncate} = $fault->{keep} // int(length($answer->[2]) / 2);
 		$bad{reset} = 1 if $fault->{reset};
@@ -154,10 +160,20 @@ sub _work ($self, $req, $work, $fault, $late)
 	$self->_later($late, sub { $self->_answer($req, $answer, \%bad) });
 }
 
+# After so many milliseconds, or with the next release.
 sub _later ($self, $ms, $cb)
 {
 	return $cb->() if !$ms;
+	return push $self->{held}->@*, $cb if $ms eq 'release';
 	$self->{loop}->after($ms / 1000, $cb);
+}
+
+# Lets all go that is held; how many these are.
+sub release ($self)
+{
+	my @held = splice $self->{held}->@*;
+	$_->() for @held;
+	return scalar @held;
 }
 
 sub _fault_answer ($self, $f, $req)

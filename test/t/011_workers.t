@@ -13,7 +13,7 @@ my $settings = "SELECT salesdrive.add_infobase(name => 'main', profile => 'unf',
 SELECT salesdrive.add_account(name => 'shop', url => 'https://demo-shop.salesdrive.me', api_key => 'k', infobase => 'main', webhook_token => '$token');
 SELECT salesdrive.pause_infobase('main', 'this test is about the workers');";
 
-my $node = new_node('workers', extension => 0, init => { allows_streaming => 1 }, conf => "salesdrive.databases = 'postgres, nowhere'\nmax_worker_processes = 20\n");
+my $node = new_node('workers', extension => 0, init => { allows_streaming => 1 }, conf => "salesdrive.databases = 'postgres, nowhere'\nmax_worker_processes = 20\nsalesdrive.request_timeout = '10 min'\n");
 my $port = receiver_port($node);
 
 sub sql { my ($query, $db) = @_; return $node->safe_psql($db // 'postgres', $query) }
@@ -65,7 +65,7 @@ is(processes('postgres'), '', 'stop_workers() waits for their end');
 becomes('exchanger stopped, receiver stopped', 'and says so');
 ok(wait_for('the port', sub { answers($port, '{"for":"second"}') == 200 && sql("SELECT count(*) > 0 FROM salesdrive.inbox", 'second') eq 't' }),
 	'the other receiver takes the port when it is free, by itself');
-is(sql("SELECT coalesce(last_error, '') FROM salesdrive.worker_state() WHERE role = 'receiver'", 'second'), '', 'and its error is gone');
+ok(wait_for_sql($node, 'second', "SELECT coalesce(last_error, '') FROM salesdrive.worker_state() WHERE role = 'receiver'", ''), 'and its error is gone');
 
 my $second = free_port();
 sql("ALTER DATABASE second SET salesdrive.port = $second");
@@ -155,9 +155,9 @@ is(sql("SELECT count(*) > 0 FROM salesdrive.inbox", 'second'), 't', 'and keep');
 sql("CREATE ROLE stranger LOGIN; ALTER DATABASE second SET salesdrive.role = stranger; SELECT salesdrive.restart_workers()", 'second');
 ok(wait_for_sql($node, 'second', "SELECT last_error FROM salesdrive.worker_state() WHERE role = 'exchanger'",
 	"permission denied for schema salesdrive: SELECT salesdrive.grant_access('stranger', 'admin'); as owner of the extension"), 'a role without rights is told, with what to do');
-like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/LOG:  salesdrive could not begin the exchange: permission denied for schema salesdrive\n.*HINT:  SELECT salesdrive.grant_access\('stranger', 'admin'\)/,
-	'in the server log too');
-like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/ERROR:  permission denied for schema salesdrive.*\n.*HINT:  SELECT salesdrive.grant_access\('stranger', 'admin'\)/, 'and by the receiver');
+sub logged { my ($text) = @_; return wait_for('the log', sub { PostgreSQL::Test::Utils::slurp_file($node->logfile) =~ $text }) }
+ok(logged(qr/LOG:  salesdrive could not begin the exchange: permission denied for schema salesdrive\n.*HINT:  SELECT salesdrive.grant_access\('stranger', 'admin'\)/), 'in the server log too');
+ok(logged(qr/ERROR:  permission denied for schema salesdrive.*\n.*HINT:  SELECT salesdrive.grant_access\('stranger', 'admin'\)/), 'and by the receiver');
 ok(wait_for('the lock', sub { ($node->psql('second', 'CALL salesdrive.run()'))[2] !~ /already runs/ }), 'it does not hold the lock: run() passes');
 sql("SELECT salesdrive.grant_access('stranger', 'admin')", 'second');
 sql("UPDATE salesdrive.infobase SET max_url = max_url", 'second');
@@ -207,7 +207,7 @@ my @hanging = map { my $l = raw_connect($port); $l->send("POST /webhook/shop/$to
 my $started = Time::HiRes::time();
 $node->stop('fast');
 my $took = Time::HiRes::time() - $started;
-cmp_ok($took, '<', 2, sprintf 'fast shutdown does not wait for peers (%.2f s)', $took);
+cmp_ok($took, '<', 30, sprintf 'fast shutdown does not wait for peers (%.2f s)', $took);    # which have ten minutes
 $_->close for @hanging;
 
 # ---- standby ----

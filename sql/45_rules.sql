@@ -415,13 +415,13 @@ COMMENT ON COLUMN obstacle.waits IS 'It clears up by itself; else the user must 
 
 CREATE FUNCTION is_proper(quantity numeric, price numeric, discount numeric, sum numeric) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (quantity > 0 AND quantity = round(quantity, 3) AND quantity < 1e12 AND price >= 0 AND price < 1e12 AND discount >= 0 AND coalesce(sum >= 0, true)) IS TRUE;
-COMMENT ON FUNCTION is_proper(numeric, numeric, numeric, numeric) IS 'Whether the figures of a line can stand in a document';
+    RETURN (quantity > 0 AND quantity = round(quantity, 3) AND quantity < 1e12 AND price >= 0 AND price < 1e12 AND discount >= 0 AND coalesce(sum >= 0 AND sum < 1e12, true)) IS TRUE;
+COMMENT ON FUNCTION is_proper(numeric, numeric, numeric, numeric) IS 'Whether the figures of a line can stand in a document: BAS cuts what is too large for it and says nothing';
 
 CREATE FUNCTION obstacles_money(orders order_key[], lines document_line[]) RETURNS obstacle[]
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    IF (SELECT count(*) FILTER (WHERE l.place = 1) = cardinality(orders) AND bool_and((is_proper(l.quantity, l.price, l.discount, l.sum) AND abs(l.kopecks) <= l.places AND l.kopecks = trunc(l.kopecks) AND l.sum IS NOT NULL) IS TRUE)
+    IF (SELECT count(*) FILTER (WHERE l.place = 1) = cardinality(orders) AND sum(l.sum) < 1e12 AND bool_and((is_proper(l.quantity, l.price, l.discount, l.sum) AND abs(l.kopecks) <= l.places AND l.kopecks = trunc(l.kopecks) AND l.sum IS NOT NULL) IS TRUE)
         FROM few(lines) l) THEN
         RETURN NULL;    -- each has lines, and all of these are right
     END IF;
@@ -432,7 +432,8 @@ BEGIN
                (array_agg(l.price ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS price, (array_agg(l.discount ORDER BY l.line_no) FILTER (WHERE b.bad))[1] AS discount,
                sum(l.sum) FILTER (WHERE l.line_no > 0) AS total, bool_and((l.sum IS NOT NULL AND abs(l.kopecks) <= l.places AND l.kopecks = trunc(l.kopecks)) IS TRUE) AS fits
         FROM few(lines) l
-        CROSS JOIN LATERAL (SELECT NOT is_proper(l.quantity, l.price, l.discount, l.sum) AS bad) b
+        JOIN (SELECT w.account, w.order_id, sum(w.sum) AS sum FROM few(lines) w GROUP BY 1, 2) whole ON whole.order_id = l.order_id AND whole.account = l.account
+        CROSS JOIN LATERAL (SELECT NOT is_proper(l.quantity, l.price, l.discount, l.sum) OR whole.sum >= 1e12 AS bad) b
         GROUP BY l.account, l.order_id
     )
     SELECT (o.account, o.order_id, 10,
@@ -443,7 +444,7 @@ BEGIN
                 WHEN o.payment_amount IS NULL THEN format('paymentAmount is not a number; the lines add up to %s.', s.total)
                 ELSE format('The lines add up to %s, paymentAmount is %s: %s too %s.', to_char(s.total, 'FM999999999990.00'), o.payment_amount, abs(o.payment_amount - s.total),
                        CASE WHEN s.total > o.payment_amount THEN 'much' ELSE 'little' END) END,
-           CASE WHEN s.bad IS NOT NULL THEN 'Correct the line in SalesDrive (quantity above 0 with at most 3 decimals, price and discount not negative); the new version goes on by itself. Or skip() the order.'
+           CASE WHEN s.bad IS NOT NULL THEN 'Correct the line in SalesDrive (quantity above 0 with at most 3 decimals, price and discount not negative, all lines together below 1 000 000 000 000); the new version goes on by itself. Or skip() the order.'
                 WHEN o.line_count = 0 THEN 'Add goods to the order in SalesDrive, or skip() it.'
                 ELSE 'Correct the order in SalesDrive: the new version goes on by itself. If discounts in money are meant for each unit, set account.money_discount to ''unit''. Or skip() the order.' END,
            CASE WHEN s.bad IS NULL AND o.line_count > 0 THEN format('account:%s:', o.account) END, false)::obstacle

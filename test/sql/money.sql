@@ -32,6 +32,8 @@ SELECT pg_temp.case_of('a', 15, '100', '[[0, 100, 0, 0], [1, 100, 0, 0]]');     
 SELECT pg_temp.case_of('a', 16, '0.12', '[[0.0012, 100, 0, 0]]');                               -- BAS keeps three decimals
 SELECT pg_temp.case_of('a', 17, '99999999999999999999.99', '[[1, 99999999999999999999.99, 0, 0]]');
 SELECT pg_temp.case_of('a', 18, '0.01', '[[1, 100, 100, 1], [1, 0.01, 50, 1]]');                -- whole discount, and half of a kopeck
+SELECT pg_temp.case_of('a', 19, '999000000000000', '[[1000, 999000000000, 0, 0]]');             -- more than a document can hold
+SELECT pg_temp.case_of('a', 20, '1000000000000', '[[1, 600000000000, 0, 0], [1, 400000000000, 0, 0]]');    -- all of it
 SELECT ingest(100);
 SELECT account, order_id, line_no, quantity, price, discount, sum, kopecks, places
 FROM priced_lines(ARRAY(SELECT (account, order_id)::order_key FROM crm_order)) ORDER BY 2, 1, 3;

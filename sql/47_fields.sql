@@ -669,7 +669,7 @@ COMMENT ON FUNCTION map_field(text, text, text, text, text, jsonb, text, text, t
 -- names a section whole, so its rows are told apart here, by the order and the rows of field_map as they are now; where those are not the rows
 -- of then, the rule stays that of then.
 CREATE FUNCTION lineage_rows(b bas_order) RETURNS TABLE (section text, line_no integer, property text, sent jsonb, held jsonb, version bigint, rule text, path text, dictionary text, crm_key text, bas_key text, element text)
-    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+    LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp SET jit = off AS $$    -- called for each document: a plan compiled for each takes longer than reading all
 #variable_conflict use_column
 DECLARE
     own     account := (SELECT a FROM account a WHERE a.name = b.account);

@@ -250,6 +250,30 @@ END $$;
 COMMENT ON FUNCTION infobase_zone_guard() IS 'Trigger: the time zone of an infobase exists';
 CREATE TRIGGER zone_guard BEFORE INSERT OR UPDATE OF time_zone ON infobase FOR EACH ROW EXECUTE FUNCTION infobase_zone_guard();
 
+-- A base that has moved keeps its keys; in another base they name nothing, and BAS takes references to nothing.
+CREATE FUNCTION infobase_url_guard() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    documents bigint;
+BEGIN
+    IF NEW.url ~* '/odata(/|$)' THEN
+        RAISE EXCEPTION 'the address of infobase "%" is that of its OData interface', NEW.name
+            USING ERRCODE = '22023', DETAIL = NEW.url, HINT = 'Give the address of the publication alone, without /odata/standard.odata.';
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        SELECT count(*) INTO documents FROM bas_order b WHERE b.infobase = NEW.name;
+        IF documents > 0 OR EXISTS (SELECT FROM bas_counterparty_phone p WHERE p.infobase = NEW.name AND p.state = 'known') THEN
+            RAISE WARNING 'infobase "%" is taken for the same base at another address', NEW.name
+                USING DETAIL = format('%s documents, and the customers, goods and lists that were read at %s, are expected at %s under the same keys.', documents, OLD.url, NEW.url),
+                      HINT = 'If it is another base (the live one after a trial with a copy), set the address back: documents would name customers that are not there. See "From a trial to the live base" in README.';
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION infobase_url_guard() IS 'Trigger: the address of an infobase is that of the publication; a warning where an address is changed and objects of the base are known';
+CREATE TRIGGER url_guard BEFORE INSERT ON infobase FOR EACH ROW EXECUTE FUNCTION infobase_url_guard();
+CREATE TRIGGER url_changed BEFORE UPDATE OF url ON infobase FOR EACH ROW WHEN (NEW.url <> OLD.url) EXECUTE FUNCTION infobase_url_guard();
+
 -- A restored row keeps the times it comes with.
 CREATE FUNCTION statuses_switched() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

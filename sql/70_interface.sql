@@ -132,9 +132,9 @@ DECLARE
     broken text;
 BEGIN
     PERFORM require_profile(profile);
-    IF url ~ '/odata' THEN
-        RAISE EXCEPTION 'the address of infobase "%" ends too late', name
-            USING ERRCODE = '22023', DETAIL = url, HINT = 'Give the address of the publication alone, without /odata/standard.odata.';
+    IF EXISTS (SELECT FROM infobase i WHERE i.name = add_infobase.name) THEN
+        RAISE EXCEPTION 'there is an infobase "%" already', name
+            USING ERRCODE = '42710', HINT = format('Its options are columns: UPDATE salesdrive.infobase SET … WHERE name = %L; its password: SELECT salesdrive.set_secret(%L, …).', name, 'infobase:' || name || ':password');
     END IF;
     BEGIN
         INSERT INTO infobase (name, profile, url, username, allow_http)
@@ -164,12 +164,29 @@ CREATE FUNCTION add_account(name text, url text, api_key text, infobase text, we
 DECLARE
     own text := coalesce(identity, substring(lower(url) FROM '^https?://([a-z0-9-]+)\.salesdrive\.me(?:[:/]|$)'), name);
     broken text;
+    other text;
 BEGIN
     PERFORM require_infobase(infobase);
     IF own !~ '^[A-Za-z0-9._-]{1,18}$' THEN
         RAISE EXCEPTION 'account "%" needs an identity', name
             USING ERRCODE = '22023', DETAIL = format('"%s" is not 1 to 18 Latin letters, digits, dots, dashes or underscores.', own),
                   HINT = 'Pass identity => ''a short Latin name''; it becomes part of every key in BAS and never changes.';
+    END IF;
+    IF EXISTS (SELECT FROM account a WHERE a.name = add_account.name) THEN
+        RAISE EXCEPTION 'there is an account "%" already', name
+            USING ERRCODE = '42710', HINT = format('Its options are columns: UPDATE salesdrive.account SET … WHERE name = %L; its secrets: SELECT salesdrive.set_secret(%L, …), and likewise :webhook_token.', name, 'account:' || name || ':api_key');
+    END IF;
+    other := (SELECT a.name FROM account a WHERE a.identity = own);
+    IF other IS NOT NULL THEN
+        RAISE EXCEPTION 'account "%" has the identity "%" already', other, own
+            USING ERRCODE = '42710', DETAIL = 'Keys of documents are made of it: with the same identity the orders of both would be the same documents.',
+                  HINT = 'For another order base of SalesDrive pass identity => ''another short name''. The same one needs no second account.';
+    END IF;
+    other := (SELECT a.name FROM account a WHERE lower(a.url) = lower(rtrim(add_account.url, '/')) ORDER BY a.name LIMIT 1);
+    IF other IS NOT NULL THEN
+        RAISE WARNING 'account "%" has the address % already', other, rtrim(url, '/')
+            USING DETAIL = 'An order that both receive becomes two documents, one for each account.',
+                  HINT = 'Give each account orders of its own: its own webhook in SalesDrive with conditions there, or rows of salesdrive.order_filter.';
     END IF;
     BEGIN
         INSERT INTO account (name, url, infobase, identity) VALUES (add_account.name, rtrim(url, '/'), add_account.infobase, own);

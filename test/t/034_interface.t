@@ -30,6 +30,10 @@ my @refused = (
 	[ "SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret'); SELECT salesdrive.add_account('shop', 'https://s.salesdrive.me', 'k', 'main', 'short')", '22023', qr/too short/, 'a short token' ],
 	[ "SELECT salesdrive.add_account('shop', 'demo-shop.salesdrive.me', 'k', 'main', 'a-token-of-24-characters', identity => 'x')", '22023', qr/address of account "shop".*HINT:.*https:\/\/demo-shop\.salesdrive\.me/s, 'an address of an account that is none' ],
 	[ "SELECT salesdrive.add_account('магазин', 'https://crm.example.com', 'k', 'main', 'a-token-of-24-characters')", '22023', qr/identity/, 'an identity that no key can hold' ],
+	[ "SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret'); SELECT salesdrive.add_infobase('main', 'unf', '$url', 'Обмен', 'secret')", '42710', qr/there is an infobase "main" already.*HINT:.*UPDATE salesdrive\.infobase SET .*set_secret\('infobase:main:password'/s, 'an infobase twice' ],
+	[ "UPDATE salesdrive.infobase SET url = '$url/odata/standard.odata'", '22023', qr/is that of its OData interface.*without \/odata\/standard\.odata/s, 'an address of OData, later' ],
+	[ "SELECT salesdrive.add_account('one', 'https://one.salesdrive.me', 'k', 'main', 'a-token-of-24-characters'); SELECT salesdrive.add_account('one', 'https://other.salesdrive.me', 'k', 'main', 'a-token-of-24-characters')", '42710', qr/there is an account "one" already.*HINT:.*UPDATE salesdrive\.account SET /s, 'an account twice' ],
+	[ "SELECT salesdrive.add_account('two', 'https://one.salesdrive.me', 'k', 'main', 'a-token-of-24-characters')", '42710', qr/account "one" has the identity "one" already.*HINT:.*identity => /s, 'an account of the same identity' ],
 	[ "SELECT salesdrive.pause('nobody', 'x')", 'SD003', qr/there is no account "nobody"/, 'an unknown account' ],
 	[ "SELECT salesdrive.resume('shop', 999)", 'SD003|SD005', qr/there is no account|has not been received/, 'an unknown order' ],
 	[ "SELECT salesdrive.resume(999999)", 'SD007', qr/there is no task/, 'an unknown task' ],
@@ -58,6 +62,10 @@ for (@refused)
 	like($err, qr/ERROR:  (?:$state):/, "$what is refused with $state");
 	like($err, $says, 'and the words help');
 }
+
+like(failure("BEGIN; SELECT salesdrive.add_account('two', 'https://ONE.salesdrive.me/', 'k', 'main', 'a-token-of-24-characters', identity => 'two'); ROLLBACK"), qr/WARNING: .*account "one" has the address https:\/\/ONE\.salesdrive\.me already.*two documents.*order_filter/s, 'a second account of one address is warned of');
+sql("DELETE FROM salesdrive.account WHERE name = 'one'");
+unlike(failure("BEGIN; UPDATE salesdrive.infobase SET url = 'http://127.0.0.1:1/moved'; ROLLBACK"), qr/WARNING/, 'the address of a base of which nothing is known may change');
 
 # secrets by reference
 write_secret('bas', "secret\n");
@@ -124,6 +132,9 @@ sql("UPDATE salesdrive.infobase SET url = 'http://192.0.2.1/base'; SELECT salesd
 like(sql("SELECT paused_reason FROM salesdrive.infobase"), qr/^BAS could not be asked: plain http is allowed to the local machine only, unless infobase\.allow_http or account_api\.allow_http is true \(http:\/\/192\.0\.2\.1\/base\//,
 	'an address that is not asked is no refusal of BAS');
 sql("UPDATE salesdrive.infobase SET url = '$url'; SELECT salesdrive.unpause_infobase('main'); CALL salesdrive.run()");
+
+my $moved = failure("BEGIN; UPDATE salesdrive.infobase SET url = 'http://127.0.0.1:1/moved'; ROLLBACK");
+like($moved, qr/WARNING: .*infobase "main" is taken for the same base at another address.*DETAIL:  4 documents, .* read at \Q$url\E, are expected at http:\/\/127\.0\.0\.1:1\/moved under the same keys\..*HINT: .*another base/s, 'one with documents is taken for the same base, and a warning says so');
 
 # a secret that is gone
 unlink "$secrets/bas";

@@ -67,7 +67,8 @@ CREATE FUNCTION shipped_row_guard() RETURNS trigger
 BEGIN
     IF (TG_OP <> 'INSERT' AND OLD.origin = 'shipped') OR (TG_OP <> 'DELETE' AND NEW.origin = 'shipped') THEN
         RAISE EXCEPTION 'shipped rows of % are read-only', TG_TABLE_NAME
-            USING ERRCODE = 'SD002', HINT = 'Insert a row with the same key and origin ''user'': it wins over the shipped one.';
+            USING ERRCODE = 'SD002', HINT = CASE TG_OP WHEN 'DELETE' THEN 'Add WHERE origin = ''user'' to delete rows of your own. A shipped one stays; a row with the same key and origin ''user'' wins over it.'
+                                              ELSE 'Insert a row with the same key and origin ''user'': it wins over the shipped one.' END;
     END IF;
     RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END $$;

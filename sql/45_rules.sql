@@ -207,7 +207,7 @@ COMMENT ON FUNCTION choice_problem(bigint, text, text, text) IS 'Why so many ele
 CREATE FUNCTION known_elements(infobase text, dictionary text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    RETURN (SELECT string_agg(format('%s (%s)', d.name, coalesce(d.code, d.key)), ', ' ORDER BY d.name)
+    RETURN (SELECT string_agg(format('%s (%s)', d.name, coalesce(nullif(btrim(d.code), ''), d.key)), ', ' ORDER BY d.name)
             FROM dictionary_value d WHERE d.scope = known_elements.infobase AND d.side = 'bas' AND d.dictionary = known_elements.dictionary);
 END $$;
 COMMENT ON FUNCTION known_elements(text, text) IS 'Elements of a BAS dictionary, in words';

@@ -320,6 +320,10 @@ BEGIN
                       HINT = format('Give the Ref_Key, code or name of one of them. If it is new in BAS: SELECT salesdrive.load_dictionaries(%L), and try again when it is read.', a.name);
         END IF;
     END IF;
+    IF dictionary <> ALL (header_dictionaries() || value_dictionaries() || '{currency}') AND NOT EXISTS (SELECT FROM dictionary_value d WHERE d.dictionary = dictionary) AND NOT EXISTS (SELECT FROM field_map f WHERE f.dictionary = dictionary) THEN
+        RAISE WARNING 'nothing has values of dictionary "%" yet', dictionary
+            USING DETAIL = 'The row is kept, and counts when a row of field_map names this dictionary.', HINT = 'Dictionaries of orders: organisation, warehouse, price_type, status, payment_method, shipping_method, site, manager, order_type, source; of goods: currency.';
+    END IF;
     INSERT INTO value_map AS m (account, dictionary, crm_key, bas_key, direction, note) VALUES (account, dictionary, crm_key, bas_key, direction, note)
     ON CONFLICT ON CONSTRAINT value_map_pkey DO UPDATE SET bas_key = excluded.bas_key, note = coalesce(excluded.note, m.note);
 END $$;

@@ -289,6 +289,9 @@ BEGIN
     IF NOT property_names(i.profile, 'order') ?| ARRAY['status', 'total'] THEN    -- the sum goes back where there is no status, too
         RAISE EXCEPTION 'documents of infobase "%" have neither status nor sum', i.name USING ERRCODE = '55000', DETAIL = format('Profile "%s" names no property for them.', i.profile), HINT = 'Where the base has one: INSERT INTO salesdrive.profile_property (profile, entity, concept, property) VALUES (…, ''order'', ''status'', …).';
     END IF;
+    IF days NOT BETWEEN 1 AND 3650 THEN
+        RAISE EXCEPTION 'statuses of the last % days cannot be read', days USING ERRCODE = '22023', HINT = 'Give a number of days from 1 to 3650; without one, what was changed since the last reading is read.';
+    END IF;
     PERFORM hold_tasks(ARRAY[i.name], ARRAY['statuses']);
     FOREACH part IN ARRAY ARRAY['orders'] || CASE WHEN entity_set(i.profile, 'order_state') IS NOT NULL AND EXISTS (SELECT FROM account a WHERE a.infobase = i.name AND (a.status_from_bas OR has_followup_rules('bas')) AND state_counts(a, i.profile)) THEN ARRAY['states'] END LOOP
         INSERT INTO status_poll AS p (infobase, what, days) VALUES (i.name, part, coalesce(pull_statuses.days, 30))

@@ -173,6 +173,9 @@ CREATE FUNCTION pull_payments(infobase text, days integer DEFAULT NULL) RETURNS 
 DECLARE
     i infobase := require_infobase(infobase);
 BEGIN
+    IF days NOT BETWEEN 1 AND 3650 THEN
+        RAISE EXCEPTION 'payments of the last % days cannot be read', days USING ERRCODE = '22023', HINT = 'Give a number of days from 1 to 3650; without one, as many as the last time are read, at first 7.';
+    END IF;
     PERFORM hold_tasks(ARRAY[i.name], ARRAY['bas_payments'], ARRAY['payments']);
     INSERT INTO payment_poll AS p (infobase, days) VALUES (i.name, coalesce(pull_payments.days, 7))
     ON CONFLICT ON CONSTRAINT payment_poll_pkey DO UPDATE SET days = excluded.days, entity = NULL WHERE pull_payments.days IS NOT NULL;

@@ -54,6 +54,9 @@ my @refused = (
 	[ "INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES ('main', 'x', '00000000-0000-0000-0000-000000000000')", '23514', qr/product_pin_product_check/, 'the nil product' ],
 	[ "CALL salesdrive.wait(999999)", 'SD007', qr/there is no task 999999.*HINT/s, 'waiting for a task that never was' ],
 	[ "INSERT INTO salesdrive.task_kind VALUES ('order', 'shipped', 'x', 'y')", 'SD002', qr/read-only/, 'a shipped row' ],
+	[ "SELECT salesdrive.pull_statuses('main', days => 0)", '22023', qr/statuses of the last 0 days.*HINT:/s, 'statuses of no day' ],
+	[ "SELECT salesdrive.pull_payments('main', days => -1)", '22023', qr/payments of the last -1 days.*HINT:/s, 'payments of fewer' ],
+	[ "DELETE FROM salesdrive.cancel_rule", 'SD002', qr/HINT:  Add WHERE origin = 'user' to delete rows of your own/, 'all rows, with the shipped ones' ],
 	[ "UPDATE salesdrive.profile SET title = 'x' WHERE name = 'unf'", 'SD002', qr/origin 'user'/, 'a change of a shipped row' ]);
 for (@refused)
 {
@@ -65,6 +68,8 @@ for (@refused)
 
 like(failure("BEGIN; SELECT salesdrive.add_account('two', 'https://ONE.salesdrive.me/', 'k', 'main', 'a-token-of-24-characters', identity => 'two'); ROLLBACK"), qr/WARNING: .*account "one" has the address https:\/\/ONE\.salesdrive\.me already.*two documents.*order_filter/s, 'a second account of one address is warned of');
 sql("DELETE FROM salesdrive.account WHERE name = 'one'");
+like(failure("BEGIN; SELECT salesdrive.map_value('*', 'statuss', '1', 'x'); ROLLBACK"), qr/WARNING: .*nothing has values of dictionary "statuss" yet.*HINT:  Dictionaries of orders: organisation, .*status, /s, 'a dictionary that nothing has is warned of');
+unlike(failure("BEGIN; SELECT salesdrive.map_value('*', '$_', '1', 'x'); ROLLBACK"), qr/WARNING/, "$_ is one") for qw(status currency warehouse);
 unlike(failure("BEGIN; UPDATE salesdrive.infobase SET url = 'http://127.0.0.1:1/moved'; ROLLBACK"), qr/WARNING/, 'the address of a base of which nothing is known may change');
 
 # secrets by reference

@@ -2,10 +2,10 @@
 -- Rights: the engine's role.
 --
 --      outcome of a write unsure ──▶ read back                 (before anything else)
---      obstacle ──▶ wait or park · SKUs to ask for ──▶ find products
+--      obstacle ──▶ wait or park · SKUs to ask for ──▶ find products, as often as it takes
 --      no document ──▶ create ──▶ there ──▶ differs from what was accepted: read it, then change it ──▶ post, if wanted ──▶ done
 
-CREATE FUNCTION product_search(infobase text, skus text[], OUT path text, OUT asked jsonb) RETURNS record
+CREATE FUNCTION product_search(infobase text, skus text[], OUT path text, OUT memo jsonb) RETURNS record
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -18,7 +18,8 @@ BEGIN
     head := entity_set(i.profile, 'product') || '?$format=json&allowedOnly=true&$select=' || url_encode(concat_ws(',', 'Ref_Key', names ->> 'article', names ->> 'name', names ->> 'unit', names ->> 'vat_rate', names ->> 'kind', names ->> 'deleted', names ->> 'is_folder',
                 CASE WHEN EXISTS (SELECT FROM account a WHERE a.infobase = product_search.infobase AND a.characteristics = 'required') THEN names ->> 'uses_characteristics' END))
             || '&$filter=';
-    SELECT head || url_encode(string_agg(c.condition, ' or ' ORDER BY c.n)), jsonb_object_agg(c.sku, c.pinned) INTO path, asked
+    SELECT head || url_encode(string_agg(c.condition, ' or ' ORDER BY c.n)),
+           jsonb_build_object('skus', jsonb_object_agg(c.sku, c.pinned)) || CASE WHEN count(*) < cardinality(skus) THEN jsonb_build_object('rest', skus[count(*)::integer + 1 : count(*)::integer + 4000]) ELSE '{}' END INTO path, memo
     FROM (SELECT u.n, u.sku, pin.product AS pinned, u.condition, u.n AS turn,
                  sum(length(url_encode(u.condition)) + 8) OVER (ORDER BY u.n) AS length
           FROM (SELECT s.sku, s.n, CASE WHEN p.product IS NULL THEN format('%s eq %s', names ->> 'article', odata_text(left(s.sku, 150))) ELSE 'Ref_Key eq ' || odata_guid(p.product) END AS condition    -- no article is longer: a longer SKU is that of none, and fits into no address
@@ -26,7 +27,7 @@ BEGIN
           LEFT JOIN product_pin pin ON pin.infobase = product_search.infobase AND pin.sku = u.sku) c
     WHERE c.turn = 1 OR c.length <= i.max_url - (length(head) - length(entity_set(i.profile, 'product')));
 END $$;
-COMMENT ON FUNCTION product_search(text, text[]) IS 'One search for as many of the SKUs (at most 40) as fit into infobase.max_url; asked: {sku: pinned Ref_Key or null}';
+COMMENT ON FUNCTION product_search(text, text[]) IS 'One search for as many of the SKUs (at most 40) as fit into infobase.max_url; memo: skus, {sku: pinned Ref_Key or null}, and the rest of them, to be searched for next';
 
 CREATE FUNCTION skus_to_ask(lines document_line[], account text, order_id bigint) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = salesdrive, pg_temp AS $$
@@ -121,7 +122,7 @@ BEGIN
                 WHEN 'create order' THEN n.entity_set END,
            CASE r.rule WHEN 'create order' THEN jsonb_build_object('Ref_Key', coalesce(y.ref_key, order_ref_key(a.identity, d.order_id))) || r.document END,
            CASE r.rule
-                WHEN 'find products' THEN (product_search(s.infobase, skus_to_ask(lines, d.account, d.order_id))).asked
+                WHEN 'find products' THEN (product_search(s.infobase, skus_to_ask(lines, d.account, d.order_id))).memo
                 WHEN 'create order' THEN jsonb_build_object('version', o.version) || coalesce(t.made, '{}')
                                          || CASE WHEN coalesce(y.force, false) AND closing_of(d.account, d.order_id, s.profile) IS NOT NULL THEN '{"again": true}' ELSE jsonb '{}' END
                 ELSE jsonb_build_object('version', o.version) END,
@@ -393,8 +394,18 @@ DECLARE
     news    status_decision[];
     products order_decision[];
     records order_key[];
+    searches bigint[];
 BEGIN
-    SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint), array_agg(DISTINCT t.infobase) INTO orders, bases FROM task t WHERE t.id = ANY (tasks);
+    SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint) FILTER (WHERE NOT s.goes_on), array_agg(DISTINCT t.infobase), array_agg(t.id) FILTER (WHERE s.goes_on) INTO orders, bases, searches
+    FROM task t CROSS JOIN LATERAL (SELECT (t.purpose = 'find products' AND t.memo ? 'rest' AND t.wish = t.claimed_wish AND t.failures = 0) IS TRUE AS goes_on) s WHERE t.id = ANY (tasks);
+    IF searches IS NOT NULL THEN    -- of an order of many goods: what was searched for and not taken in, the plan after the last search finds
+        RETURN QUERY
+        SELECT k, 'request', 'find products', 'GET', q.path, NULL::jsonb, q.memo, false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text
+        FROM few(searches) k CROSS JOIN LATERAL task_of(k) t CROSS JOIN LATERAL product_search(t.infobase, ARRAY(SELECT r.sku FROM jsonb_array_elements_text(t.memo -> 'rest') WITH ORDINALITY r (sku, n) ORDER BY r.n)) q;
+        IF orders IS NULL THEN
+            RETURN;
+        END IF;
+    END IF;
 
     PERFORM begin_orders(orders);
     PERFORM note_followups(orders);
@@ -421,7 +432,7 @@ BEGIN
     FROM few(decided) d CROSS JOIN LATERAL (SELECT o.id FROM task o WHERE o.scope = d.account AND o.kind = 'order' AND o.key = d.order_id::text OFFSET 0) t
     CROSS JOIN LATERAL (SELECT CASE WHEN d.purpose = 'change order' THEN merged_comment(d) END AS merged OFFSET 0) c;
 END $$;
-COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order';
+COMMENT ON FUNCTION plan_order(bigint[]) IS 'Plan of kind order; one that still searches for goods, and of which nothing is new, searches on without being planned anew';
 
 -- Before a write leaves: what is sent, and that its outcome is unsure from now on.
 
@@ -562,7 +573,7 @@ BEGIN
         hidden := ARRAY(SELECT a.task_id FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'read order' AND NOT settle_order_read(a));
     END IF;
     IF 'find products' = ANY (done) THEN
-        PERFORM note_products(a.infobase, a.profile, a.memo, a.body -> 'value') FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
+        PERFORM note_products(a.infobase, a.profile, a.memo -> 'skus', a.body -> 'value') FROM few(answers) a WHERE a.class = 'ok' AND a.purpose = 'find products';
     END IF;
 
     RETURN QUERY

@@ -87,10 +87,16 @@ sql("UPDATE salesdrive.account SET vat_included = true");
 
 # many SKUs
 $bas->control('DELETE', '/requests');
+sql('ALTER SYSTEM SET track_functions = pl');
+$node->reload;
+wait_for_sql($node, 'postgres', 'SHOW track_functions', 'pl');
+sql('SELECT pg_stat_reset()');
 deliver_and_run(10, sum => 60, lines => [ map { { sku => sprintf('SKU-%04d', $_), amount => 1, price => 1 } } 1 .. 60 ]);
 is(status(10, 'state'), 'synced', 'an order of 60 SKUs arrives');
 my $searches = sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 10 AND purpose = 'find products'");
 cmp_ok($searches, '<=', 5, "in $searches searches");
+cmp_ok($searches, '>', 2, 'and more than one');
+is(sql("SELECT calls FROM pg_stat_user_functions WHERE schemaname = 'salesdrive' AND funcname = 'document_lines'"), 2, 'looked at whole before the first and after the last of them');
 is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE purpose = 'find products' AND length(substring(url FROM '[?](.*)')) > 2048"), 0, 'none of them longer than a web server takes');
 sql("UPDATE salesdrive.infobase SET max_url = 8000; DELETE FROM salesdrive.bas_product");
 $bas->control(POST => '/config', { max_query => 8190, max_url => 9000 });

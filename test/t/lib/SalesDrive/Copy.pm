@@ -18,6 +18,7 @@ use SalesDrive::Test;
 our @EXPORT = qw(fill_database contents shape order_body deliver run_engine order_state sql_text);
 
 my $DAY = 86400;
+my $now = time;    # of all days: a body must be the same however late it is delivered
 
 sub sql_text { my ($node, $db, $query) = @_; utf8::encode($query) if utf8::is_utf8($query); my $out = $node->safe_psql($db, $query); utf8::decode($out); return $out }
 
@@ -26,7 +27,7 @@ sub order_body
 {
 	my ($id, %o) = @_;
 	my $version = $o{version} // 1;
-	my $at = time + ($o{day} // -40) * $DAY;
+	my $at = $now + ($o{day} // -40) * $DAY;
 	my $text = json_encode({ data => { id => $id, version => $version, orderTime => strftime('%Y-%m-%d 12:00:00', gmtime $at),
 		updateAt => strftime("%Y-%m-%d 12:0$version:00", gmtime $at + ($o{later} // 0) * $DAY), paymentAmount => $o{sum} // 100, comment => $o{comment} // 'зразок', ord_delivery_data => [ { provider => 'novaposhta', trackingNumber => "2045$id" } ],
 		contacts => [ { id => 1, fName => 'Зразок', lName => 'Вигаданий', phone => [ $o{phone} // '0671112233' ] } ],

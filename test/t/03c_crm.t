@@ -102,7 +102,7 @@ is($crm->control(GET => '/requests')->{statuses}{400} // 0, 0, 'SalesDrive never
 # in flight: counted before it is sent, and until it may have arrived
 ask();
 is(sql('SELECT count(*) FROM salesdrive.claim(10)'), 1, 'a request is claimed');
-is(sql("SELECT count(*) FROM salesdrive.quota_use WHERE counted_at > salesdrive.clock() + interval '1 min 50 s'"), 1, 'and counts before it is sent, as of the latest moment it can arrive');
+is(sql("SELECT count(*) FROM salesdrive.quota_use WHERE counted_at > salesdrive.clock() + interval '1 min'"), 1, 'and counts before it is sent, as of the latest moment it can arrive');
 later(61);
 is(sql("SELECT used FROM salesdrive.quota_status WHERE span = '1 minute'"), 1, 'while nothing is heard of it');
 run_engine();
@@ -147,7 +147,7 @@ run_engine();
 is(task('count(*)'), 0, 'until it passes');
 fault(action => 'throttle', retry_after => 7, path => 'statuses', times => 1);
 ask_and_run('status');
-is(sql("SELECT concat_ws(' ', method, most, closed_until BETWEEN salesdrive.clock() + interval '5 s' AND salesdrive.clock() + interval '7 s') FROM salesdrive.quota_window WHERE method <> 'order/list'"), 'statuses t', 'a refusal of a method without limits is remembered, too, with Retry-After');
+is(sql("SELECT concat_ws(' ', method, most, closed_until BETWEEN (SELECT max(at) FROM salesdrive.exchange_log WHERE direction = 'out') + interval '7 s' AND salesdrive.clock() + interval '7 s') FROM salesdrive.quota_window WHERE method <> 'order/list'"), 'statuses t', 'a refusal of a method without limits is remembered, too, with Retry-After');
 later(8);
 run_engine();
 is(task('count(*)', 'status'), 0, 'and obeyed');
@@ -197,7 +197,7 @@ for ([ { action => 'html_ok' }, qr/^transient 200 The answer is not one of Sales
 	fault(%$fault, times => 1);
 	ask('status');
 	sql('SELECT count(*) FROM salesdrive.account_api');
-	ok(wait_for('the list', sub { run_engine(); task('count(*)', 'status') eq '0' }, 30), "$what: tried again");
+	ok(wait_for('the list', sub { run_engine(); task('count(*)', 'status') eq '0' }), "$what: tried again");
 	like(sql("SELECT concat_ws(' ', class, http_status, error) FROM salesdrive.exchange_log WHERE kind = 'crm_dictionary' AND class <> 'ok' ORDER BY id DESC LIMIT 1"), $answer, 'the log has its beginning');
 	no_faults();
 }
@@ -211,7 +211,7 @@ run_engine();
 is(task('count(*)', 'status'), 0, 'resume() lets it go on');
 fault(action => 'status', status => 500, body => 'html');
 ask_and_run('status');
-ok(wait_for('the circuit', sub { run_engine(); api('state') eq 'circuit open' }, 30), 'failures in a row open the circuit of the API');
+ok(wait_for('the circuit', sub { run_engine(); api('state') eq 'circuit open' }), 'failures in a row open the circuit of the API');
 is(sql('SELECT state FROM salesdrive.infobase_status'), 'open for work', 'not that of the base');
 no_faults();
 later(31);

@@ -78,7 +78,7 @@ receive(3, statusId => 3);
 receive(3, statusId => 7);
 run_engine();
 is(made(3) . ' ' . requests(3), '1 create order, read order, find sale, create sale', 'a status reached and left before the engine looked counts');
-deliver(4, statusId => 3, at => time - 7200);
+deliver(4, statusId => 3, at => time - 86_400);
 is(order(4, 'state') . ' ' . made(4), 'synced 0', 'what was changed before the rule was set, as by a backfill, does not');
 deliver(4, comment => 'ще');
 is(made(4), 0, 'edited later neither');
@@ -229,7 +229,7 @@ is(made(2) . ' ' . requests(2), '1 read sale, read order, create sale', 'but by 
 # ---- answers that are lost, before the work and after it
 
 my %FAULT = (reset_before => {}, reset_after => {}, 'no object' => { action => 'status', status => 201, body => 'json', text => '{}', after => $yes });
-sub settled { my ($id, $action) = @_; return wait_for('the end', sub { run_engine(); state_of($id, $action) eq 'done' }, 30) }
+sub settled { my ($id, $action) = @_; return wait_for('the end', sub { run_engine(); state_of($id, $action) eq 'done' }) }
 no_rules();
 rule('salesdrive', 3, 'sale', posting => 1);
 rule('salesdrive', 7, 'return', posting => 1);
@@ -286,7 +286,7 @@ deliver(52);
 user(52, 'order', post => $yes);
 $bas->control(POST => '/config', { closed_until => strftime('%Y-%m-%d', localtime time + 86400) });
 deliver(52, statusId => 3);
-ok(wait_for('the end', sub { run_engine(); state_of(52, 'sale') =~ /^parked/ }, 30), 'a period that is closed: parked');
+ok(wait_for('the end', sub { run_engine(); state_of(52, 'sale') =~ /^parked/ }), 'a period that is closed: parked');
 like(state_of(52, 'sale') . ' ' . follow(52, 'sale', 'detail'), qr/^parked business .*закрытом периоде/, 'in the words of BAS');
 is(made(52) . ' ' . in_bas(52, 'sale'), '1 not posted not marked', 'made, and not posted');
 $bas->control(POST => '/config', { closed_until => '' });
@@ -330,7 +330,7 @@ run_engine();
 is(state_of(63, 'return') . ' ' . returned(63), 'dropped no_sale 0', 'marked for deletion: nothing to return');
 $bas->control(POST => '/config', { refuse => { "post $SALE" => 'Не хватает товара' } });
 shipped(64);
-wait_for('the end', sub { run_engine(); state_of(64, 'sale') =~ /^parked/ }, 30);
+wait_for('the end', sub { run_engine(); state_of(64, 'sale') =~ /^parked/ });
 deliver(64, statusId => 6);
 is(state_of(64, 'sale') . ', ' . state_of(64, 'return'), 'parked business, waiting sale', 'a sale that BAS does not post: its return waits for it');
 $bas->control(POST => '/config', { refuse => {} });

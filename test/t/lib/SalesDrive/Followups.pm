@@ -51,7 +51,8 @@ sub requests
 }
 
 our (%version, %order, %account);
-our $clock = time;
+our $clock = my $began = time;
+sub tick { my $now = time; $clock = $now if $clock < $now; return ++$clock }    # a second for each version, and never behind the server
 sub body
 {
 	my ($id, %o) = @_;
@@ -62,7 +63,7 @@ sub body
 	$sum += $_->{amount} * $_->{price} - ($_->{discount} // 0) for $order{$id}{products}->@*;
 	local $ENV{TZ} = 'Europe/Kyiv';
 	POSIX::tzset();
-	my $body = json_encode({ data => { id => $id, version => $version, orderTime => strftime('%Y-%m-%d 08:00:00', localtime $clock), updateAt => strftime('%Y-%m-%d %H:%M:%S', localtime($at // ++$clock)), paymentAmount => $sum,
+	my $body = json_encode({ data => { id => $id, version => $version, orderTime => strftime('%Y-%m-%d 08:00:00', localtime $began), updateAt => strftime('%Y-%m-%d %H:%M:%S', localtime($at // tick())), paymentAmount => $sum,
 		contacts => [ { fName => 'Зразок', phone => '0671000001' } ], $order{$id}->%* }, meta => { fields => { statusId => { options => [ map { { value => $_->[0], text => $_->[1] } } [ 1, 'Новий' ], [ 3, 'Відправлено' ], [ 5, 'Продаж' ], [ 6, 'Відмова' ], [ 7, 'Повернення' ] ] } } } });
 	utf8::decode($body);
 	$body =~ s/'/''/g;

@@ -12,7 +12,7 @@ use SalesDrive::Test qw(:DEFAULT sql);
 my $node = new_node('lines', preload => 0);
 my $bas = start_peer('bas');
 
-sub run_engine { return sql("SET statement_timeout = '120 s'; CALL salesdrive.run()") }
+sub run_engine { return sql("SET statement_timeout = '600 s'; CALL salesdrive.run()") }
 sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE account = 'shop' AND order_id = $id") }
 sub state_of { my ($id) = @_; return status($id, "concat_ws(' ', state, reason)") }
 sub option { my ($set) = @_; return sql("UPDATE salesdrive.account SET $set WHERE name = 'shop'") }
@@ -205,11 +205,11 @@ is(asked('NEW-1'), 'find product, create product', 'known afterwards');
 sql("UPDATE salesdrive.infobase SET retry_base = '1 ms', retry_cap = '2 ms', unsure_margin = '0', total_timeout = '2 s', circuit_after = 1000");
 $bas->control(POST => '/faults', { method => 'POST', path => 'Catalog_', action => 'reset_after', times => 1 });
 deliver(65, 10, [ { sku => 'NEW-3', text => 'Без відповіді', price => 10 } ]);
-ok(wait_for('the end', sub { run_engine(); state_of(65) eq 'synced' }, 30), 'a creation without an answer');
+ok(wait_for('the end', sub { run_engine(); state_of(65) eq 'synced' }), 'a creation without an answer');
 is(scalar(goods('NEW-3')), 1, 'is found, not repeated');
 $bas->control(POST => '/faults', { method => 'POST', path => 'Catalog_', action => 'reset_before', times => 1 });
 deliver(66, 10, [ { sku => 'NEW-4', text => 'Не дійшло', price => 10 } ]);
-ok(wait_for('the end', sub { run_engine(); state_of(66) eq 'synced' }, 30), 'one that did not arrive');
+ok(wait_for('the end', sub { run_engine(); state_of(66) eq 'synced' }), 'one that did not arrive');
 is(scalar(goods('NEW-4')), 1, 'is made once');
 $bas->control(POST => '/load', { 'Catalog_Номенклатура' => [ { Ref_Key => '8c1f4a10-0001-11ee-8000-0000000000e5', 'Артикул' => 'NEW-5', Description => 'Встигли', 'ТипНоменклатуры' => 'Запас',
 	'ЕдиницаИзмерения_Key' => '8c1f4a10-00f3-11ee-8000-000000000001', 'СтавкаНДС_Key' => '8c1f4a10-00f2-11ee-8000-000000000001' } ] });
@@ -230,12 +230,12 @@ run_engine();
 is(state_of(70), 'synced', 'until it is there');
 $bas->control(POST => '/config', { refuse => { 'create Catalog_Номенклатура' => 'Не дозволено' } });
 deliver(71, 10, [ { sku => 'NEW-7', price => 10 } ]);
-ok(wait_for('the end', sub { run_engine(); state_of(71) =~ /^parked/ }, 30), 'a creation that BAS refuses');
+ok(wait_for('the end', sub { run_engine(); state_of(71) =~ /^parked/ }), 'a creation that BAS refuses');
 is(state_of(71), 'parked business', 'parks the order, too');
 like(status(71, 'detail'), qr/Не дозволено/, 'with the words of the server');
 $bas->control(POST => '/config', { refuse => {} });
 sql("SELECT salesdrive.resume('shop', 71)");
-ok(wait_for('the end', sub { run_engine(); state_of(71) eq 'synced' }, 30), 'resume() goes on');
+ok(wait_for('the end', sub { run_engine(); state_of(71) eq 'synced' }), 'resume() goes on');
 option("unknown_sku = 'park'");
 
 # ---- units and characteristics

@@ -148,11 +148,11 @@ is(in_bas(3, 'СостояниеЗаказа', 'Комментарий') . ' ' .
 
 $bas->control(POST => '/faults', { method => 'PATCH', action => 'reset_after', times => 1 });
 deliver(2, statusId => 1);
-ok(wait_for('the end', sub { run_engine(); state_of(2) eq 'synced' }, 30), 'a status whose answer is lost is read back');
+ok(wait_for('the end', sub { run_engine(); state_of(2) eq 'synced' }), 'a status whose answer is lost is read back');
 is(in_bas(2) . ' ' . pair(2), 'Прийнято 1 Прийнято', 'and known');
 $bas->control(POST => '/faults', { method => 'PATCH', action => 'reset_before', times => 1 });
 deliver(2, statusId => 2);
-ok(wait_for('the end', sub { run_engine(); state_of(2) eq 'synced' }, 30), 'one that did not arrive is written again');
+ok(wait_for('the end', sub { run_engine(); state_of(2) eq 'synced' }), 'one that did not arrive is written again');
 is(in_bas(2) . ' ' . pair(2), 'Збирається 2 Збирається', 'once it is known');
 
 # ---- check()

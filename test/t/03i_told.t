@@ -186,7 +186,7 @@ is(comment_of(1007) . '/' . crm_comment(1007), 'Замовлення 1007/Зам
 $bas->control(POST => '/edit', { set => 'Document_ЗаказПокупателя', key => ref_of(1008), post => \1 });
 $bas->control(POST => '/faults', { method => 'PATCH', action => 'reset_after', times => 1 });
 seen_in_bas(1008, 'СуммаДокумента' => 5);
-ok(wait_for('the end', sub { run_engine(); state_of(1008) eq 'synced' }, 30), 'a document that is posted, an answer that is lost');
+ok(wait_for('the end', sub { run_engine(); state_of(1008) eq 'synced' }), 'a document that is posted, an answer that is lost');
 is(comment_of(1008) . ' ' . patches(1008), "Замовлення 1008\n" . line('5.00') . ' 1', 'is told in once');
 
 # a text that is short, and users who write the like

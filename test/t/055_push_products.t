@@ -225,7 +225,7 @@ is($shop->run('card', 'changed = goods, sent = changed, failed'), 't t 0', 'a da
 			'ChartOfAccounts_Хозрасчетный' => [ { Ref_Key => $account, Code => '281', Description => 'Товари' } ],
 			'AccountingRegister_Хозрасчетный' => [ map { { 'Account_Key' => $account, ExtDimension1 => $key->($_), ExtDimension1_Type => "StandardODATA.$set", ExtDimension2 => $warehouse, ExtDimension2_Type => "StandardODATA.$store", 'Организация_Key' => $key->(1, '00aa'), 'Количество' => "$_.125", 'Сумма' => 10 } } 1, 2 ],
 			'InformationRegister_ЦеныНоменклатуры' => [ map { { Period => '2026-01-01T00:00:00', 'Номенклатура_Key' => $key->($_), 'ТипЦен_Key' => $type, 'Цена' => "$_.99", 'Валюта_Key' => $key->(1, '0980') } } 1, 2 ] });
-	my $push = sub { my ($name, $call) = @_; my $err = ''; $node->psql('postgres', "SET statement_timeout = '60 s'; SELECT salesdrive.$call('$name') AS task \\gset\nCALL salesdrive.wait(:task)", stderr => \$err); return $err };
+	my $push = sub { my ($name, $call) = @_; my $err = ''; $node->psql('postgres', "SET statement_timeout = '600 s'; SELECT salesdrive.$call('$name') AS task \\gset\nCALL salesdrive.wait(:task)", stderr => \$err); return $err };
 	my $cards = sub { return $crm->control(GET => '/products')->{products} };
 	for my $configuration ('unf', 'trade32:3.5', 'accounting2')
 	{

@@ -181,13 +181,13 @@ for my $case ([ 'reset_before' => 'Document' ], [ 'reset_after' => 'Document' ],
 	$bas->control(POST => '/faults', { method => 'POST', path => 'POST /base/odata/standard.odata/Document_[^(]*$', action => $action, times => 1, $action eq 'html_ok' ? (after => JSON::PP::true()) : () });
 	my $count = all_documents();
 	paid(payment(++$n, "1.$n", { 1 => "1.$n" }, sum => '1.00', paymentBreakdown => [ { sum => '1.00', order => { id => 1 } } ]));
-	ok(wait_for("payment after $action", sub { later(3); run_engine(); status($n, 'state') eq 'posted' }, 30), "$action: the payment is made");
+	ok(wait_for("payment after $action", sub { later(3); run_engine(); status($n, 'state') eq 'posted' }), "$action: the payment is made");
 	is(all_documents() - $count, 1, 'once');
 	$bas->control(DELETE => '/faults');
 }
 $bas->control(POST => '/faults', { method => 'POST', path => '/Post$', action => 'reset_after', times => 1 });
 paid(payment(++$n, '2.00', { 1 => '2.00' }));
-ok(wait_for('posting', sub { later(3); run_engine(); status($n, 'state') eq 'posted' }, 30), 'a posting whose answer is lost is done again');
+ok(wait_for('posting', sub { later(3); run_engine(); status($n, 'state') eq 'posted' }), 'a posting whose answer is lost is done again');
 $bas->control(POST => '/config', { hidden => { $DOCUMENT{bank} => [ sql("SELECT salesdrive.payment_ref_key('shop', " . ($n + 1) . ')') ] } });
 $bas->control(POST => '/faults', { method => 'POST', path => "$DOCUMENT{bank}\$", action => 'reset_after', times => 1 });
 my $were = all_documents();
@@ -200,7 +200,7 @@ run_engine();
 is(status($n, 'state') . ' ' . (all_documents() - $were), 'posted 1', 'and found when it may be seen');
 $bas->control(POST => '/config', { refuse => { "create $DOCUMENT{bank}" => 'Період закрито' } });
 paid(payment(++$n, '3.00', { 1 => '3.00' }));
-ok(wait_for('the refusal', sub { later(3); run_engine(); status($n, 'state') eq 'parked' }, 60), 'what BAS refuses is parked');
+ok(wait_for('the refusal', sub { later(3); run_engine(); status($n, 'state') eq 'parked' }), 'what BAS refuses is parked');
 like(status($n, 'reason, detail'), qr/^business .*Період закрито/, 'with its words');
 $bas->control(POST => '/config', { refuse => {} });
 sql("SELECT salesdrive.resume(task_id) FROM salesdrive.payment_status WHERE payment_id = $n");
@@ -238,7 +238,7 @@ for my $stage ('sent', 'never sent')
 	}
 	$node->stop('immediate');
 	$node->start;
-	ok(wait_for('the payment', sub { later(3); run_engine(); status($n, 'state') eq 'posted' }, 30), "killed with a creation $stage: the payment is made");
+	ok(wait_for('the payment', sub { later(3); run_engine(); status($n, 'state') eq 'posted' }), "killed with a creation $stage: the payment is made");
 	is(all_documents() - $count, 1, 'once');
 }
 sub sql_bytes { my ($query) = @_; return $node->safe_psql('postgres', $query) }
@@ -314,7 +314,7 @@ is_deeply($bas->control(GET => '/state')->{violations}, [], 'the base reports no
 	$crm->control(POST => '/payments', { payments => [ payment(301, '120.00', { 31 => '120.00' }, comment => 'коментар', date => now_there()) ] });
 	later(70);
 	sql("SELECT salesdrive.fetch_payments('second')");
-	ok(wait_for('the payment', sub { later(3); run_engine(); sql("SELECT state FROM salesdrive.payment_status WHERE account = 'second' AND payment_id = 301") eq 'made' }, 30), 'a base with keys of its own: found by the marker');
+	ok(wait_for('the payment', sub { later(3); run_engine(); sql("SELECT state FROM salesdrive.payment_status WHERE account = 'second' AND payment_id = 301") eq 'made' }), 'a base with keys of its own: found by the marker');
 	my @found = documents('bank', $other);
 	is(scalar(@found) . ' ' . $found[0]{'Комментарий'} . ' ' . ($found[0]{Ref_Key} eq sql("SELECT bas_ref FROM salesdrive.payment_sync WHERE account = 'second'") ? 'known' : 'unknown'), '1 second/p301: коментар known', 'one document, with the marker in its comment');
 	is_deeply($other->control(GET => '/state')->{violations}, [], 'no violation');
@@ -346,7 +346,7 @@ for my $c (@CONFIGURATION)
 	$crm->control(POST => '/payments', { payments => [ payment($k + 1, '120.10', { $k => '120.10' }, date => now_there()), payment($k + 2, '0.10', { $k => '0.10' }, type => 'outcoming', date => now_there()), payment($k + 3, '7', { $k => '7' }, number => undef, date => now_there()) ] });
 	later(70);
 	sql("SELECT salesdrive.fetch_payments('$profile')");
-	ok(wait_for("payments of $profile", sub { later(3); run_engine(); sql("SELECT string_agg(state, ' ') FROM salesdrive.payment_status WHERE account = '$profile'") eq 'posted posted posted' }, 30), "$profile: payment, repayment and cash are made") or diag sql("SELECT string_agg(concat_ws(' ', payment_id, state, detail), '|') FROM salesdrive.payment_status WHERE account = '$profile'");
+	ok(wait_for("payments of $profile", sub { later(3); run_engine(); sql("SELECT string_agg(state, ' ') FROM salesdrive.payment_status WHERE account = '$profile'") eq 'posted posted posted' }), "$profile: payment, repayment and cash are made") or diag sql("SELECT string_agg(concat_ws(' ', payment_id, state, detail), '|') FROM salesdrive.payment_status WHERE account = '$profile'");
 	my ($d) = documents($in, $peer);
 	my $ref = sql("SELECT bas_ref FROM salesdrive.order_status WHERE account = '$profile'");
 	my $o = $peer->control(GET => '/objects?set=' . uri($order_set) . "&key=$ref");

@@ -122,7 +122,7 @@ for my $shown (qw(purpose comment uniqueId))
 	is(row($n, 'state, reason'), 'waiting unsure', "shown in $shown: an answer that is lost is waited for");
 	$made = documents($IN);
 	fetch();
-	ok(wait_for('the payment', sub { later(5); run_engine(); row($n, 'state') eq 'sent' }, 30), 'and the payment looked for');
+	ok(wait_for('the payment', sub { later(5); run_engine(); row($n, 'state') eq 'sent' }), 'and the payment looked for');
 	fetch();
 	is(there() - $count . ' ' . (documents($IN) - $made), '1 0', 'once there, and not back in BAS');
 }
@@ -198,7 +198,7 @@ for my $stage ('sent', 'never sent')
 	}
 	$node->stop('immediate');
 	$node->start;
-	ok(wait_for('the end', sub { later(5); run_engine(); row($n, 'state') =~ /^(sent|parked)$/ }, 30), "killed with a payment $stage");
+	ok(wait_for('the end', sub { later(5); run_engine(); row($n, 'state') =~ /^(sent|parked)$/ }), "killed with a payment $stage");
 	is(row($n, 'state') . ' ' . (there() - $count), $stage eq 'sent' ? 'sent 1' : 'parked 0', $stage eq 'sent' ? 'it is found, once' : 'it is parked, not sent twice');
 	sql("SELECT salesdrive.resend_payment('shop', '" . key($n) . "', 3)") if $stage ne 'sent';
 	run_engine();

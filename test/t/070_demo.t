@@ -21,7 +21,7 @@ sub make
 {
 	my ($target) = @_;
 	my ($out, $err) = ('', '');
-	my $run = start [ 'make', '-s', '-C', $top, $target ], '<', '/dev/null', '>', \$out, '2>', \$err, IPC::Run::timeout(300);
+	my $run = start [ 'make', '-s', '-C', $top, $target ], '<', '/dev/null', '>', \$out, '2>', \$err, IPC::Run::timeout(800);
 	if (!eval { finish $run; 1 })
 	{
 		$run->kill_kill;

@@ -39,7 +39,7 @@ sub later { my ($self, $seconds) = @_; $self->{clock} += $seconds; return $self-
 sub run_engine
 {
 	my ($self) = @_;
-	$self->sql("SET statement_timeout = '120 s'; CALL salesdrive.run()");
+	$self->sql("SET statement_timeout = '600 s'; CALL salesdrive.run()");
 	my $bug = $self->sql("SELECT string_agg(detail, ' ') FROM salesdrive.task WHERE reason = 'bug'");
 	die "$bug\n" if $bug ne '';
 	return;

@@ -32,11 +32,11 @@ sub survive_outage
 		$clock += $_[0];
 		$sql->("ALTER SYSTEM SET salesdrive.clock_offset = '$clock s'");
 		$node->reload;
-		wait_for('the clock', sub { $sql->('SHOW salesdrive.clock_offset') eq "$clock s" }, 20);
+		wait_for('the clock', sub { $sql->('SHOW salesdrive.clock_offset') eq "$clock s" });
 		$crm->control(POST => '/config', { skew => $clock, clock => $sql->("SELECT to_char(salesdrive.clock() AT TIME ZONE 'Europe/Kyiv', 'YYYY-MM-DD HH24:MI:SS')") });
 		return;
 	};
-	my $taken_in = sub { return wait_for('the inbox', sub { $sql->('SELECT count(*) FROM salesdrive.inbox_pending') == 0 }, 60) };
+	my $taken_in = sub { return wait_for('the inbox', sub { $sql->('SELECT count(*) FROM salesdrive.inbox_pending') == 0 }) };
 	my $left = sub { return $sql->("SELECT count(*) FROM salesdrive.task WHERE kind <> 'crm_orders' OR key <> 'live'") };
 
 	$sql->("SELECT salesdrive.add_infobase('main', 'unf', '" . $bas->url('/base') . "', 'Обмен', 'secret');
@@ -49,7 +49,7 @@ sub survive_outage
 		return if !@_;
 		$crm->control(DELETE => '/deliveries');
 		$crm->control(POST => '/deliver', { url => $url, orders => [ map { $_->{id} } @_ ], versions => 'all', duplicates => 0.2, shuffle => JSON::PP::true(), seed => 3, concurrency => 4, retry => JSON::PP::true() });
-		return wait_for('deliveries', sub { $crm->control(GET => '/deliveries?wait=1')->{done} }, 60);
+		return wait_for('deliveries', sub { $crm->control(GET => '/deliveries?wait=1')->{done} });
 	};
 	my $edit = sub { for my $order (@_) { $order->{comment} = "Змінено $order->{id}"; $crm->control(POST => '/edit', { id => $order->{id}, data => { comment => $order->{comment} } }) } return };
 
@@ -83,7 +83,7 @@ sub survive_outage
 		$sql->("SELECT salesdrive.fetch_orders('shop')");
 		$sql->("SELECT salesdrive.fetch_orders('shop', '2026-08-01')") if $hour >= 21 && $hours->($step - 1) < 21;
 		$taken_in->();
-		ok(wait_for_sql($node, 'postgres', "SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM salesdrive.incident_open", 'circuit_open order_late', 20), 'somebody is told') if $hour >= 6 && $hours->($step - 1) < 6;
+		ok(wait_for_sql($node, 'postgres', "SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM salesdrive.incident_open", 'circuit_open order_late'), 'somebody is told') if $hour >= 6 && $hours->($step - 1) < 6;
 	}
 	is($crm->control(GET => '/deliveries')->{failed} ? scalar %{ $crm->control(GET => '/deliveries')->{failed} } : 0, 0, 'every webhook was taken in');
 	for (1 .. 200)
@@ -135,7 +135,7 @@ sub survive_outage
 	cmp_ok($behind{2}, '<=', 0.4 * $total{4}, 'and so did edits');
 	note "of $total{4} orders of the backfill $behind{1} went before nine tenths of the live ones, $behind{2} before those of the edits";
 
-	ok(wait_for_sql($node, 'postgres', 'SELECT count(*) FROM salesdrive.incident_open', 0, 20), 'no incident is left');
+	ok(wait_for_sql($node, 'postgres', 'SELECT count(*) FROM salesdrive.incident_open', 0), 'no incident is left');
 	is($sql->("SELECT string_agg(kind || ' ' || subject, ', ' ORDER BY kind, subject) FROM salesdrive.incident"), 'circuit_open account:shop, circuit_open main, order_late shop', 'there was one of each, however many orders');
 	is($sql->("SELECT count(*) FROM salesdrive.order_event WHERE event IN ('parked', 'resumed')"), 0, 'nothing was parked, nobody resumed');
 	$node->stop('fast');

@@ -194,7 +194,7 @@ start_postgres() {
 start_peer() {					# name arguments
 	local name=$1 _
 	setsid perl "$work/tree/test/peer/$name.pl" "${@:2}" </dev/null >"$run/$name.json" 2>"$run/$name.log" &
-	for _ in $(seq 200); do
+	for _ in $(seq 1200); do
 		[ ! -s "$run/$name.json" ] || break
 		sleep 0.05
 	done
@@ -241,12 +241,12 @@ show() {						# file variable=value ...
 }
 
 await() {						# command that succeeds in the end
-	local _
-	for _ in $(seq 300); do
+	local began=$SECONDS
+	while [ $((SECONDS - began)) -lt 180 ]; do
 		! "$@" >/dev/null 2>&1 || return 0
 		sleep 0.1
 	done
-	die "waited 30 s in vain for: $*"
+	die "waited three minutes in vain for: $*"
 }
 
 holds() { [ "$(value "$1")" = t ]; }			# query
@@ -273,7 +273,7 @@ deliver() {
 # One line that is written again while the orders travel; where it cannot be, one line a second.
 watch_orders() {
 	local began=$SECONDS printed=-1 accepted line left
-	while [ $((SECONDS - began)) -lt 60 ]; do
+	while [ $((SECONDS - began)) -lt 300 ]; do
 		accepted=$(crm GET /deliveries | field accepted)
 		left=$(value "SELECT (SELECT count(*) FROM salesdrive.inbox_pending) + (SELECT count(*) FROM salesdrive.task WHERE state <> 'parked')")
 		line=$(value "SELECT format('webhooks accepted %s of %s │ orders %s: waiting %s, in flight %s, synced %s, parked %s', $accepted, $planned, count(*),
@@ -290,7 +290,7 @@ watch_orders() {
 	done
 	[ ! -t 1 ] || printf '\r\e[K'
 	echo "$line"
-	[ "$accepted.$left" = "$planned.0" ] || die 'the orders did not settle in 60 s'
+	[ "$accepted.$left" = "$planned.0" ] || die 'the orders did not settle in five minutes'
 }
 
 show_orders() {

@@ -234,7 +234,7 @@ BEGIN
         SELECT p.done_at FROM status_poll p JOIN infobase i ON i.name = p.infobase
         WHERE p.infobase = b.infobase AND p.what = status_known_at.what
           AND (property_names(i.profile, status_entity(p.what)) ? 'changed'
-               OR EXISTS (SELECT FROM crm_order o WHERE o.account = b.account AND o.order_id = b.order_id AND coalesce(o.order_time, o.received_at::timestamp) >= (p.done_at - make_interval(days => p.days)) AT TIME ZONE 'UTC'))));
+               OR EXISTS (SELECT FROM crm_order o WHERE o.account = b.account AND o.order_id = b.order_id AND coalesce(o.order_time, o.received_at AT TIME ZONE 'UTC') >= (p.done_at - make_interval(days => p.days)) AT TIME ZONE 'UTC'))));
 END $$;
 COMMENT ON FUNCTION status_known_at(bas_order, text, timestamptz) IS 'Until when the status of a document that is known here is known to have been its status: it was read itself, or the last reading of statuses would have shown another';
 

@@ -79,7 +79,7 @@ CREATE FUNCTION status_chunk(p status_poll, each integer) RETURNS TABLE (order_i
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT y.order_id, CASE WHEN y.infobase = p.infobase THEN y.bas_ref END, coalesce(o.order_time, o.received_at::timestamp) >= (clock() - make_interval(days => p.days)) AT TIME ZONE 'UTC'
+    SELECT y.order_id, CASE WHEN y.infobase = p.infobase THEN y.bas_ref END, coalesce(o.order_time, o.received_at AT TIME ZONE 'UTC') >= (clock() - make_interval(days => p.days)) AT TIME ZONE 'UTC'
     FROM (SELECT s.* FROM order_sync s WHERE s.account = p.account AND s.order_id < p.before ORDER BY s.order_id DESC
           LIMIT greatest(((SELECT i.max_url FROM infobase i WHERE i.name = p.infobase) - 600) / status_chunk.each, 5)) y
     JOIN crm_order o ON o.account = y.account AND o.order_id = y.order_id ORDER BY 1 DESC;

@@ -147,4 +147,9 @@ sql("SELECT salesdrive.load_metadata('trade32')");
 run_engine();
 like(findings('trade32'), qr/$register: It tells the states of documents/, 'but where the register is not published');
 
+# ---- an order without a time of its own is as old as its delivery, whatever zone the session has
+
+is(sql("BEGIN; SET LOCAL TimeZone = 'America/Adak'; UPDATE salesdrive.crm_order SET order_time = NULL, received_at = salesdrive.clock() - interval '30 days' + interval '1 h' WHERE account = 'trade32';
+	SELECT 'recent ' || bool_and(c.recent) FROM salesdrive.status_chunk(jsonb_populate_record(NULL::salesdrive.status_poll, '{\"infobase\": \"trade32\", \"account\": \"trade32\", \"before\": 999999, \"days\": 30}'), 30) c; ROLLBACK") =~ s/\s+\z//r, 'recent true', 'its states are read as long');
+
 done_testing();

@@ -308,6 +308,11 @@ for my $section ($readme =~ /^## (.*)$/mg)
 	next if $section eq 'Contents';
 	like(section('Contents'), qr/\[\Q$section\E\]/, "\"$section\" is in the table of contents");
 }
+for my $section ($readme =~ s/^```.*?^```$//gmsr =~ /^### (.*)$/mg)
+{
+	my $anchor = lc($section) =~ s/[^\w\s-]//gr =~ s/\s/-/gr;
+	like(section('Contents'), qr/\(#\Q$anchor\E\)/, "so is \"$section\"");
+}
 like($readme, qr/^## Licence\n(?!.*^## )/ms, 'the licence comes last');
 
 # ---- README works

@@ -132,11 +132,15 @@ BEGIN
     WHERE r.account IN (a.name, '*') AND r.bas_key IS NOT NULL AND c.problem IS NOT NULL
     UNION ALL
     SELECT 6, 'warning', format('value %s %s', u.dictionary, u.crm_key),
-           format('%s orders of the last 30 days have %s %s, and nobody said what it is in BAS.', u.orders, u.dictionary, u.crm_key || coalesce(' "' || u.name || '"', '')), u.hint
-    FROM unmapped_value u
-    WHERE u.account = a.name AND u.last_at > clock() - interval '30 days'
-      AND (u.unmapped = 'park' OR EXISTS (SELECT FROM field_map_effective f WHERE f.account = a.name AND f.dictionary = u.dictionary AND f.enabled)
-           OR EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = u.dictionary AND m.direction IN ('to_bas', 'both')))
+           format('%s orders of the last 30 days have %s %s, and nobody said what it is in BAS.%s', u.orders, u.dictionary, u.crm_key || coalesce(' "' || u.name || '"', ''),
+                  CASE WHEN u.turn = 10 AND u.values > 10 THEN format(' So have %s further values of %s.', u.values - 10, u.dictionary) ELSE '' END),
+           u.hint || CASE WHEN u.turn = 10 AND u.values > 10 THEN format(' All of them: SELECT * FROM salesdrive.unmapped(%L) WHERE dictionary = %L; if orders hold texts there and no ids, take the dictionary from the row of field_map.', a.name, u.dictionary) ELSE '' END
+    FROM (SELECT v.*, count(*) OVER (PARTITION BY v.dictionary) AS values, row_number() OVER (PARTITION BY v.dictionary ORDER BY v.orders DESC, v.crm_key) AS turn
+          FROM unmapped_value v
+          WHERE v.account = a.name AND v.last_at > clock() - interval '30 days'
+            AND (v.unmapped = 'park' OR EXISTS (SELECT FROM field_map_effective f WHERE f.account = a.name AND f.dictionary = v.dictionary AND f.enabled)
+                 OR EXISTS (SELECT FROM value_map m WHERE m.account IN (a.name, '*') AND m.dictionary = v.dictionary AND m.direction IN ('to_bas', 'both')))) u
+    WHERE u.turn <= 10
     UNION ALL
     SELECT 6, 'warning', 'statuses', format('Profile "%s" has no status of the document: statuses do not travel.', i.profile), format('UPDATE salesdrive.account SET status_to_bas = false, status_from_bas = false WHERE name = %L;', a.name)
     WHERE (a.status_to_bas OR a.status_from_bas) AND NOT property_names(i.profile, 'order') ? 'status' AND entity_set(i.profile, 'order_state') IS NULL
@@ -312,8 +316,16 @@ COMMENT ON FUNCTION check_followups(account, infobase) IS 'For check(): rules of
 
 CREATE FUNCTION check_orders(a account, i infobase) RETURNS SETOF finding
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
+DECLARE
+    total text := property_names(i.profile, 'order') ->> 'total';
 BEGIN
     RETURN QUERY
+    SELECT 5, 'warning', 'sums of documents', format('BAS does not keep the sums that are sent: of the last 1000 orders %s documents came to another sum, the latest (%s of order %s) to %s instead of %s.', max(d.documents), max(d.number), max(d.order_id), max(d.kept), max(d.sent)),
+           'A handler of the configuration works the sums out anew (discounts or prices of its own?): SELECT order_id, number, differences FROM salesdrive.bas_order WHERE differences IS NOT NULL ORDER BY order_id DESC; switch that off for documents of the exchange, then resend() these orders.'
+    FROM (SELECT b.order_id, b.number, b.differences #>> ARRAY[total, 'kept'] AS kept, b.differences #>> ARRAY[total, 'sent'] AS sent, row_number() OVER (ORDER BY b.order_id DESC) AS turn, count(*) OVER () AS documents
+          FROM (SELECT l.* FROM bas_order l WHERE l.account = a.name ORDER BY l.order_id DESC LIMIT 1000) b WHERE b.differences ? total) d
+    WHERE d.turn = 1 HAVING count(*) > 0
+    UNION ALL
     SELECT 7, 'warning', 'parked orders', format('%s orders are parked, the oldest since %s.', count(*), to_char(min(p.parked_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.parked;'
     FROM parked p WHERE p.account = a.name AND p.kind = 'order' HAVING count(*) > 0
     UNION ALL
@@ -324,7 +336,7 @@ BEGIN
     SELECT 8, 'warning', 'rejected deliveries', format('%s deliveries of the last day could not be read.', count(*)), format('SELECT * FROM salesdrive.inbox_reject; once the cause is mended, SELECT salesdrive.read_rejected(%L); has them read again.', a.name)
     FROM inbox_reject r WHERE r.account = a.name AND r.received_at > clock() - interval '1 day' HAVING count(*) > 0;
 END $$;
-COMMENT ON FUNCTION check_orders(account, infobase) IS 'For check(): orders and other tasks that wait for somebody, deliveries that could not be read';
+COMMENT ON FUNCTION check_orders(account, infobase) IS 'For check(): sums that BAS keeps otherwise, orders and other tasks that wait for somebody, deliveries that could not be read';
 
 -- Webhooks alone are a way, too: where none of its orders is older, nobody knows yet whether changes are to be read.
 CREATE FUNCTION check_readings(a account, i infobase) RETURNS SETOF finding

@@ -9,17 +9,19 @@ CREATE VIEW order_status AS
                 WHEN t.id IS NOT NULL AND (a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL) THEN 'paused'
                 WHEN t.id IS NOT NULL THEN 'waiting'
                 WHEN y.not_wanted IS NOT NULL THEN 'not_wanted'
+                WHEN l.lost THEN 'parked'
                 ELSE 'synced' END AS state,
            o.version, o.customer_name, o.phone, CASE WHEN o.payment_amount = round(o.payment_amount, 2) THEN round(o.payment_amount, 2) ELSE o.payment_amount END AS payment_amount, y.bas_ref, y.number AS bas_number, b.posted, y.synced_version, y.synced_at, y.requests,
-           coalesce(CASE WHEN y.skipped_at IS NOT NULL THEN 'skipped' END, t.reason, CASE WHEN t.id IS NOT NULL AND (a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL) THEN 'paused' END, CASE WHEN t.id IS NULL THEN y.not_wanted END) AS reason,
-           coalesce(y.skip_reason, t.detail, CASE WHEN t.id IS NOT NULL THEN coalesce(i.paused_reason, a.paused_reason) ELSE y.not_wanted_detail END) AS detail,
-           CASE WHEN y.skipped_at IS NULL THEN t.hint END AS hint, t.blocked_on, t.id AS task_id, t.attempt, t.run_at, o.received_at, o.changed_at
+           coalesce(CASE WHEN y.skipped_at IS NOT NULL THEN 'skipped' END, t.reason, CASE WHEN t.id IS NOT NULL AND (a.paused_at IS NOT NULL OR i.paused_at IS NOT NULL) THEN 'paused' END, CASE WHEN l.lost THEN 'lost' WHEN t.id IS NULL THEN y.not_wanted END) AS reason,
+           coalesce(y.skip_reason, t.detail, CASE WHEN t.id IS NOT NULL THEN coalesce(i.paused_reason, a.paused_reason) WHEN l.lost THEN 'It has no document, and its task was deleted: nothing is at work on it.' ELSE y.not_wanted_detail END) AS detail,
+           CASE WHEN l.lost THEN format('SELECT salesdrive.resume(%L, %s); rows of salesdrive.task are not for people to delete: skip() takes an order out.', o.account, o.order_id) WHEN y.skipped_at IS NULL THEN t.hint END AS hint, t.blocked_on, t.id AS task_id, t.attempt, t.run_at, o.received_at, o.changed_at
     FROM crm_order o
     LEFT JOIN account a ON a.name = o.account
     LEFT JOIN infobase i ON i.name = a.infobase
     LEFT JOIN order_sync y ON y.account = o.account AND y.order_id = o.order_id
     LEFT JOIN bas_order b ON b.infobase = y.infobase AND b.ref_key = y.bas_ref
-    LEFT JOIN task t ON t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text;
+    LEFT JOIN task t ON t.scope = o.account AND t.kind = 'order' AND t.key = o.order_id::text
+    CROSS JOIN LATERAL (SELECT t.id IS NULL AND y.bas_ref IS NULL AND y.skipped_at IS NULL AND y.not_wanted IS NULL AS lost) l;    -- the task was deleted by hand
 COMMENT ON VIEW order_status IS 'Every order: waiting, in_flight, parked, paused, skipped, not_wanted or synced, with the reason and what to do';
 COMMENT ON COLUMN order_status.account IS 'Account';
 COMMENT ON COLUMN order_status.order_id IS 'Order number in SalesDrive';

@@ -329,6 +329,11 @@ BEGIN
     SELECT 7, 'warning', 'parked orders', format('%s orders are parked, the oldest since %s.', count(*), to_char(min(p.parked_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.parked;'
     FROM parked p WHERE p.account = a.name AND p.kind = 'order' HAVING count(*) > 0
     UNION ALL
+    SELECT 7, 'warning', 'lost orders', format('Of the last 1000 orders %s have no document, and their tasks were deleted: nothing is at work on them.', count(*)),
+           format('SELECT salesdrive.resume(account, order_id) FROM salesdrive.order_status WHERE account = %L AND reason = ''lost'';', a.name)
+    FROM (SELECT l.order_id FROM crm_order l WHERE l.account = a.name ORDER BY l.order_id DESC LIMIT 1000) r JOIN order_status s ON s.account = a.name AND s.order_id = r.order_id
+    WHERE s.reason = 'lost' HAVING count(*) > 0
+    UNION ALL
     SELECT 7, 'warning', 'parked ' || p.kind, format('%s %s are parked, the oldest since %s: %s', count(*), task_words(p.kind), to_char(min(p.parked_at), 'YYYY-MM-DD HH24:MI:SS'), coalesce((array_agg(p.detail ORDER BY p.parked_at))[1], 'no reason is known.')),
            concat_ws(' ', (array_agg(p.hint ORDER BY p.parked_at))[1], format('SELECT * FROM salesdrive.parked WHERE kind = %L; shows them, resume(task_id) lets one go on.', p.kind))
     FROM parked p WHERE (p.account = a.name OR p.account IS NULL AND p.scope = i.name) AND p.kind NOT IN ('order', 'payment', 'payment_out', 'goods', 'push') GROUP BY p.kind
@@ -336,7 +341,7 @@ BEGIN
     SELECT 8, 'warning', 'rejected deliveries', format('%s deliveries of the last day could not be read.', count(*)), format('SELECT * FROM salesdrive.inbox_reject; once the cause is mended, SELECT salesdrive.read_rejected(%L); has them read again.', a.name)
     FROM inbox_reject r WHERE r.account = a.name AND r.received_at > clock() - interval '1 day' HAVING count(*) > 0;
 END $$;
-COMMENT ON FUNCTION check_orders(account, infobase) IS 'For check(): sums that BAS keeps otherwise, orders and other tasks that wait for somebody, deliveries that could not be read';
+COMMENT ON FUNCTION check_orders(account, infobase) IS 'For check(): sums that BAS keeps otherwise, orders and other tasks that wait for somebody, orders without a task, deliveries that could not be read';
 
 -- Webhooks alone are a way, too: where none of its orders is older, nobody knows yet whether changes are to be read.
 CREATE FUNCTION check_readings(a account, i infobase) RETURNS SETOF finding

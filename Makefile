@@ -61,7 +61,7 @@ WERROR     ?= -Werror
 FUZZ_SECONDS ?= 60
 
 # Headers of PostgreSQL count as system headers: warnings are for our own code.
-PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) \
+PG_CPPFLAGS = -DSD_VERSION='"$(EXTVERSION)"' -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	$(shell $(CURL_CONFIG) --cflags) $(shell $(PKG_CONFIG) --cflags libmicrohttpd expat)
 # PG_FUNCTION_ARGS, hooks and callbacks have fixed signatures: a parameter may be unused.
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter $(WERROR)
@@ -136,7 +136,7 @@ clean:
 endif
 
 # Objects made with other flags, headers or rules are made again.
-FLAGS_NOW = $(PG_CONFIG) $(CC) $(PG_CFLAGS) FAULTS=$(FAULTS)
+FLAGS_NOW = $(PG_CONFIG) $(CC) $(PG_CFLAGS) $(EXTVERSION) FAULTS=$(FAULTS)
 ifeq (,$(filter clean distclean deps test proof bench demo demo-stop fuzz lint indent,$(MAKECMDGOALS)))
 $(shell echo '$(FLAGS_NOW)' | cmp -s - src/.flags || echo '$(FLAGS_NOW)' > src/.flags)
 endif

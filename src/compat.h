@@ -49,6 +49,13 @@
 #define pg_cryptohash_error(hash) "the cryptographic library refused"
 #endif
 
+/* A module tells its name and version since 18, see pg_get_loaded_modules(). */
+#if PG_VERSION_NUM >= 180000
+#define SD_MODULE_MAGIC(name_, version_) PG_MODULE_MAGIC_EXT(.name = name_, .version = version_)
+#else
+#define SD_MODULE_MAGIC(name_, version_) PG_MODULE_MAGIC
+#endif
+
 /* A function that does not return is marked in front of it since 18. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

@@ -37,7 +37,7 @@
 
 #include "compat.h"
 
-PG_MODULE_MAGIC;
+SD_MODULE_MAGIC(SD_EXTENSION, SD_VERSION);
 
 void _PG_init(void);
 

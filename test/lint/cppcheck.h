@@ -14,7 +14,7 @@
 #define PG_END_TRY() } while (0)
 #define PG_FUNCTION_ARGS FunctionCallInfo fcinfo
 #define PG_FUNCTION_INFO_V1(name) extern Datum name(FunctionCallInfo fcinfo)
-#define PG_MODULE_MAGIC extern int pg_module_magic
+#define SD_MODULE_MAGIC(name, version) extern int sd_module_magic
 #define pg_attribute_noreturn() __attribute__((noreturn))
 #define INT64_FORMAT "%lld"
 #define UINT64_FORMAT "%llu"

@@ -46,6 +46,11 @@ becomes('exchanger running, receiver running', 'CREATE EXTENSION wakes the launc
 is(processes('postgres'), 'salesdrive exchanger, salesdrive receiver', 'one receiver, one exchanger');
 sql($settings);
 ok(listening($port), 'the receiver answers');
+SKIP:
+{
+	skip 'a library tells its version since 18', 1 if $node->pg_version < 18;
+	is(sql("SELECT m.version = e.extversion FROM pg_get_loaded_modules() m, pg_extension e WHERE m.module_name = 'salesdrive' AND e.extname = 'salesdrive'"), 't', 'the library tells its version');
+}
 
 sql('CREATE DATABASE second');
 sql("CREATE EXTENSION salesdrive; $settings", 'second');

@@ -278,6 +278,11 @@ CREATE TRIGGER url_changed BEFORE UPDATE OF url ON infobase FOR EACH ROW WHEN (N
 CREATE FUNCTION statuses_switched() RETURNS trigger
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
+    IF NEW.status_source = 'state' AND NEW.status_to_bas THEN
+        RAISE EXCEPTION 'account "%" cannot write statuses into BAS and take states of its register for them', NEW.name
+            USING ERRCODE = '23514', CONSTRAINT = 'account_status_source', DETAIL = 'What the base works out by itself is read, and cannot be written.',
+                  HINT = 'Set status_to_bas = false in the same UPDATE, or leave status_source at ''document''.';
+    END IF;
     IF TG_OP = 'INSERT' THEN
         NEW.status_to_since := CASE WHEN NEW.status_to_bas THEN coalesce(NEW.status_to_since, clock()) END;
         NEW.status_from_since := CASE WHEN NEW.status_from_bas THEN coalesce(NEW.status_from_since, clock()) END;
@@ -291,7 +296,7 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-COMMENT ON FUNCTION statuses_switched() IS 'Trigger: notes since when statuses of an account travel, each way';
+COMMENT ON FUNCTION statuses_switched() IS 'Trigger: notes since when statuses of an account travel, each way; refuses to write what is only read';
 CREATE TRIGGER statuses_switched BEFORE INSERT OR UPDATE OF status_to_bas, status_from_bas, status_source ON account
     FOR EACH ROW EXECUTE FUNCTION statuses_switched();
 

@@ -92,7 +92,7 @@ works_out(ref_of('trade32', $_), 'ОжидаетсяСогласование') f
 works_out(ref_of('trade32', 2), 'ГотовКОтгрузке');
 pull('trade32');
 is(reads('trade32', coded($register)) . ' ' . wanted('trade32'), '0 nothing', 'as delivered the status of the document counts, and the register is not read');
-like(error_of("UPDATE salesdrive.account SET status_source = 'state', status_to_bas = true WHERE name = 'trade32'"), qr/account_status_source/, 'what the base works out cannot be written');
+like(error_of("UPDATE salesdrive.account SET status_source = 'state', status_to_bas = true WHERE name = 'trade32'"), qr/ERROR:  account "trade32" .*HINT:  .*status_to_bas = false/s, 'what the base works out cannot be written, and the error says what to do');
 sql("UPDATE salesdrive.account SET status_source = 'state' WHERE name = 'trade32'");
 pull('trade32');
 is(wanted('trade32'), 'nothing', 'where the account says so, states are read, and those there are are no change');

@@ -464,7 +464,8 @@ BEGIN
     WHERE m.account IN (a.name, '*') AND m.dictionary = 'warehouse' AND m.direction IN ('to_crm', 'both') AND m.crm_key NOT IN ('*', t.stock) AND NOT EXISTS (SELECT FROM stock_map(a.name) x WHERE x.stock = m.crm_key)
       AND EXISTS (SELECT FROM account_goods g WHERE g.account = a.name AND g.stock_by = 'warehouse')
     UNION ALL
-    SELECT 7, 'warning', 'push ' || p.what, format('%s goods are not sent.', p.left_out), format('SELECT * FROM salesdrive.unsent_good WHERE account = %L; tells each, and what to do.', a.name) FROM push_progress p WHERE p.account = a.name AND p.left_out > 0
+    SELECT 7, 'warning', 'push ' || string_agg(p.what, ', ' ORDER BY p.what), format('%s goods are not sent.', p.left_out), format('SELECT * FROM salesdrive.unsent_good WHERE account = %L; tells each, and what to do.', a.name)
+    FROM push_progress p WHERE p.account = a.name AND p.left_out > 0 GROUP BY p.left_out    -- mostly the same goods, left out for their cards
     UNION ALL
     SELECT 7, 'warning', 'push ' || r.what, format('%s products are refused by SalesDrive.', r.n), format('SELECT * FROM salesdrive.pushed_good WHERE account = %L AND what = %L AND state = ''refused'';', a.name, r.what)
     FROM (SELECT s.what, count(*) AS n FROM product_sync s WHERE s.account = a.name AND s.state = 'refused' GROUP BY s.what) r

@@ -133,6 +133,8 @@ $shop->push('card');
 is(join(' ', grep { /^(C-7|BY-CODE|NO-CODE|SAME)$/ } sort keys %{ $shop->cards }), 'C-7', 'new cards under the code');
 is(join(', ', grep { /(NO-CODE|SAME) / } split /, /, $shop->unsent), 'card SAME id_taken, card NO-CODE no_code', 'not without one, and never over another card');
 is($shop->card('old-1')->{sku}, 'CUP-2', 'which is as it was');
+$shop->push('stock');
+is($shop->sql("SELECT string_agg(subject || ': ' || problem, '|') FROM salesdrive.check('shop') WHERE problem LIKE '%are not sent.'"), 'push card, stock: 3 goods are not sent.', 'check() counts the same goods once, not once for each push');
 $shop->sql("INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES ('main', 'C-12', '" . $shop->key(6) . "')");
 $shop->good(11, sku => 'TWIN-1', code => 'C-12');
 $shop->good(12, sku => 'TWIN-2', code => 'C-12 ');

@@ -120,6 +120,7 @@ CREATE TABLE payment_rule (
     organization   text NOT NULL DEFAULT '*' CHECK (organization <> ''),
     form           text NOT NULL DEFAULT 'bank' CHECK (form IN ('bank', 'cash')),
     bas_key        text CHECK (bas_key <> ''),
+    direction      text NOT NULL DEFAULT 'both' CHECK (direction IN ('to_bas', 'both')),
     note           text,
     changed_at     timestamptz NOT NULL DEFAULT clock(),
     PRIMARY KEY (account, account_number, organization)
@@ -130,6 +131,7 @@ COMMENT ON COLUMN payment_rule.account_number IS 'Number of the account in Sales
 COMMENT ON COLUMN payment_rule.organization IS 'Id of the own legal entity in SalesDrive; none: payments that name none; *: any';
 COMMENT ON COLUMN payment_rule.form IS 'bank or cash: which document it becomes';
 COMMENT ON COLUMN payment_rule.bas_key IS 'Ref_Key, code or name of the bank account or cash desk of BAS; NULL leaves it empty';
+COMMENT ON COLUMN payment_rule.direction IS 'both, or to_bas: a payment made in BAS is told by another row of the same bank account or cash desk';
 COMMENT ON COLUMN payment_rule.note IS 'Anything worth remembering';
 COMMENT ON COLUMN payment_rule.changed_at IS 'When it was set last';
 

@@ -194,8 +194,8 @@ DECLARE
     money text := substring(b.entity FROM '[a-z]+$');
 BEGIN
     SELECT x.* INTO r FROM payment_rule x    -- the rule that gives this bank account or cash desk
-    WHERE x.account IN (b.account, '*') AND x.form = money AND x.account_number NOT IN ('*', 'none') AND (x.bas_key IS NULL OR (payment_place(b.infobase, CASE money WHEN 'cash' THEN 'cash_desk' ELSE 'bank_account' END, x.bas_key)).ref = b.place)
-    ORDER BY x.bas_key IS NULL, x.organization IS DISTINCT FROM o.organization_id, x.account = '*', x.account_number LIMIT 1;
+    WHERE x.account IN (b.account, '*') AND x.form = money AND x.direction = 'both' AND x.account_number NOT IN ('*', 'none') AND (x.bas_key IS NULL OR (payment_place(b.infobase, CASE money WHEN 'cash' THEN 'cash_desk' ELSE 'bank_account' END, x.bas_key)).ref = b.place)
+    ORDER BY x.bas_key IS NULL, x.organization IS DISTINCT FROM o.organization_id, x.organization NOT IN ('*', 'none'), x.account = '*', x.account_number LIMIT 1;    -- as check_payments() tells it
     RETURN CASE WHEN r.account IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object(
         'organizationId', json_bigint(to_jsonb(coalesce(CASE WHEN r.organization NOT IN ('*', 'none') THEN r.organization END, o.organization_id))), 'accountNumber', r.account_number, 'sum', b.sum,
         'datetime', to_char(b.paid_at, 'YYYY-MM-DD HH24:MI:SS'), 'timezone', (SELECT CASE i.time_zone WHEN 'Europe/Kyiv' THEN 'Europe/Kiev' ELSE i.time_zone END FROM infobase i WHERE i.name = b.infobase),    -- the name SalesDrive knows
@@ -218,7 +218,7 @@ BEGIN
         s.hint := format('Enter the payment in SalesDrive by hand, then SELECT salesdrive.link_payment(%1$L, its number, %2$L, %3$s); or SELECT salesdrive.skip_payment(%1$L, %2$L, %3$s, ''why'');', b.account, b.ref_key, b.order_id);
         RETURN s;
     END IF;
-    IF EXISTS (SELECT FROM payment_rule r WHERE r.account IN (b.account, '*') AND r.form = money AND (payment_place(b.infobase, list, r.bas_key)).unread)
+    IF EXISTS (SELECT FROM payment_rule r WHERE r.account IN (b.account, '*') AND r.form = money AND r.direction = 'both' AND (payment_place(b.infobase, list, r.bas_key)).unread)
        AND NOT EXISTS (SELECT FROM task d WHERE d.scope = b.infobase AND d.kind = 'dictionary' AND d.key = list AND d.state = 'parked') THEN
         s.step := 'wait';
         s.reason := 'dictionary';

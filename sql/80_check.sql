@@ -393,10 +393,19 @@ BEGIN
     JOIN profile_property_effective p ON p.profile = i.profile AND p.entity = s.entity AND p.property IS NOT NULL
     WHERE publishes(i.name, s.set) AND NOT publishes(i.name, s.set || '.' || p.property) AND EXISTS (SELECT FROM payment_rule r WHERE r.account IN (a.name, '*') AND e LIKE '%' || r.form)
     UNION ALL
+    SELECT 6, 'warning', 'payments', format('%s of SalesDrive are one %s of BAS%s: what is paid there is told as a payment of %s.', string_agg(u.account_number, ' and ' ORDER BY u.account_number), CASE u.form WHEN 'cash' THEN 'cash desk' ELSE 'bank account' END,
+                  coalesce(' (' || min(u.name) || ')', ''), min(u.account_number)),
+           format('Let one row tell it: UPDATE salesdrive.payment_rule SET direction = ''to_bas'' WHERE account = %L AND account_number = …; or, where they are of several organisations of SalesDrive, say in each of which.', min(u.account))
+    FROM (SELECT r.*, p.ref, coalesce(d.name, r.bas_key) AS name, rank() OVER (PARTITION BY r.form, r.organization, p.ref ORDER BY r.account = '*') AS turn
+          FROM payment_rule r CROSS JOIN LATERAL (SELECT CASE r.form WHEN 'cash' THEN 'cash_desk' ELSE 'bank_account' END AS dictionary) l CROSS JOIN LATERAL payment_place(i.name, l.dictionary, r.bas_key) p
+          LEFT JOIN dictionary_value d ON d.scope = i.name AND d.side = 'bas' AND d.dictionary = l.dictionary AND d.key = p.ref::text
+          WHERE a.payments_from_bas AND r.account IN (a.name, '*') AND r.direction = 'both' AND r.account_number NOT IN ('*', 'none') AND (r.bas_key IS NULL OR p.ref IS NOT NULL)) u
+    WHERE u.turn = 1 GROUP BY u.form, u.organization, u.ref HAVING count(*) > 1
+    UNION ALL
     SELECT 7, 'warning', 'parked payments', format('%s payments are parked, the oldest since %s.', count(*), to_char(min(t.changed_at), 'YYYY-MM-DD HH24:MI:SS')), 'SELECT * FROM salesdrive.payment_status WHERE state = ''parked'';'
     FROM task t WHERE t.account = a.name AND t.kind IN ('payment', 'payment_out') AND t.state = 'parked' HAVING count(*) > 0;
 END $$;
-COMMENT ON FUNCTION check_payments(account, infobase) IS 'For check(): account key refused or missing, money without a rule, documents the base does not publish, or payments that are parked';
+COMMENT ON FUNCTION check_payments(account, infobase) IS 'For check(): account key refused or missing, money without a rule or with two, documents the base does not publish, or payments that are parked';
 
 -- Orders go without goods: only what was asked for is looked at.
 CREATE FUNCTION check_goods(a account, i infobase) RETURNS SETOF finding

@@ -91,6 +91,19 @@ sql("INSERT INTO salesdrive.payment_rule (account, account_number, organization,
 run_engine();
 is(join(' ', map { "$_->{organizationAccount}{accountNumber} $_->{organization}{id}" } (there())[4]), 'КАСА 5', 'which may name the organisation');
 
+# two accounts of SalesDrive that are one of BAS
+sub doubts { return sql("SELECT string_agg(problem, '|') FROM salesdrive.check('shop') WHERE problem LIKE '%told as%'") }
+is(doubts(), '', 'check() has no doubt which account it is');
+sql("INSERT INTO salesdrive.payment_rule (account, account_number, form, bas_key) VALUES ('shop', '0-СТАРИЙ', 'bank', '$BANK')");
+like(doubts(), qr/^0-СТАРИЙ and $MAIN of SalesDrive are one bank account of BAS \(Основний рахунок\): what is paid there is told as a payment of 0-СТАРИЙ\.$/, 'of two rows for one bank account check() says which one counts');
+sql("UPDATE salesdrive.payment_rule SET direction = 'to_bas' WHERE account_number = '0-СТАРИЙ'");
+is(doubts(), '', 'one for payments of SalesDrive alone counts for none of BAS');
+is(sql("SELECT salesdrive.payment_out_body(b, a) ->> 'accountNumber' FROM salesdrive.bas_payment b, salesdrive.account a WHERE a.name = 'shop' AND b.ref_key = '" . key(1) . "'"), $MAIN, 'and the other one is told');
+sql("UPDATE salesdrive.payment_rule SET direction = 'both', organization = '77' WHERE account_number = '0-СТАРИЙ'");
+is(sql("SELECT salesdrive.payment_out_body(b, a) ->> 'accountNumber' FROM salesdrive.bas_payment b, salesdrive.account a WHERE a.name = 'shop' AND b.ref_key = '" . key(1) . "'"), $MAIN, 'a row of another organisation does not come before one for all');
+is(doubts(), '', 'and is no doubt');
+sql("DELETE FROM salesdrive.payment_rule WHERE account_number = '0-СТАРИЙ'");
+
 # ---- no echo, in both directions
 
 my ($count, $made) = (scalar(there()), scalar(documents($IN)));

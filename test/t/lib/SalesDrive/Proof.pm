@@ -66,7 +66,8 @@ sub set_up
 		UPDATE salesdrive.infobase SET retry_base = '20 ms', retry_cap = '1 s', total_timeout = '1500 ms', unsure_margin = '1500 ms', circuit_after = 50, circuit_pause = '200 ms', max_connections = 8");
 }
 
-# One death at each named point: the setting is reloaded, the death awaited, the server brought back if it stays down.
+# One death at each named point: the setting is reloaded, the death awaited, the server brought back if it stays down. Where the engine has done all
+# before it came there, some of the orders that were kept back are delivered.
 sub strike
 {
 	my ($node, $label, @actions) = @_;
@@ -78,10 +79,10 @@ sub strike
 		my $value = "$point:$action:2:$label";
 		last unless defined try_sql($node, "ALTER SYSTEM SET salesdrive.fault = '$value'");
 		$node->reload;
-		my $acted = eval { wait_for("the death at $point", sub { -e $file && index(slurp_text($file), "$value\n") >= 0 || idle($node) && 'idle' }, 60) };
+		my $acted = eval { wait_for("the death at $point", sub { -e $file && index(slurp_text($file), "$value\n") >= 0 || idle($node) && !$node->{sd_more}->() && 'idle' }) };
 		last if !$acted || $acted eq 'idle';    # the work was done before: no more deaths to die
 		$deaths++;
-		wait_for('the server', sub { revive($node); defined try_sql($node, 'SELECT 1') }, 60);
+		wait_for('the server', sub { revive($node); defined try_sql($node, 'SELECT 1') });
 	}
 	try_sql($node, 'ALTER SYSTEM RESET salesdrive.fault');
 	$node->reload;
@@ -167,14 +168,23 @@ sub prove_once
 	my $url = sql($node, "SELECT salesdrive.webhook_url('shop')");
 	wait_for('the receiver', sub { http(GET => $url =~ s{/webhook/.*}{/health}r)->{status} == 200 });
 	my $began = Time::HiRes::time();
-	$crm->control(POST => '/deliver', { url => $url, orders => 'all', versions => 'all', duplicates => 0.3, shuffle => JSON::PP::true(), seed => 3, concurrency => 8, retry => JSON::PP::true(),
-		retry_ms => 50, chunked => 0.2, $o{per_second} ? (per_second => $o{per_second}) : () });
+	my $deliver = sub {
+		$crm->control(DELETE => '/deliveries');
+		$crm->control(POST => '/deliver', { url => $url, orders => [ map { $_->{id} } @_ ], versions => 'all', duplicates => 0.3, shuffle => JSON::PP::true(), seed => 3, concurrency => 8, retry => JSON::PP::true(),
+			retry_ms => 50, chunked => 0.2, $o{per_second} ? (per_second => $o{per_second}) : () });
+	};
+	# a tenth is for an engine that is quicker than its deaths
+	my @kept = splice @{ [@$orders] }, -int(@$orders / 10);
+	$deliver->(@$orders[ 0 .. $#$orders - @kept ]);
+	$node->{sd_more} = sub { return @kept && $deliver->(splice @kept, 0, 5) };
 	$node->{sd_delivered} = sub { my $d = $crm->control(GET => '/deliveries'); return $d->{done} };
 
 	my $deaths = 0;
 	$deaths += strike($node, "r$_", 'kill', 'stop', 'panic') for 1 .. $o{rounds};
 	cmp_ok($deaths, '>=', $o{deaths}, "the engine died $deaths times in the middle of its work");
-	ok(wait_for('everything to arrive', sub { revive($node); idle($node) }, $o{timeout}), sprintf 'everything drained by itself');
+	if (@kept) { wait_for('the others', sub { revive($node); $node->{sd_delivered}->() }); $deliver->(splice @kept) }
+	ok(eval { wait_for('everything to arrive', sub { revive($node); idle($node) }, $o{timeout}) }, 'everything drained by itself')
+	  or diag(json_encode($crm->control(GET => '/deliveries')), "\n", try_sql($node, "SELECT kind, state, reason, count(*), min(run_at) - now() FROM salesdrive.task GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"));
 	note sprintf '%d orders in %.1f s', $o{orders}, Time::HiRes::time() - $began;
 	check_orders($node, $bas, $orders);
 

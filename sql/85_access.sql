@@ -26,7 +26,7 @@ INSERT INTO access_function VALUES
     ('key_list', 'reader'), ('order_marker', 'operator'), ('product_search', 'operator'), ('odata_filter', 'operator'), ('odata_text', 'operator'), ('odata_guid', 'operator'),
     ('value_row', 'reader'), ('mapped_value', 'reader'), ('unmapped_parks', 'reader'), ('map_call', 'reader'), ('unmapped', 'reader'), ('field_values_seen', 'reader'), ('crm_dictionary', 'reader'), ('header_dictionaries', 'reader'),
     ('order_stock', 'reader'), ('order_key_of', 'reader'), ('order_keys_of', 'reader'), ('order_values', 'reader'), ('header_values', 'operator'), ('value_cause', 'operator'), ('obstacles_values', 'operator'),
-    ('map_value', 'operator'), ('accept_value', 'operator'),
+    ('map_value', 'operator'), ('value_dictionaries', 'operator'), ('accept_value', 'operator'),
     ('profile_sets', 'reader'), ('account_options', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
     ('check_orders', 'operator'), ('check_readings', 'operator'), ('account_readings', 'operator'), ('default_schedules', 'operator'), ('task_words', 'reader'), ('task_order', 'reader'), ('check_enums', 'operator'), ('check_peers', 'operator'),
     ('publishes', 'reader'), ('profile_gaps', 'reader'), ('profile_hint', 'operator'), ('metadata_wanted', 'reader'),

@@ -62,6 +62,7 @@ CREATE FUNCTION condition_guard() RETURNS trigger
 DECLARE
     fields text[] := ARRAY['organisation', 'warehouse', 'status', 'payment_method', 'shipping_method', 'site', 'manager', 'order_type', 'form'];
     c      record;
+    named  text;
 BEGIN
     IF jsonb_typeof(NEW.condition) <> 'object' OR NEW.condition = '{}' THEN
         RAISE EXCEPTION 'a condition of % names at least one field', TG_TABLE_NAME
@@ -78,6 +79,13 @@ BEGIN
         ELSIF jsonb_typeof(c.value) = 'object' OR c.value = '[]' OR EXISTS (SELECT FROM jsonb_array_elements(json_list(c.value)) e WHERE jsonb_typeof(e) IN ('array', 'object')) THEN
             RAISE EXCEPTION 'the value of "%" in a condition of % cannot be compared', c.key, TG_TABLE_NAME
                 USING ERRCODE = '22023', DETAIL = c.value::text, HINT = 'Give the id of the value in SalesDrive, several as an array, or null for none.';
+        ELSE
+            SELECT string_agg(DISTINCT format('"%s" is %s', d.name, d.key), ', ') INTO named FROM jsonb_array_elements_text(json_list(c.value)) v JOIN dictionary_value d ON d.side = 'crm' AND d.dictionary = c.key AND d.name = v AND NEW.account IN (d.scope, '*')
+            WHERE NOT EXISTS (SELECT FROM dictionary_value e WHERE e.side = 'crm' AND e.dictionary = c.key AND e.key = v AND e.scope = d.scope);
+            IF named IS NOT NULL THEN
+                RAISE WARNING 'a condition of % names a value of "%" by its name', TG_TABLE_NAME, c.key
+                    USING DETAIL = 'Orders carry ids: it never holds.', HINT = format('Ids: %s.', named);
+            END IF;
         END IF;
     END LOOP;
     IF TG_OP = 'UPDATE' THEN
@@ -85,7 +93,7 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-COMMENT ON FUNCTION condition_guard() IS 'Trigger: a condition can be read; notes when it changed';
+COMMENT ON FUNCTION condition_guard() IS 'Trigger: a condition can be read; warns where it has a name in place of an id; notes when it changed';
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON order_filter FOR EACH ROW EXECUTE FUNCTION condition_guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON header_rule FOR EACH ROW EXECUTE FUNCTION condition_guard();
 

@@ -122,6 +122,10 @@ for (
 	like(error_of("INSERT INTO salesdrive.order_filter (account, rule, condition) VALUES ('shop', 'not', $condition)"), $error, "order_filter: $what");
 }
 sql('DELETE FROM salesdrive.order_filter');
+sql("INSERT INTO salesdrive.dictionary_value (scope, side, dictionary, key, name) VALUES ('shop', 'crm', 'status', '6', 'Відмова') ON CONFLICT DO NOTHING; UPDATE salesdrive.dictionary_value SET name = 'Відмова' WHERE scope = 'shop' AND side = 'crm' AND dictionary = 'status' AND key = '6'");
+like(error_of("INSERT INTO salesdrive.order_filter (account, rule, condition) VALUES ('shop', 'not', '{\"status\": [\"7\", \"Відмова\"]}')"), qr/WARNING:  a condition of order_filter names a value of "status" by its name.*HINT:  Ids: "Відмова" is 6\./s, 'a name in place of an id is warned of');
+unlike(error_of("UPDATE salesdrive.order_filter SET condition = '{\"status\": [6, null]}'"), qr/WARNING/, 'an id is none');
+sql("DELETE FROM salesdrive.order_filter; DELETE FROM salesdrive.dictionary_value WHERE scope = 'shop' AND side = 'crm' AND name = 'Відмова'");
 
 # ---- organisation and warehouse by rules
 

@@ -500,8 +500,8 @@ BEGIN
                         WHEN 'no_unit' THEN 'product_unit' WHEN 'no_characteristic' THEN 'product_characteristic' WHEN 'kit' THEN 'kit' ELSE 'product_vat' END,
            CASE l.goods WHEN 'ask' THEN NULL ELSE format('%s, %s%s: ', CASE l.line_no WHEN 0 THEN 'The line for delivery' ELSE 'Line ' || l.line_no END, coalesce('SKU "' || l.sku || '", ', ''), coalesce('"' || l.name || '"', 'no name'))
            || CASE l.goods WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.detail ELSE format('the product is being made in infobase "%s".', s.infobase) END
-                           WHEN 'absent' THEN format('infobase "%s" has no product with this article%s.', s.infobase,
-                                coalesce(' (only: ' || (SELECT string_agg(c ->> 'name', ', ') FROM jsonb_array_elements(p.candidates) c) || ', marked for deletion or a folder)', ''))
+                           WHEN 'absent' THEN CASE WHEN p.pinned IS NOT NULL THEN format('it is pinned to product %s, which infobase "%s" does not have, or only marked for deletion or as a folder.', p.pinned, s.infobase) ELSE format('infobase "%s" has no product with this article%s.', s.infobase,
+                                coalesce(' (only: ' || (SELECT string_agg(c ->> 'name', ', ') FROM jsonb_array_elements(p.candidates) c) || ', marked for deletion or a folder)', '')) END
                            WHEN 'several' THEN format('infobase "%s" has several products with this article: %s.', s.infobase,
                                 (SELECT string_agg(format('%s (%s)', c ->> 'name', c ->> 'ref_key'), ', ') FROM jsonb_array_elements(p.candidates) c))
                            WHEN 'no_sku' THEN 'the line has no SKU.'
@@ -512,7 +512,7 @@ BEGIN
                            ELSE 'the VAT rate of the product is not in the list of rates.' END END,
            CASE l.goods WHEN 'ask' THEN NULL
                         WHEN 'create' THEN CASE WHEN t.state = 'parked' THEN t.hint END
-                        WHEN 'absent' THEN format('Create the product with this article in BAS and call resume(), or say which product is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself. Keys of known goods: salesdrive.bas_product.', s.infobase, l.sku)
+                        WHEN 'absent' THEN CASE WHEN p.pinned IS NOT NULL THEN format('UPDATE salesdrive.product_pin SET product = ''its Ref_Key'' WHERE infobase = %L AND sku = %L; or DELETE the pin; the order goes on by itself.', s.infobase, l.sku) ELSE format('Create the product with this article in BAS and call resume(), or say which product is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself. Keys of known goods: salesdrive.bas_product.', s.infobase, l.sku) END
                         WHEN 'several' THEN format('Say which one is meant: INSERT INTO salesdrive.product_pin (infobase, sku, product) VALUES (%L, %L, ''its Ref_Key''); then the order goes on by itself.', s.infobase, l.sku)
                         WHEN 'no_sku' THEN 'Give the product an SKU in SalesDrive, equal to the article in BAS; the new version goes on by itself.'
                         WHEN 'no_unit' THEN 'Set the unit of the product in BAS and call resume(), or set product_pin.unit to one of: SELECT key, name FROM salesdrive.dictionary_value WHERE dictionary = ''unit''.'

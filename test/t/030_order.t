@@ -195,6 +195,7 @@ deliver(order_body(id => 1016, lines => [ { sku => 'PIN-TOMORROW', amount => 1, 
 run_engine();
 is(requests(1016), 'find products', 'another product in the pin is asked for');
 is(status(1016, 'state || reason'), 'parkedproduct_unknown', 'and is not there');
+like(status(1016, "detail || ' ' || hint"), qr/it is pinned to product 00000000-0000-4000-8000-000000000001, which infobase "main" does not have.* UPDATE salesdrive\.product_pin SET product = .* AND sku = 'PIN-TOMORROW'/, 'which the words say, for there is a pin already');
 sql("DELETE FROM salesdrive.product_pin WHERE sku = 'PIN-TOMORROW'");
 run_engine();
 is(requests(1016), 'find products, find products', 'without the pin the article is asked for again');

@@ -167,7 +167,8 @@ CREATE FUNCTION connection_gone() RETURNS trigger
 BEGIN
     PERFORM close_incident(i.kind, i.subject) FROM incident i
     WHERE i.closed_at IS NULL AND CASE TG_TABLE_NAME WHEN 'infobase' THEN i.kind IN ('infobase_paused', 'circuit_open', 'task_parked') AND i.subject = OLD.name
-        ELSE i.kind IN ('account_paused', 'api_paused', 'order_late', 'order_parked', 'reading_late', 'stock_guard', 'price_guard') AND i.subject = OLD.name OR i.kind IN ('circuit_open', 'quota_exhausted', 'task_parked') AND i.subject = 'account:' || OLD.name END;
+        ELSE i.kind IN ('account_paused', 'api_paused', 'order_late', 'order_parked', 'reading_late', 'stock_guard', 'price_guard') AND i.subject = OLD.name OR i.kind IN ('circuit_open', 'quota_exhausted', 'task_parked') AND i.subject = 'account:' || OLD.name END
+    ORDER BY i.kind, i.subject;
     DELETE FROM exchange_count c WHERE c.target = CASE TG_TABLE_NAME WHEN 'infobase' THEN '' ELSE 'account:' END || OLD.name;
     DELETE FROM job_off o WHERE o.scope = OLD.name AND NOT EXISTS (SELECT FROM infobase i WHERE i.name = OLD.name) AND NOT EXISTS (SELECT FROM account a WHERE a.name = OLD.name);
     RETURN NULL;
@@ -235,7 +236,8 @@ COMMENT ON FUNCTION parked_tasks() IS 'Tasks that are no orders, by what they ar
 CREATE FUNCTION note_parked_tasks() RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 BEGIN
-    PERFORM close_incident(i.kind, i.subject) FROM incident i WHERE i.kind = 'task_parked' AND i.closed_at IS NULL AND NOT EXISTS (SELECT FROM parked_tasks() p WHERE p.subject = i.subject);
+    PERFORM close_incident(i.kind, i.subject) FROM incident i WHERE i.kind = 'task_parked' AND i.closed_at IS NULL AND NOT EXISTS (SELECT FROM parked_tasks() p WHERE p.subject = i.subject)
+    ORDER BY i.subject;
     PERFORM open_incident('task_parked', p.subject, format('Parked for more than %s: %s of %s; the oldest since %s.', min(p.late_after), string_agg(p.tasks || ' ' || task_words(p.kind), ', ' ORDER BY p.kind), p.subject, to_char(min(p.oldest_at), 'YYYY-MM-DD HH24:MI:SS TZ')),
         'SELECT * FROM salesdrive.parked WHERE kind <> ''order''; tells each, and what to do. Then SELECT salesdrive.resume(task_id).', sum(p.tasks)::bigint)
     FROM parked_tasks() p GROUP BY p.subject ORDER BY p.subject;
@@ -281,7 +283,8 @@ BEGIN
     PERFORM close_incident(i.kind, i.subject) FROM incident i
     WHERE i.closed_at IS NULL AND i.kind = 'quota_exhausted'
       AND NOT EXISTS (SELECT FROM quota_window w WHERE 'account:' || w.account = i.subject
-                        AND (quota_free_at(w.account, w.method) > clock() OR w.refusals > 0 AND EXISTS (SELECT FROM task t WHERE t.target = i.subject)));
+                        AND (quota_free_at(w.account, w.method) > clock() OR w.refusals > 0 AND EXISTS (SELECT FROM task t WHERE t.target = i.subject)))
+    ORDER BY i.subject;
 END $$;
 COMMENT ON FUNCTION note_quota_room() IS 'Ends the incidents of quotas that have room again';
 

@@ -54,7 +54,8 @@ for my $copy (qw(restored plain))
 }
 my ($log, $plain, $text) = ('', '', '');
 sub beside_the_rule { my ($said) = @_; return $said =~ s/^\N*WARNING:  there is no account "gone"\n\N*DETAIL:  Rows of header_rule \N*\n\N*HINT:  \N*\n//mr }    # of a rule that is restored all the same
-ok(IPC::Run::run([ 'pg_dump', '-Fc', 'original' ], '|', [ 'pg_restore', '--exit-on-error', '--single-transaction', '-d', 'restored' ], '2>', \$log), 'pg_dump -Fc | pg_restore --exit-on-error --single-transaction') or diag($log);
+my @statistics = $node->pg_version >= 18 ? '--statistics' : ();
+ok(IPC::Run::run([ 'pg_dump', '-Fc', @statistics, 'original' ], '|', [ 'pg_restore', '--exit-on-error', '--single-transaction', '-d', 'restored' ], '2>', \$log), 'pg_dump -Fc | pg_restore --exit-on-error --single-transaction') or diag($log);
 is(beside_the_rule($log), '', 'without a word');
 ok(IPC::Run::run([ 'pg_dump', 'original' ], '|', [ 'psql', '-X', '-q', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-d', 'plain' ], '2>', \$plain), 'pg_dump | psql, while workers of that database are at work') or diag($plain);
 is(beside_the_rule($plain), '', 'without a word');

@@ -98,6 +98,7 @@ my %may = (
 		(map { ("SELECT salesdrive.resume(account => 'shop', order_id => $_)", "SELECT salesdrive.resend(account => 'shop', order_id => $_)",
 			"SELECT salesdrive.skip(account => 'shop', order_id => $_, reason => 'test')") } 1001, 1002, 1004),
 		"SELECT salesdrive.resume(task_id => $PARKED)",
+		"SELECT salesdrive.resume_parked(account => 'shop', reason => 'none')",
 		"SELECT salesdrive.pause(account => 'shop', reason => 'stocktaking'); SELECT salesdrive.unpause(account => 'shop')",
 		"SELECT salesdrive.pause_infobase(infobase => 'main', reason => 'update'); SELECT salesdrive.unpause_infobase(infobase => 'main')",
 		"SELECT salesdrive.pause_api(account => 'shop', reason => 'a new key'); SELECT salesdrive.unpause_api(account => 'shop')",

@@ -6,6 +6,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Encode ();
+use POSIX qw(strftime);
 use Test::More;
 use SalesDrive::Test qw(:DEFAULT sql run_engine);
 
@@ -13,6 +14,7 @@ my $node = new_node('products', preload => 0);
 my $bas = start_peer('bas');
 my $url = $bas->url('/base');
 my $SET = 'Catalog_Номенклатура';
+my $COMING = strftime('%Y-%m-01T00:00:00', gmtime time + 62 * 86400);
 my $OBJECTS = '/objects?set=' . join '', map { sprintf '%%%02X', ord } split //, Encode::encode('UTF-8', $SET);
 
 sub status { my ($id, $column) = @_; return sql("SELECT $column FROM salesdrive.order_status WHERE order_id = $id") }
@@ -96,7 +98,7 @@ is(status(4, 'state'), 'synced', 'a loading wakes the orders parked for what it 
 
 # ---- so many changes that all are loaded
 
-$bas->control(POST => '/load', { $SET => [ map { goods($_, 'ДатаИзменения' => '2027-01-01T00:00:00', Description => "Змінено $_") } 1 .. 600 ] });
+$bas->control(POST => '/load', { $SET => [ map { goods($_, 'ДатаИзменения' => $COMING, Description => "Змінено $_") } 1 .. 600 ] });
 my $pages = asked('load goods');
 sql("SELECT salesdrive.load_products('main')");
 run_engine();

@@ -139,7 +139,8 @@ sub load_lists
 {
 	return if sql('SELECT count(*) FROM salesdrive.dictionary_load') eq '6';
 	sql("SELECT salesdrive.load_dictionaries('shop')");
-	return wait_for_sql($node, 'postgres', 'SELECT count(*) >= 6 FROM salesdrive.dictionary_load', 't');
+	# all of them: one that comes later would take away what is put in beside it
+	return wait_for_sql($node, 'postgres', "SELECT (SELECT count(*) >= 6 FROM salesdrive.dictionary_load) AND NOT EXISTS (SELECT FROM salesdrive.task WHERE kind = 'dictionary')", 't');
 }
 
 sub second_warehouse { return sql("INSERT INTO salesdrive.dictionary_value (scope, side, dictionary, key, name, code) VALUES ('main', 'bas', 'warehouse', '8c1f4a10-0099-11ee-8000-000000000099', 'Другий склад', 'W-SECOND')") }

@@ -269,6 +269,7 @@ is($shop->run('stock'), 'done 10 10 0', 'those refused go with the next');
 
 # ---- no answer
 
+$shop->sql("UPDATE salesdrive.account_api SET total_timeout = '1 min'");    # what has no answer is in doubt for twice that
 touch();
 $shop->fault(action => 'reset_after', times => 1);
 $before = $shop->requests;
@@ -280,7 +281,7 @@ $shop->read_all;
 $shop->sql("SELECT salesdrive.push_stock('shop')");
 $shop->run_engine;
 is($shop->requests - $before, 1, 'also when asked for again');
-$shop->later(5);
+$shop->later(125);
 my ($sent) = map { $_->{ids} } $crm->control(GET => '/products')->{requests}[-1];
 $shop->run_engine;
 is($shop->requests - $before, 2, 'when it can be at work no more, it is sent again');
@@ -297,7 +298,7 @@ for my $form ([ 'html_ok' ], [ 'status', status => 502 ], [ 'truncate' ])
 	$shop->fault(action => $action, @more, times => 1);
 	$shop->push('stock');
 	is($shop->task('stock'), 'ready unsure', "$action: no answer");
-	$shop->later(5);
+	$shop->later(125);
 	$shop->run_engine;
 	like($shop->run('stock'), qr/^done (\d+) \1 0$/, 'sent again');
 }
@@ -328,6 +329,7 @@ is($shop->sql("SELECT state FROM salesdrive.api_status WHERE account = 'shop'"),
 $shop->sql("SELECT salesdrive.unpause_api('shop')");
 $shop->run_engine;
 like($shop->run('stock'), qr/^done (\d+) \1 0$/, 'nothing is lost by it');
+$shop->sql("UPDATE salesdrive.account_api SET total_timeout = '2 s'");
 
 # ---- the guard
 
@@ -399,7 +401,7 @@ kill 'KILL', $pid;
 ok(wait_for('the server', sub { eval { $shop->sql('SELECT 1'); 1 } && $shop->sql("SELECT count(*) FROM salesdrive.task WHERE kind = 'push' AND state = 'in_flight'") <= 1 }), 'kill -9 in the middle');
 $node->restart;
 $crm->control(DELETE => '/faults');
-$shop->later(100);
+$shop->later(125);
 $shop->run_engine;
 $shop->sql("UPDATE salesdrive.account_api SET total_timeout = '2 s'");
 is($shop->run('stock'), 'done 250 250 0', 'after a restart it goes on where it was');

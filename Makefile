@@ -109,6 +109,7 @@ LINT_CPPFLAGS = $(PG_CPPFLAGS) -isystem $(shell $(PG_CONFIG) --includedir-server
 TIDY_CHECKS = -*,clang-analyzer-*,bugprone-*,\
 -bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-assignment-in-if-condition,\
 -bugprone-implicit-widening-of-multiplication-result,-bugprone-narrowing-conversions,-bugprone-branch-clone,\
+-bugprone-multi-level-implicit-pointer-conversion,\
 -clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling
 
 indent:

@@ -113,19 +113,23 @@ build() {
 }
 
 start() {
-	"$top/.ci/deps" || exit 1
+	"$top/.ci/deps" || exit 1			# before pick_user: the packages of PostgreSQL make the user postgres
+	pick_user
+	pick_work
 	pg_config=$(command -v "${PG_CONFIG:-pg_config}") || die "there is no ${PG_CONFIG:-pg_config}; run 'make deps'"
 	make_work
 	lock
 	end_demo
 	build
 	cd "$work"
-	as_user env -i PATH="$PATH" HOME="$work/home" LC_ALL=C.UTF-8 TERM="${TERM:-dumb}" PG_BIN="$pg_bin" DEMO_WORK="$work" DEMO_USER="$user" \
+	as_user env -i PATH="$PATH" HOME="$work/home" LC_ALL=C.UTF-8 TERM="${TERM:-dumb}" PG_BIN="$pg_bin" DEMO_WORK="$work" \
 		bash "$work/tree/test/demo/demo.sh" --inside </dev/null 8>&-
 }
 
 stop() {
 	local up=
+	pick_user
+	pick_work
 	if [ -n "$work" ]; then
 		[ ! -d "$work" ] || lock
 		up=$(postgres_pids)$(peer_pids)
@@ -415,7 +419,7 @@ farewell() {
 	[ -n "$(type -P psql)" ] || client=$PG_BIN/psql
 	say "All of it stays up"
 	cat <<-END
-		psql                   ${DEMO_USER:+runuser -u $DEMO_USER -- }$client -h $run -p 5432 -U postgres demo
+		psql                   $client -h $run -p 5432 -U postgres demo
 		webhook                $webhook
 		BAS simulator          http://127.0.0.1:$bas_port/base      control http://127.0.0.1:$bas_control      see test/peer/bas.pl
 		SalesDrive simulator   http://127.0.0.1:$salesdrive_port           control http://127.0.0.1:$salesdrive_control      see test/peer/salesdrive.pl
@@ -428,8 +432,6 @@ case ${1:-} in
 	--inside)
 		inside ;;
 	start | stop)
-		pick_user
-		pick_work
 		"$1" ;;
 	*)
 		die 'usage: demo.sh start | stop' ;;

@@ -54,7 +54,7 @@ SQL_SOURCES = $(sort $(wildcard sql/[0-8]*.sql)) $(sort $(wildcard sql/profiles/
 DATA        = $(wildcard sql/released/*.sql)
 DATA_built  = $(SCRIPT)
 
-PG_CONFIG  ?= pg_config
+override PG_CONFIG := $(or $(PG_CONFIG),pg_config)
 CURL_CONFIG ?= curl-config
 PKG_CONFIG ?= pkg-config
 WERROR     ?= -Werror
@@ -85,8 +85,9 @@ SHELL = /bin/bash
 .DEFAULT_GOAL = all
 .PHONY: deps test proof bench demo demo-stop fuzz lint indent
 
+DEPS = build
 deps:
-	@PG_CONFIG='$(PG_CONFIG)' .ci/deps
+	@PG_CONFIG='$(PG_CONFIG)' .ci/deps $(DEPS)
 
 test:
 	@PG_CONFIG='$(PG_CONFIG)' test/run
@@ -99,6 +100,12 @@ demo:
 
 demo-stop:
 	@PG_CONFIG='$(PG_CONFIG)' test/demo/demo.sh stop
+
+# Tools that nothing else needs; clang brings the libraries of sanitizers and fuzzers only as a recommendation.
+lint: DEPS = build clang-format clang-tidy cppcheck
+indent: DEPS = clang-format
+fuzz: DEPS = gcc libc6-dev libexpat1-dev clang libclang-rt-dev
+lint indent fuzz: deps
 
 fuzz:
 	@$(MAKE) -s -C test/fuzz run FUZZ_SECONDS=$(FUZZ_SECONDS)
@@ -124,8 +131,16 @@ lint:
 		$(wildcard src/*.c) -- $(LINT_CPPFLAGS) -Wno-ignored-attributes 2>&1 | grep -v ' warnings generated' ; \
 		exit $${PIPESTATUS[0]}
 
+BUILDS    := $(if $(filter clean distclean deps test proof bench demo demo-stop fuzz lint indent,$(MAKECMDGOALS)),,yes)
+LIBRARIES  = $(shell $(CURL_CONFIG) --version >/dev/null 2>&1 && $(PKG_CONFIG) --exists libmicrohttpd expat 2>/dev/null && echo found)
+
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq (,$(wildcard $(PGXS)))
+ifneq (,$(BUILDS))
+ifeq (,$(LIBRARIES))
+$(error libcurl, libmicrohttpd or expat was not found through '$(CURL_CONFIG)' and '$(PKG_CONFIG)': install them with 'make deps')
+endif
+endif
 include $(PGXS)
 else
 all install:
@@ -138,7 +153,7 @@ endif
 
 # Objects made with other flags, headers or rules are made again.
 FLAGS_NOW = $(PG_CONFIG) $(CC) $(PG_CFLAGS) $(EXTVERSION) FAULTS=$(FAULTS)
-ifeq (,$(filter clean distclean deps test proof bench demo demo-stop fuzz lint indent,$(MAKECMDGOALS)))
+ifneq (,$(BUILDS))
 $(shell echo '$(FLAGS_NOW)' | cmp -s - src/.flags || echo '$(FLAGS_NOW)' > src/.flags)
 endif
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) src/.flags Makefile

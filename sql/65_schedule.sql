@@ -39,6 +39,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION job_owner(text) IS 'Role whose job of this name there is in pg_cron for this database';
 
+-- As the owner, likewise. pg_cron keeps its runs for ever and has no index by job: only the youngest are looked at.
+CREATE FUNCTION failed_jobs() RETURNS TABLE (name text, owner name, message text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = salesdrive, pg_temp AS $$
+BEGIN
+    IF to_regclass('cron.job_run_details') IS NULL OR NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE $q$
+        SELECT coalesce(j.jobname::text, j.command), j.username::name, d.return_message
+        FROM (SELECT DISTINCT ON (r.jobid) r.jobid, r.status, r.return_message FROM cron.job_run_details r
+              WHERE r.runid > (SELECT max(y.runid) - 10000 FROM cron.job_run_details y) AND r.status IN ('succeeded', 'failed') ORDER BY r.jobid, r.runid DESC) d
+        JOIN cron.job j USING (jobid)
+        WHERE d.status = 'failed' AND j.active AND j.database = current_database() AND j.command ~ '\msalesdrive\.'
+        ORDER BY j.jobid $q$;
+END $$;
+COMMENT ON FUNCTION failed_jobs() IS 'Jobs of pg_cron for the exchange of this database whose last run failed, and what pg_cron says; empty where pg_cron lives in another database';
+
 CREATE FUNCTION default_schedules(account text) RETURNS TABLE (job text, cron text, command text, name text, elsewhere text, wanted boolean, scope text)
     LANGUAGE plpgsql STABLE SET search_path = salesdrive, pg_temp AS $$
 #variable_conflict use_column

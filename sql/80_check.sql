@@ -85,7 +85,12 @@ BEGIN
     SELECT 5, 'warning', 'pg_cron', 'No exchanger runs here, and pg_cron is not in this database: nothing drives the exchange but CALL salesdrive.run().',
            'SELECT salesdrive.start_workers(); or CREATE EXTENSION pg_cron and schedule CALL salesdrive.run().'
     WHERE NOT engine_alive() AND NOT EXISTS (SELECT FROM worker_state() w WHERE w.role = 'exchanger' AND w.pid IS NOT NULL)
-      AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron');
+      AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron')
+    UNION ALL
+    SELECT 5, 'warning', 'pg_cron', format('The last run of job "%s" failed: %s', f.name, split_part(f.message, E'\n', 1)),
+           CASE WHEN f.message = 'connection failed' THEN format('pg_cron connects to cron.host (localhost, unless set) as role "%s". Where that wants a password, or TCP is off: set cron.use_background_workers = on and restart PostgreSQL.', f.owner)
+                ELSE 'SELECT * FROM cron.job_run_details ORDER BY runid DESC; shows its runs.' END
+    FROM failed_jobs() f;
 END $$;
 COMMENT ON FUNCTION check_workers(account, infobase) IS 'For check(): nobody drives the exchange, or with rights too small or too great';
 

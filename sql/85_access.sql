@@ -28,7 +28,7 @@ INSERT INTO access_function VALUES
     ('order_stock', 'reader'), ('order_key_of', 'reader'), ('order_keys_of', 'reader'), ('order_values', 'reader'), ('header_values', 'operator'), ('value_cause', 'operator'), ('obstacles_values', 'operator'),
     ('map_value', 'operator'), ('value_dictionaries', 'operator'), ('accept_value', 'operator'),
     ('profile_sets', 'reader'), ('account_options', 'reader'), ('answers_question', 'reader'), ('account_secrets', 'reader'), ('ask_peers', 'operator'), ('test_connection', 'operator'), ('check_database', 'operator'), ('check_workers', 'operator'), ('check_settings', 'operator'),
-    ('check_orders', 'operator'), ('check_readings', 'operator'), ('account_readings', 'operator'), ('default_schedules', 'operator'), ('task_words', 'reader'), ('task_order', 'reader'), ('check_enums', 'operator'), ('check_peers', 'operator'),
+    ('check_orders', 'operator'), ('check_readings', 'operator'), ('account_readings', 'operator'), ('default_schedules', 'operator'), ('failed_jobs', 'operator'), ('task_words', 'reader'), ('task_order', 'reader'), ('check_enums', 'operator'), ('check_peers', 'operator'),
     ('publishes', 'reader'), ('profile_gaps', 'reader'), ('profile_hint', 'operator'), ('metadata_wanted', 'reader'),
     ('folded_name', 'reader'), ('option_fields', 'reader'), ('api_method', 'reader'), ('quota_free_at', 'reader'), ('crm_lists', 'reader'), ('local_hour_shift', 'reader'),
     ('pause_api', 'operator'), ('unpause_api', 'operator'), ('late_orders', 'reader'), ('latency_bounds', 'reader'), ('edits_fresh', 'reader'), ('backfill_ends_at', 'reader'), ('task_progress', 'reader'), ('incident_kinds', 'reader'), ('metric_families', 'reader'), ('metrics', 'reader'), ('metrics_text', 'reader'),

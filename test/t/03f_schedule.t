@@ -74,7 +74,26 @@ SKIP:
 	$node->restart;
 	ok(wait_for_sql($node, 'postgres', 'SELECT count(*) FROM salesdrive.crm_poll', 1), 'a job runs');
 	# the last time: the restart may have ended it, or another job, at the beginning of a minute
-	ok(wait_for_sql($node, 'postgres', "SELECT d.status FROM cron.job_run_details d JOIN cron.job j USING (jobid) WHERE j.jobname ~ ' orders\$' ORDER BY d.runid DESC LIMIT 1", 'succeeded'), 'and succeeds');
+	my $last = "SELECT d.status FROM cron.job_run_details d JOIN cron.job j USING (jobid) WHERE j.jobname ~ ' orders\$' ORDER BY d.runid DESC LIMIT 1";
+	ok(wait_for_sql($node, 'postgres', $last, 'succeeded'), 'and succeeds');
+	my $told = sub { return sql("SELECT problem || ' ' || hint FROM salesdrive.check('shop') WHERE subject = 'pg_cron' AND problem ~ '\"(salesdrive postgres shop orders|own|other)\"'") };
+	is($told->(), '', 'which needs no word');
+	# as on a fresh Debian: pg_cron goes by TCP, which wants what it has not
+	$node->append_conf('postgresql.conf', 'cron.use_background_workers = off');
+	$node->restart;
+	ok(wait_for_sql($node, 'postgres', $last, 'failed'), 'a job cannot connect');
+	like($told->(), qr/^The last run of job "salesdrive postgres shop orders" failed: connection failed pg_cron connects to cron\.host \(.*as role "$own"\. .*cron\.use_background_workers = on/, 'check() tells, and what to do');
+	sql("CREATE ROLE watcher LOGIN; SELECT salesdrive.grant_access('watcher', 'operator')");
+	is(sql("SET ROLE watcher; SELECT count(*) FROM salesdrive.check('shop') WHERE problem ~ 'connection failed'"), 1, 'an operator, too');
+	$node->append_conf('postgresql.conf', 'cron.use_background_workers = on');
+	$node->restart;
+	ok(wait_for_sql($node, 'postgres', $last, 'succeeded'), 'it can again');
+	is($told->(), '', 'and check() is content');
+	sql("SELECT cron.schedule('other', '\@reboot', 'SELECT 1 / 0'), cron.schedule('own', '\@reboot', 'CALL salesdrive.no_such()')");
+	$node->restart;
+	ok(wait_for_sql($node, 'postgres', "SELECT count(*) FROM cron.job_run_details JOIN cron.job USING (jobid) WHERE jobname IN ('other', 'own') AND status = 'failed'", 2), 'two jobs fail');
+	like($told->(), qr/^The last run of job "own" failed: .*no_such.* SELECT \* FROM cron\.job_run_details[^\n]*$/, 'and only that of the exchange is told');
+	sql("SELECT cron.unschedule('other'), cron.unschedule('own')");
 	my $seconds = sql("SELECT string_to_array(split_part(extversion, '-', 1), '.')::integer[] >= '{1,5}' FROM pg_extension WHERE extname = 'pg_cron'") eq 't';
 	like(error_of("SELECT salesdrive.schedule('shop', 'run', '20 seconds')"), $seconds ? qr/^$/ : qr/knows no seconds.*version 1\.5/s, 'seconds where pg_cron has them');
 	sql("SELECT salesdrive.unschedule('shop', 'run')");

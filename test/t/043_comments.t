@@ -73,7 +73,7 @@ for my $view (sort keys %views)
 
 # ---- rules of the house
 
-is(sql("SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace AND p.prosecdef"), 'accept_payment ask_peers begin_orders begin_push connection_gone connection_incidents enqueue_orders expire_history job_owner link_payment prepare_partitions pull_payments pull_statuses refusal_incidents resend_payment skip_payment skip_payment want_followups',
+is(sql("SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p WHERE p.pronamespace = 'salesdrive'::regnamespace AND p.prosecdef"), 'accept_payment ask_peers begin_orders begin_push connection_gone connection_incidents enqueue_orders expire_history failed_jobs job_owner link_payment prepare_partitions pull_payments pull_statuses refusal_incidents resend_payment skip_payment skip_payment want_followups',
 	'SECURITY DEFINER: only where a partition is made or dropped, an operator asks for an order, a document that follows it, for statuses, payments or a push, or decides on one, peers are asked with the secrets, a trigger writes incidents, or jobs of other roles are looked for');
 is(sql("SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 	WHERE p.pronamespace = 'salesdrive'::regnamespace AND p.prokind = 'f' AND l.lanname IN ('sql', 'plpgsql')

@@ -372,7 +372,7 @@ END $$;
 COMMENT ON FUNCTION resume(bigint) IS 'Lets a parked task go on';
 
 -- resume() of many in one statement holds some while it waits for others, in an order of its own. Here all are taken first, and none is waited for:
--- what another session holds is under way by itself.
+-- what another session holds is under way by itself. An order that skip() took out can be parked, too, for its document is read back first all the same.
 CREATE FUNCTION resume_parked(account text, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -381,13 +381,13 @@ DECLARE
 BEGIN
     PERFORM require_account(account);
     tasks := ARRAY(SELECT t.id FROM task t WHERE t.account = resume_parked.account AND t.state = 'parked' AND (resume_parked.reason IS NULL OR t.reason = resume_parked.reason) ORDER BY t.id FOR UPDATE SKIP LOCKED);
-    orders := ARRAY(SELECT y.order_id FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN order_sync y ON y.account = t.account AND y.order_id = task_order(t.kind, t.key) WHERE t.kind = 'order' ORDER BY y.order_id FOR UPDATE OF y SKIP LOCKED);
+    orders := ARRAY(SELECT y.order_id FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN order_sync y ON y.account = t.account AND y.order_id = task_order(t.kind, t.key) WHERE t.kind = 'order' AND y.skipped_at IS NULL ORDER BY y.order_id FOR UPDATE OF y SKIP LOCKED);
     tasks := ARRAY(SELECT k FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t
                    WHERE t.kind <> 'order' OR task_order(t.kind, t.key) = ANY (orders) OR NOT EXISTS (SELECT FROM order_sync y WHERE y.account = t.account AND y.order_id = task_order(t.kind, t.key)));
     PERFORM resume(k) FROM few(tasks) k;
     RETURN cardinality(tasks);
 END $$;
-COMMENT ON FUNCTION resume_parked(text, text) IS 'Lets all parked tasks of an account go on, or those parked for one reason, and what their orders wait for; returns how many. What another session holds at this moment is passed over';
+COMMENT ON FUNCTION resume_parked(text, text) IS 'Lets all parked tasks of an account go on, or those parked for one reason, and what their orders wait for; returns how many. What another session holds at this moment is passed over, and what skip() took out stays out';
 
 CREATE FUNCTION skip(account text, order_id bigint, reason text) RETURNS void
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$

@@ -134,6 +134,16 @@ is(status(4, "state || ': ' || detail"), 'paused: backup', 'pause_infobase() as 
 sql("SELECT salesdrive.unpause_infobase('main'); CALL salesdrive.run()");
 is(status(4, 'state'), 'synced', 'and unpause_infobase()');
 
+# taken out is taken out, though its document was to be read back and could not be
+$bas->control(POST => '/faults', { method => 'GET', path => 'Document_', action => 'status', status => 403, times => 2 });
+sql("UPDATE salesdrive.order_sync SET must_read = true WHERE order_id = 4; SELECT salesdrive.resume('shop', 4); CALL salesdrive.run(); SELECT salesdrive.skip('shop', 4, 'a mistake'); CALL salesdrive.run()");
+is(sql("SELECT string_agg(order_id || ' ' || reason, ', ' ORDER BY order_id) FROM salesdrive.parked"), '2 sum, 4 denied', 'a skipped order whose reading back is denied');
+is(sql("SELECT salesdrive.resume_parked('shop')"), 1, 'is none of those that resume_parked() lets go on');
+is(status(4, 'state'), 'skipped', 'and stays out');
+$bas->control(DELETE => '/faults');
+sql("SELECT salesdrive.resume('shop', 4); CALL salesdrive.run()");
+is(status(4, 'state'), 'synced', 'until resume() names it');
+
 deliver(6);
 sql("CALL salesdrive.run(); SELECT salesdrive.skip('shop', 6, NULL)");
 is(sql("SELECT text FROM salesdrive.order_event WHERE order_id = 6 AND event = 'skipped'"), 'Skipped by ' . sql('SELECT session_user') . ': no reason given', 'skip() without a reason says so');

@@ -397,7 +397,9 @@ DECLARE
     searches bigint[];
 BEGIN
     SELECT array_agg((t.account, t.key::bigint)::order_key ORDER BY t.account, t.key::bigint) FILTER (WHERE NOT s.goes_on), array_agg(DISTINCT t.infobase), array_agg(t.id) FILTER (WHERE s.goes_on) INTO orders, bases, searches
-    FROM task t CROSS JOIN LATERAL (SELECT (t.purpose = 'find products' AND t.memo ? 'rest' AND t.wish = t.claimed_wish AND t.failures = 0) IS TRUE AS goes_on) s WHERE t.id = ANY (tasks);
+    FROM task t CROSS JOIN LATERAL (SELECT (t.purpose = 'find products' AND t.memo ? 'rest' AND t.wish = t.claimed_wish AND t.failures = 0
+                                            AND EXISTS (SELECT FROM infobase i JOIN profile_resolved n ON n.profile = i.profile AND n.entity = 'product' AND n.entity_set IS NOT NULL AND n.names ? 'article' WHERE i.name = t.infobase)) IS TRUE AS goes_on) s
+    WHERE t.id = ANY (tasks);
     IF searches IS NOT NULL THEN    -- of an order of many goods: what was searched for and not taken in, the plan after the last search finds
         RETURN QUERY
         SELECT k, 'request', 'find products', 'GET', q.path, NULL::jsonb, q.memo, false, NULL::timestamptz, NULL::text, NULL::text, NULL::text, NULL::text

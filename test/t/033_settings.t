@@ -104,6 +104,16 @@ deliver_and_run(11, sum => 60, lines => [ map { { sku => sprintf('SKU-%04d', $_)
 is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 11 AND purpose = 'find products'"), 2, 'up to 40 in one where longer addresses are allowed');
 deliver_and_run(12, sum => 60, lines => [ map { { sku => sprintf('SKU-%04d', $_), amount => 1, price => 1 } } 1 .. 60 ]);
 is(sql("SELECT count(*) FROM salesdrive.exchange_log WHERE order_id = 12 AND purpose = 'find products'"), 0, 'what is known is not asked again');
+sql('DELETE FROM salesdrive.bas_product');
+deliver(13, sum => 60, lines => [ map { { sku => sprintf('SKU-%04d', $_), amount => 1, price => 1 } } 1 .. 60 ]);
+sql("SELECT salesdrive.ingest(10); SELECT count(*) FROM salesdrive.claim(10); INSERT INTO salesdrive.profile_entity (profile, concept, entity_set) VALUES ('unf', 'product', NULL)");
+deliver(14);
+run_engine();
+is(parked(13), 'parked setting', 'a profile that names no goods any more ends the searches');
+is(sql("SELECT count(*) FROM salesdrive.task WHERE kind = 'order' AND state <> 'parked'"), 0, 'and keeps nothing else from going on');
+sql("DELETE FROM salesdrive.profile_entity WHERE origin = 'user'; SELECT salesdrive.resume_parked('shop')");
+run_engine();
+is(status(13, 'state'), 'synced', 'when it names them again they are found');
 
 # goods that are not clear
 deliver(20, lines => [ { sku => 'SKU-9001', amount => 1, price => 120 } ]);

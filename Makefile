@@ -131,7 +131,7 @@ lint:
 		$(wildcard src/*.c) -- $(LINT_CPPFLAGS) -Wno-ignored-attributes 2>&1 | grep -v ' warnings generated' ; \
 		exit $${PIPESTATUS[0]}
 
-BUILDS    := $(if $(filter clean distclean deps test proof bench demo demo-stop fuzz lint indent,$(MAKECMDGOALS)),,yes)
+BUILDS    := $(if $(MAKECMDGOALS),$(filter-out clean distclean deps test proof bench demo demo-stop fuzz lint indent,$(MAKECMDGOALS)),yes)
 LIBRARIES  = $(shell $(CURL_CONFIG) --version >/dev/null 2>&1 && $(PKG_CONFIG) --exists libmicrohttpd expat 2>/dev/null && echo found)
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -156,6 +156,8 @@ FLAGS_NOW = $(PG_CONFIG) $(CC) $(PG_CFLAGS) $(EXTVERSION) FAULTS=$(FAULTS)
 ifneq (,$(BUILDS))
 $(shell echo '$(FLAGS_NOW)' | cmp -s - src/.flags || echo '$(FLAGS_NOW)' > src/.flags)
 endif
+src/.flags:		# after `make clean` beside other targets
+	@echo '$(FLAGS_NOW)' > $@
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) src/.flags Makefile
 
 $(SCRIPT): $(SQL_SOURCES) salesdrive.control Makefile

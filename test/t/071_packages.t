@@ -86,6 +86,17 @@ like($err, qr/\A\S+: \*\*\* libcurl, libmicrohttpd or expat was not found throug
 ($status, undef, $err) = make(1000, '-n', 'all', 'PG_CONFIG=');
 is("$status $err", '0 ', 'an empty PG_CONFIG is none');
 
+# ---- in one breath
+
+my $copy = "$dir/copy";
+mkdir $copy or die $!;
+system('cp', '-R', "$top/src", "$top/sql", "$top/Makefile", "$top/salesdrive.control", $copy) == 0 or die;
+{
+	my $log = '';
+	IPC::Run::run([ 'make', '-s', '-C', $copy, 'clean', 'src/policy.o' ], '<', \undef, '>', \$log, '2>&1', IPC::Run::timeout(180));
+	is("$? $log", '0 ', 'what is cleaned can be built by the same make');
+}
+
 # ---- root gets them, and the servers the user that comes with them
 
 for my $target (qw(demo test))

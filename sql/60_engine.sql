@@ -345,6 +345,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION plan_tasks(text, bigint[]) IS 'Plans tasks of one kind as a set, and one by one if the set fails, so that a bad one is parked alone';
 
+CREATE FUNCTION is_step(s plan_step) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE s.step WHEN 'request' THEN s.method IS NOT NULL AND s.path IS NOT NULL ELSE coalesce(s.step IN ('again', 'done', 'wait', 'retry', 'park'), false) END;
+COMMENT ON FUNCTION is_step(plan_step) IS 'Whether a plan gave a step that can be taken';
+
 CREATE FUNCTION claim_tasks(picked bigint[], since timestamptz) RETURNS http_request[]
     LANGUAGE plpgsql SET search_path = salesdrive, pg_temp AS $$
 DECLARE
@@ -363,10 +368,15 @@ BEGIN
         bases := bases || k.bases;
         apis := apis || k.apis;
     END LOOP;
-    IF NOT picked <@ ARRAY(SELECT s.task_id FROM few(steps) s) THEN
-        steps := steps || ARRAY(SELECT ROW(t.id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('Planning gave no step for %s "%s" of "%s": what it belongs to is not there, or the plan function of its kind left it out.', t.kind, t.key, t.scope),
-                'Is the account or the infobase gone, or the order deleted by hand? Put it back and call resume(), or delete the row of salesdrive.task.', NULL)::plan_step
-            FROM few(picked) p JOIN task t ON t.id = p WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = p));
+    IF NOT picked <@ ARRAY(SELECT s.task_id FROM few(steps) s WHERE is_step(s)) THEN
+        steps := ARRAY(SELECT s FROM few(steps) s WHERE is_step(s)) || ARRAY(
+            SELECT CASE WHEN w.step IS NULL
+                THEN ROW(t.id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('Planning gave no step for %s "%s" of "%s": what it belongs to is not there, or the plan function of its kind left it out.', t.kind, t.key, t.scope),
+                    'Is the account or the infobase gone, or the order deleted by hand? Put it back and call resume(), or delete the row of salesdrive.task.', NULL)::plan_step
+                ELSE ROW(t.id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('Planning gave %s "%s" of "%s" %s.', t.kind, t.key, t.scope, CASE WHEN (w.step).step = 'request' THEN 'a request without method or address' ELSE format('the step "%s", which is none', (w.step).step) END),
+                    'This is an error of the extension or of a user''s function. Call resume() when it is mended.', NULL)::plan_step END
+            FROM few(picked) p JOIN task t ON t.id = p LEFT JOIN LATERAL (SELECT s AS step FROM few(steps) s WHERE s.task_id = p LIMIT 1) w ON true
+            WHERE NOT EXISTS (SELECT FROM few(steps) s WHERE s.task_id = p AND is_step(s)));
     END IF;
     IF EXISTS (SELECT FROM infobase i WHERE i.keeps_ref_key IS NULL) THEN
         steps := gate_creations(steps);
@@ -422,6 +432,7 @@ DECLARE
     id       bigint;
     requests http_request[];
     patience text := current_setting('lock_timeout');
+    err_state text; err_message text; err_context text;
 BEGIN
     IF quiet_reason() IS NOT NULL THEN
         RETURN;
@@ -433,22 +444,28 @@ BEGIN
     END IF;
     BEGIN
         requests := claim_tasks(picked, since);
-    EXCEPTION WHEN lock_not_available THEN
+    EXCEPTION WHEN OTHERS THEN
+        IF is_passing_error(SQLSTATE) AND SQLSTATE <> '55P03' THEN RAISE; END IF;
         PERFORM set_config('lock_timeout', '100ms', true);
-        FOREACH id IN ARRAY picked LOOP    -- what needs rows that another session holds waits alone
+        FOREACH id IN ARRAY picked LOOP    -- what needs rows that another session holds waits alone, and what is bad fails alone
             BEGIN
                 requests := requests || claim_tasks(ARRAY[id], clock());
             EXCEPTION WHEN lock_not_available THEN
                 later := clock() + interval '5 s';
                 PERFORM apply_steps(ARRAY[ROW(id, 'wait', NULL, NULL, NULL, NULL, NULL, NULL, later, 'locked', 'Another session holds rows it needs in a transaction that is still open.',
                     'Look for it in pg_stat_activity (state "idle in transaction"); it goes on by itself when that transaction ends.', NULL)::plan_step]);
+            WHEN OTHERS THEN
+                GET STACKED DIAGNOSTICS err_state = RETURNED_SQLSTATE, err_message = MESSAGE_TEXT, err_context = PG_EXCEPTION_CONTEXT;
+                IF is_passing_error(err_state) THEN RAISE; END IF;
+                PERFORM apply_steps(ARRAY[ROW(id, 'park', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'bug', format('What comes before its request failed with %s: %s (%s)', err_state, err_message, left(err_context, 1000)),
+                    'This is an error of the extension or of a user''s function. Call resume() when it is mended.', NULL)::plan_step]);
             END;
         END LOOP;
         PERFORM set_config('lock_timeout', patience, true);
     END;
     RETURN QUERY SELECT * FROM few(requests);
 END $$;
-COMMENT ON FUNCTION claim(integer, text[], integer[]) IS 'Plans what is due, commits attempts of what needs a request, and returns those requests; everything else is carried out at once. What another session holds is put off';
+COMMENT ON FUNCTION claim(integer, text[], integer[]) IS 'Plans what is due, commits attempts of what needs a request, and returns those requests; everything else is carried out at once. What another session holds is put off, and what fails is parked alone';
 
 CREATE FUNCTION url_path(path text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -253,6 +253,24 @@ do_as('adm', 'CALL salesdrive.run()');
 is(sql("SELECT string_agg(concat_ws(' ', kind, state, reason, substring(detail FROM 'failed with [^:]*')), '; ' ORDER BY kind) FROM salesdrive.task WHERE kind IN ('number', 'pair', 'columns')"),
 	'number parked bug failed with 22P02; pair parked bug failed with 22P02', 'what a function returns that is no step parks its own tasks, and columns of one are one');
 
+# What goes wrong before a request leaves is the fault of its task, too, and keeps no order from going on.
+do_as('adm', "CREATE FUNCTION app.fail(steps salesdrive.plan_step[]) RETURNS void LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''app.fail''; END';
+	DO \$do\$ BEGIN
+		EXECUTE (SELECT string_agg(format('CREATE FUNCTION app.%s(tasks bigint[]) RETURNS SETOF salesdrive.plan_step LANGUAGE sql AS %L', k,
+			format('SELECT (jsonb_populate_record(NULL::salesdrive.plan_step, jsonb_build_object(''task_id'', id) || %L)).* FROM unnest(tasks) id', step)), ';')
+			FROM (VALUES ('no_address', jsonb '{\"step\": \"request\", \"purpose\": \"x\", \"method\": \"GET\"}'), ('no_method', '{\"step\": \"request\", \"purpose\": \"x\", \"path\": \"Catalog_X\"}'),
+				('no_step', '{}'), ('odd_step', '{\"step\": \"sleep\"}'), ('no_time', '{\"step\": \"retry\"}'), ('no_note', '{\"step\": \"request\", \"purpose\": \"x\", \"method\": \"GET\", \"path\": \"Catalog_X\"}')) v (k, step));
+	END \$do\$;
+	INSERT INTO salesdrive.task_kind (kind, plan_function, settle_function, note_function) SELECT k, 'app.' || k, 'app.settle', CASE k WHEN 'no_note' THEN 'app.fail' END FROM unnest(ARRAY['no_address', 'no_method', 'no_step', 'odd_step', 'no_time', 'no_note']) k;
+	SELECT salesdrive.enqueue('main', k.kind, '1', 'main') FROM salesdrive.task_kind k WHERE k.kind ~ '^(no|odd)_'");
+deliver(1050);
+do_as('adm', 'CALL salesdrive.run()');
+is(state(1050), 'synced', 'an order goes on beside kinds whose requests cannot be made');
+is(sql("SELECT string_agg(concat_ws(' ', kind, state, reason), ', ' ORDER BY kind) FROM salesdrive.task WHERE kind ~ '^(no|odd)_'"), join(', ', map { "$_ parked bug" } qw(no_address no_method no_note no_step no_time odd_step)), 'which are parked');
+like(sql("SELECT detail FROM salesdrive.task WHERE kind = 'no_note'"), qr/failed with P0001: app\.fail/, 'with the error');
+like(sql("SELECT detail FROM salesdrive.task WHERE kind = 'no_address'"), qr/without (?:a )?method or address/, 'or what is missing');
+sql("DELETE FROM salesdrive.task WHERE kind ~ '^(no|odd)_'");
+
 # ---- workers, and secrets
 
 my $seen = '';

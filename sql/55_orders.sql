@@ -515,7 +515,7 @@ CREATE FUNCTION order_answers(results http_result[]) RETURNS SETOF order_answer
 BEGIN
     RETURN QUERY
     SELECT t.id, t.account, t.key::bigint, t.infobase, i.profile, t.purpose,
-           CASE WHEN u.class = 'ok' AND (t.purpose = 'create order' AND k.ref IS NULL    -- the base may give it a key of its own
+           CASE WHEN u.class = 'ok' AND (t.purpose = 'create order' AND (k.ref IS NULL OR k.ref <> y.ref_key AND EXISTS (SELECT FROM bas_order b WHERE b.infobase = t.infobase AND b.ref_key = k.ref))    -- the base may give it a key of its own
                                          OR t.purpose IN ('change order', 'tell changed sum', 'close order', 'mark order', 'unmark order') AND k.ref IS DISTINCT FROM y.bas_ref) THEN 'unknown_outcome' ELSE u.class END,
            u.odata_code, t.memo, j.body, k.ref, u.started_at,
            answered_write(i, u.started_at)

@@ -125,6 +125,17 @@ for my $case ([ 1, 1, {} ], [ 0, 1, {} ], [ 0, 0, { Ref_Key => '8c1f4a10-0bad-11
 	is(in_bas($before)->{'Комментарий'}, $text, 'which holds the change' . ($done ? '' : ', sent again'));
 	is_deeply(held(3), $other, 'and of the other one nothing is taken in');
 }
+for my $done (0, 1)
+{
+	my $id = 90 + $done;
+	my $answer = json_encode($other);
+	utf8::decode($answer);
+	$bas->control(POST => '/faults', { method => 'POST', path => 'Document_ЗаказПокупателя$', action => 'status', status => 201, body => 'json', text => $answer, times => 1, $done ? (after => JSON::PP::true()) : () });
+	deliver($id);
+	ok(wait_for('the end', sub { run_engine(); state_of($id) =~ /^(?:synced|parked)/ }), 'so is one to a creation');
+	is(state_of($id) . ' ' . sql("SELECT (bas_ref = ref_key) || ' ' || write_unsure FROM salesdrive.order_sync WHERE order_id = $id"), 'synced true false', 'the order has a document of its own');
+	is(sql('SELECT keeps_ref_key FROM salesdrive.infobase'), 't', 'and the base is not taken for one that makes keys');
+}
 
 is_deeply([ grep { $_->{kind} ne 'document_sum' } @{ $bas->control(GET => '/state')->{violations} } ], [], 'the base reports no violation but the sum changed here by hand');
 

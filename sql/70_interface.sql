@@ -381,9 +381,11 @@ DECLARE
 BEGIN
     PERFORM require_account(account);
     tasks := ARRAY(SELECT t.id FROM task t WHERE t.account = resume_parked.account AND t.state = 'parked' AND (resume_parked.reason IS NULL OR t.reason = resume_parked.reason) ORDER BY t.id FOR UPDATE SKIP LOCKED);
-    orders := ARRAY(SELECT y.order_id FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN order_sync y ON y.account = t.account AND y.order_id = task_order(t.kind, t.key) WHERE t.kind = 'order' AND y.skipped_at IS NULL ORDER BY y.order_id FOR UPDATE OF y SKIP LOCKED);
+    orders := ARRAY(SELECT y.order_id FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t JOIN order_sync y ON y.account = t.account AND y.order_id = task_order(t.kind, t.key)
+                   WHERE t.kind = 'order' AND y.skipped_at IS NULL AND EXISTS (SELECT FROM crm_order o WHERE o.account = y.account AND o.order_id = y.order_id) ORDER BY y.order_id FOR UPDATE OF y SKIP LOCKED);
     tasks := ARRAY(SELECT k FROM few(tasks) k CROSS JOIN LATERAL task_of(k) t
-                   WHERE t.kind <> 'order' OR task_order(t.kind, t.key) = ANY (orders) OR NOT EXISTS (SELECT FROM order_sync y WHERE y.account = t.account AND y.order_id = task_order(t.kind, t.key)));
+                   WHERE t.kind <> 'order' OR task_order(t.kind, t.key) = ANY (orders)
+                      OR NOT EXISTS (SELECT FROM order_sync y WHERE y.account = t.account AND y.order_id = task_order(t.kind, t.key)) AND EXISTS (SELECT FROM crm_order o WHERE o.account = t.account AND o.order_id = task_order(t.kind, t.key)));
     PERFORM resume(k) FROM few(tasks) k;
     RETURN cardinality(tasks);
 END $$;

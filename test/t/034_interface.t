@@ -140,6 +140,8 @@ sql("UPDATE salesdrive.order_sync SET must_read = true WHERE order_id = 4; SELEC
 is(sql("SELECT string_agg(order_id || ' ' || reason, ', ' ORDER BY order_id) FROM salesdrive.parked"), '2 sum, 4 denied', 'a skipped order whose reading back is denied');
 is(sql("SELECT salesdrive.resume_parked('shop')"), 1, 'is none of those that resume_parked() lets go on');
 is(status(4, 'state'), 'skipped', 'and stays out');
+is(sql("BEGIN; INSERT INTO salesdrive.task (scope, kind, key, account, infobase, state, reason) VALUES ('shop', 'order', '999', 'shop', 'main', 'parked', 'bug'); UPDATE salesdrive.task SET state = 'parked' WHERE key = '2';
+	SELECT 'resumed ' || salesdrive.resume_parked('shop'); ROLLBACK") =~ s/\s+\z//r, 'resumed 1', 'nor does the task of an order that is not there keep the others from it');
 $bas->control(DELETE => '/faults');
 sql("SELECT salesdrive.resume('shop', 4); CALL salesdrive.run()");
 is(status(4, 'state'), 'synced', 'until resume() names it');

@@ -16,6 +16,15 @@ my $work = realpath(PostgreSQL::Test::Utils::tempdir_short()) . '/demo';
 my $top = realpath(tree());
 $ENV{DEMO_WORK} = $work;
 
+# PostgreSQL in a directory with the name of this project, as a checkout is called.
+{
+	my $tree = "$ENV{TEST_WORK}/pg";
+	my $named = realpath(PostgreSQL::Test::Utils::tempdir_short()) . '/salesdrive';
+	mkdir $named or die "$named: $!";
+	system('cp', '-a', $tree, $named) == 0 or die "cannot copy $tree";
+	$ENV{PG_CONFIG} = $ENV{PG_CONFIG} =~ s/^\Q$tree\E/$named\/pg/r;
+}
+
 # Status and output of a target of the Makefile.
 sub make
 {

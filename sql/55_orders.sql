@@ -20,12 +20,10 @@ BEGIN
             || '&$filter=';
     SELECT head || url_encode(string_agg(c.condition, ' or ' ORDER BY c.n)),
            jsonb_build_object('skus', jsonb_object_agg(c.sku, c.pinned)) || CASE WHEN count(*) < cardinality(skus) THEN jsonb_build_object('rest', skus[count(*)::integer + 1 : count(*)::integer + 4000]) ELSE '{}' END INTO path, memo
-    FROM (SELECT u.n, u.sku, pin.product AS pinned, u.condition, u.n AS turn,
-                 sum(length(url_encode(u.condition)) + 8) OVER (ORDER BY u.n) AS length
-          FROM (SELECT s.sku, s.n, CASE WHEN p.product IS NULL THEN format('%s eq %s', names ->> 'article', odata_text(left(s.sku, 150))) ELSE 'Ref_Key eq ' || odata_guid(p.product) END AS condition    -- no article is longer: a longer SKU is that of none, and fits into no address
-                FROM few(skus[1:40]) WITH ORDINALITY s (sku, n) LEFT JOIN product_pin p ON p.infobase = product_search.infobase AND p.sku = s.sku) u
-          LEFT JOIN product_pin pin ON pin.infobase = product_search.infobase AND pin.sku = u.sku) c
-    WHERE c.turn = 1 OR c.length <= i.max_url - (length(head) - length(entity_set(i.profile, 'product')));
+    FROM (SELECT u.*, sum(length(url_encode(u.condition)) + 8) OVER (ORDER BY u.n) AS length
+          FROM (SELECT s.sku, s.n, p.product AS pinned, CASE WHEN p.product IS NULL THEN format('%s eq %s', names ->> 'article', odata_text(left(s.sku, 150))) ELSE 'Ref_Key eq ' || odata_guid(p.product) END AS condition    -- no article is longer: a longer SKU is that of none, and fits into no address
+                FROM few(skus[1:40]) WITH ORDINALITY s (sku, n) LEFT JOIN product_pin p ON p.infobase = product_search.infobase AND p.sku = s.sku) u) c
+    WHERE c.n = 1 OR c.length <= i.max_url - (length(head) - length(entity_set(i.profile, 'product')));
 END $$;
 COMMENT ON FUNCTION product_search(text, text[]) IS 'One search for as many of the SKUs (at most 40) as fit into infobase.max_url; memo: skus, {sku: pinned Ref_Key or null}, and the rest of them, to be searched for next';
 

@@ -6,19 +6,11 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::More;
 use PostgreSQL::Test::Utils ();
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT stand_in_program);
 
 my $dir = PostgreSQL::Test::Utils::tempdir_short();
 
-sub program
-{
-	my ($name, $script) = @_;
-	open my $file, '>', "$dir/$name" or die "$dir/$name: $!";
-	print $file "#!/bin/sh\n$script\n";
-	close $file or die $!;
-	chmod 0755, "$dir/$name" or die $!;
-	return "$dir/$name";
-}
+sub program { my ($name, $script) = @_; return stand_in_program("$dir/$name", $script) }
 
 # What an ordinary user is told where no package is installed; what apt knows of PostgreSQL is given.
 sub told

@@ -7,22 +7,14 @@ use lib "$FindBin::Bin/lib";
 use Cwd qw(realpath);
 use IPC::Run ();
 use Test::More;
-use SalesDrive::Test;
+use SalesDrive::Test qw(:DEFAULT stand_in_program);
 use PostgreSQL::Test::Utils;
 
 my $top = realpath(tree());
 my $dir = realpath(PostgreSQL::Test::Utils::tempdir_short());
 
 # Programs of a Debian on which nothing is installed yet. Each notes what it was called with.
-sub program
-{
-	my ($name, $body) = @_;
-	open my $h, '>', "$dir/$name" or die "$dir/$name: $!";
-	print $h "#!/bin/sh\necho \"$name \$*\" >>'$dir/calls'\n$body\n";
-	close $h or die $!;
-	chmod 0755, "$dir/$name" or die $!;
-	return;
-}
+sub program { my ($name, $script) = @_; return stand_in_program("$dir/$name", qq{echo "$name \$*" >>'$dir/calls'\n$script}) }
 program('pg_config', 'exit 1');
 program('sudo', 'exit 1');
 program('apt-cache', 'echo "  Depends: postgresql-15"');

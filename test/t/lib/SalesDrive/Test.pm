@@ -36,7 +36,7 @@ our @EXPORT = qw(
   wait_for wait_for_sql http post_json raw_connect
   json_encode json_decode default_timeout tree
 );
-our @EXPORT_OK = qw(sql error_of run_engine uri sessions_told);
+our @EXPORT_OK = qw(sql error_of run_engine uri sessions_told stand_in_program);
 
 # What tests say may be characters; the tee into the log takes bytes, and since PostgreSQL 17 a wide one is the end of the test.
 {
@@ -139,6 +139,17 @@ sub sessions_told
 }
 
 sub run_engine { return sql("SET statement_timeout = '600 s'; CALL salesdrive.run()") }
+
+# A program made of lines of shell, to stand in for one of the system; returns its path.
+sub stand_in_program
+{
+	my ($path, $script) = @_;
+	open my $file, '>', $path or croak "$path: $!";
+	print $file "#!/bin/sh\n$script\n";
+	close $file or croak "$path: $!";
+	chmod 0755, $path or croak "$path: $!";
+	return $path;
+}
 
 # A port of 127.0.0.1 that nobody listens at, reserved against other tests that run at once and, below the range of outgoing
 # connections, against those. Before 15 the module has another name.
